@@ -1,0 +1,35 @@
+# The two commands: `make demo` and `make test`. Both set up what they need first.
+PYTHON ?= python3
+PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
+OLDEST_DATASETS = 3.6.0
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	.venv/bin/medimeta demo --out demo
+
+test: .venv/ready .venv-oldest/ready
+	.venv/bin/python -m pytest
+	.venv-oldest/bin/python -m pytest tests/test_medimeta.py tests/upload
+
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	rm -rf build/lint
+	.venv/bin/python -m hatchling build -t wheel -d build/lint
+	cd build/lint && $(CURDIR)/.venv/bin/python -m zipfile -e *.whl . && \
+		$(CURDIR)/.venv/bin/mypy --config-file $(CURDIR)/pyproject.toml -p medimeta
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) -e '.[dev]'
+	touch $@
+
+# The lowest supported `datasets`, without torch: what reads and writes data must work there too.
+.venv-oldest/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python $(PIP) -e '.[build]' datasets==$(OLDEST_DATASETS) 'pytest>=8.2'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-oldest build dist demo
