@@ -1,0 +1,81 @@
+"""Finding a dataset's source and recognising what it is: raw archive, published release, or Hub folder."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ..cards.catalogue import DATASETS
+from .errors import SourceNotFound
+from .hub import SHARD, HubSource
+from .release import ReleaseSource
+from .source import Options, RawSource, Source
+
+DATA_VARIABLE = "MEDIMETA_DATA"
+
+
+def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """Where a dataset lies on this machine, or None when it has to be downloaded.
+
+    `data_dir` goes first, then the folder named by the environment variable MEDIMETA_DATA: its subfolder or zip
+    archive named after the dataset or the dataset's source module (`derm7pt` serves both skinl_derm and
+    skinl_photo), or the dataset's Parquet folder in it.
+
+    Raises:
+        SourceNotFound: If `data_dir` or MEDIMETA_DATA does not exist.
+        UnknownName: If there is no such dataset.
+    """
+    card = DATASETS[dataset]
+    if data_dir is not None:
+        path = Path(data_dir).expanduser().absolute()
+        if not path.exists():
+            raise SourceNotFound(
+                f"data_dir {path} does not exist. Give the folder that holds {', '.join(card.archives)}, packed or "
+                f"unpacked, a release of {dataset}, or a Hub folder."
+            )
+        return path
+    if not (variable := os.environ.get(DATA_VARIABLE)):
+        return None
+    home = Path(variable).expanduser().absolute()
+    if not home.is_dir():
+        raise SourceNotFound(f"{DATA_VARIABLE}={variable} is no folder. Set it to a folder that holds datasets by id.")
+    names = (dataset, f"{dataset}.zip", card.builder, f"{card.builder}.zip")
+    return next((home / name for name in names if (home / name).exists()), None)
+
+
+def open_source(dataset: str, location: Path, options: Options | None = None) -> Source:
+    """The source at a place, recognised by its content.
+
+    Args:
+        dataset: Id of the dataset.
+        location: A folder or zip archive that exists.
+        options: How to read it.
+    """
+    options = options or Options()
+    if location.is_dir() and _is_hub(location, dataset):
+        return HubSource(dataset, location, options)
+    listing = _listing(location)
+    if any(listing(f"{prefix}annotations.csv") and listing(f"{prefix}info.yaml") for prefix in (f"{dataset}/", "")):
+        return ReleaseSource(dataset, location, options)
+    return RawSource(dataset, location, options)
+
+
+def _is_hub(location: Path, dataset: str) -> bool:
+    return any(
+        SHARD.fullmatch(path.name)
+        for folder in (location / dataset, location)
+        if folder.is_dir()
+        for path in folder.glob("*.parquet")
+    )
+
+
+def _listing(location: Path) -> Callable[[str], bool]:
+    if location.is_dir():
+        return lambda name: (location / name).exists()
+    if zipfile.is_zipfile(location):
+        with zipfile.ZipFile(location) as archive:
+            names = set(archive.namelist())
+        return names.__contains__
+    return lambda name: False

@@ -1,0 +1,69 @@
+"""The published membership of the splits, taken from the release by `original_filepath` instead of computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..cards.catalogue import DatasetCard, split_name
+from ..cards.errors import some
+from .errors import SourceBroken, SourceNotFound
+
+
+def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
+    """Columns `original_filepath` and `split` of a release.
+
+    Args:
+        location: A release folder or zip, or its annotations.csv.
+        card: The dataset's facts.
+
+    Raises:
+        SourceNotFound: If there is no such table.
+        SourceBroken: If it lacks a column or names a split that does not exist.
+    """
+    from .archives import FolderFiles, ZipFiles
+
+    if not location.exists():
+        raise SourceNotFound(f"splits_from: {location} does not exist. Give a release folder, zip or annotations.csv.")
+    if location.suffix == ".csv":
+        table = pd.read_csv(location, dtype=str, encoding="utf-8-sig")
+    else:
+        import io
+
+        files = FolderFiles(location) if location.is_dir() else ZipFiles(location)
+        found = [n for n in files.names() if n in ("annotations.csv", f"{card.id}/annotations.csv")]
+        if not found:
+            raise SourceNotFound(f"splits_from: {location} holds no annotations.csv of {card.id}.")
+        table = pd.read_csv(io.BytesIO(files.read(found[0])), dtype=str, encoding="utf-8-sig")
+    lacking = [column for column in ("original_filepath", "split") if column not in table]
+    if lacking:
+        raise SourceBroken(
+            f"splits_from: {location} has no column {some(lacking)}; it is no annotations.csv of a release."
+        )
+    return table.assign(split=table["split"].map(split_name))[["original_filepath", "split"]]
+
+
+def apply_membership(rows: pd.DataFrame, card: DatasetCard, location: Path) -> list[str]:
+    """The published split of every row.
+
+    Args:
+        rows: Manifest with `original_filepath`.
+        card: The dataset's facts.
+        location: As for `read_membership`.
+
+    Raises:
+        SourceBroken: If the release does not name every row's file, or names one twice with different splits.
+    """
+    table = read_membership(location, card).drop_duplicates()
+    torn = table["original_filepath"].duplicated()
+    if torn.any():
+        raise SourceBroken(f"splits_from: {some(list(table.loc[torn, 'original_filepath']))} lie in two splits.")
+    split = rows["original_filepath"].map(dict(zip(table["original_filepath"], table["split"], strict=True)))
+    unnamed = list(rows.loc[split.isna(), "original_filepath"])
+    if unnamed:
+        raise SourceBroken(
+            f"splits_from: {location} names no split for {len(unnamed):,} of {len(rows):,} images: {some(unnamed)}. "
+            f"Is it the release of {card.id}?"
+        )
+    return list(split)

@@ -1,0 +1,118 @@
+"""Work over any `concurrent.futures` executor, results in order, with a bounded number of tasks in flight."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+from ..cards.errors import MedIMetaError
+from .errors import missing_extra
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], executor: Executor | None, window: int
+) -> Iterator[Result]:
+    """`map` whose results come in the order of the items and whose memory does not grow with their number.
+
+    Args:
+        function: Picklable where the executor's workers are other processes.
+        items: What to work on; taken one by one, as results are used up.
+        executor: Where to run; None runs here.
+        window: Most tasks in flight, finished ones that wait for their turn included.
+    """
+    if executor is None:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) >= window:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@contextmanager
+def pool(processes: int = 1, dask: str | None = None) -> Iterator[tuple[Executor, int]]:
+    """Where to render: in this process, in several of this machine, or on the workers of a cluster.
+
+    Args:
+        processes: Processes here. One is this process with a thread per core: Pillow decodes, resizes and encodes
+            outside Python's lock.
+        dask: Address of a `dask.distributed` scheduler, whose workers see the same files and have this package.
+
+    Yields:
+        An executor and its number of workers.
+
+    Raises:
+        MissingExtra: If `dask.distributed` is needed and not installed.
+        MedIMetaError: If the scheduler does not answer.
+    """
+    if dask is not None:
+        yield from _cluster(dask)
+    elif processes <= 1:
+        threads = os.cpu_count() or 1
+        with ThreadPoolExecutor(threads) as executor:
+            yield executor, threads
+    else:
+        # Spawned, not forked: a fork of a process whose libraries run threads may hang.
+        processes_here = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_watch_parent)
+        with _interrupts_ignored():
+            for _ in range(processes):  # starts them all, now
+                processes_here.submit(int)
+        try:
+            yield processes_here, processes
+        finally:
+            processes_here.shutdown(wait=True, cancel_futures=True)
+
+
+def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise missing_extra("dask.distributed", "cluster", "Rendering on a cluster") from None
+    try:
+        client = Client(address, timeout="30s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise MedIMetaError(f"No dask scheduler answers at {address} ({error}). Start it, or use --num-proc.") from None
+    with client, client.get_executor() as executor:
+        yield executor, max(1, sum(client.nthreads().values()))
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: the parent alone decides what becomes of the work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _watch_parent() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot tell its workers, which would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,99 @@
+"""From manifest rows to Arrow tables: features, schema and encoding, once for every source and every output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from datasets import ClassLabel, Features, Image, Sequence, Value
+
+from ..cards.catalogue import SPLITS, DatasetCard, Task
+from .images import suffix
+from .source import Options, Source
+
+BATCH = 100  # rows per table: what the Hub's viewer wants as a row group, and the unit of parallel work
+
+_BOXES = [
+    {
+        "label": Value("string"),
+        "x": Value("float64"),
+        "y": Value("float64"),
+        "width": Value("float64"),
+        "height": Value("float64"),
+    }
+]
+_FEATURES: dict[str, Any] = {
+    "string": Value("string"),
+    "int32": Value("int32"),
+    "int64": Value("int64"),
+    "float64": Value("float64"),
+    "list<int32>": Sequence(Value("int32")),
+    "list<float64>": Sequence(Value("float64")),
+    "boxes": _BOXES,
+}
+
+
+def task_feature(task: Task) -> ClassLabel | Sequence:
+    """`ClassLabel`, or a list of them for a multilabel task (the labels present)."""
+    label = ClassLabel(names=list(task.labels))
+    return Sequence(label) if task.target == "multilabel" else label
+
+
+def features(card: DatasetCard, options: Options | None = None) -> Features:
+    """The columns of a dataset's rows, in order.
+
+    Args:
+        card: The dataset's facts.
+        options: How it is read; `with_masks` adds columns.
+    """
+    with_masks = options is not None and options.with_masks
+    columns: dict[str, Any] = {"image": Image()}
+    columns |= {task.column: task_feature(task) for task in card.tasks}
+    columns |= {"subject_id": Value("string"), "original_split": Value("string")}
+    columns |= {"original_filepath": Value("string"), "index": Value("int32")}
+    columns |= {a.column: _FEATURES[a.type] for a in card.annotations if with_masks or a.only_with is None}
+    columns |= {mask: Image() for mask in card.masks if with_masks}
+    return Features(columns)
+
+
+def batches(manifest: pd.DataFrame, split: str) -> list[pd.DataFrame]:
+    """The rows of one split in release order, in pieces of `BATCH`."""
+    rows = manifest[manifest["split"] == split]
+    return [rows.iloc[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+
+
+def splits_of(manifest: pd.DataFrame) -> list[str]:
+    """The splits that have rows, in order."""
+    present = set(manifest["split"])
+    return [split for split in SPLITS if split in present]
+
+
+def to_table(source: Source, rows: pd.DataFrame) -> pa.Table:
+    """Render rows of a manifest and return them as a table with the schema of `features`.
+
+    Args:
+        source: Where the pixels are.
+        rows: Some rows of its manifest.
+    """
+    columns = features(source.card, source.options)
+    schema = columns.arrow_schema
+    found = source.encode(rows)
+    arrays = []
+    for field in schema:
+        feature = columns[field.name]
+        if isinstance(feature, Image):
+            ending = suffix(source.card.mode) if field.name == "image" else ".png"
+            values = list(_pictures(rows, [item.get(field.name) for item in found], ending))
+        elif field.name in found[0] and rows[field.name].isna().all():
+            values = [item[field.name] for item in found]
+        else:
+            values = rows[field.name].to_list()
+        arrays.append(pa.array(values, type=field.type, from_pandas=True))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _pictures(rows: pd.DataFrame, data: list[bytes | None], ending: str) -> Iterator[dict[str, Any] | None]:
+    for index, picture in zip(rows["index"], data, strict=True):
+        yield None if picture is None else {"bytes": picture, "path": f"{index:06d}{ending}"}

@@ -1,0 +1,204 @@
+"""What every source gives: a manifest (a row per image) and the encoded images of some of its rows.
+
+A raw archive, the published release and a Hub folder all become a `Source`; everything after that is written once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Protocol
+
+import pandas as pd
+from PIL import Image
+
+from ..cards.catalogue import DATASETS, DatasetCard
+from ..cards.errors import MedIMetaError, some, unknown
+from .errors import SourceBroken, SourceIncomplete
+from .images import ORIGINAL_SIZE, encode, problem
+from .manifest import canonical
+from .membership import apply_membership
+from .raw import Raw, Row
+from .splits import official_split
+
+LABELS = ("released", "corrected")
+# What decoders raise on damaged files.
+_UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a dataset is built; the command line and `MedIMetaConfig` have the same names.
+
+    Attributes:
+        labels: "released" keeps the published labels, errors included; "corrected" applies the catalogue's corrections.
+        partial: Build the rows that are there when the source has fewer than published, instead of an error.
+        splits_from: A release folder, zip or annotations.csv whose membership is applied by `original_filepath`.
+        with_masks: Add the catalogue's mask columns and the annotations that go with them.
+    """
+
+    labels: Literal["released", "corrected"] = "released"
+    partial: bool = False
+    splits_from: str | None = None
+    with_masks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.labels not in LABELS:
+            raise unknown("kind of labels", self.labels, LABELS)
+
+
+class Source(Protocol):
+    """One dataset at one place.
+
+    Attributes:
+        kind: "raw", "release" or "hub".
+        location: The folder or archive.
+        card: The dataset's facts.
+        options: How it is read.
+        stamp: Changes when a file of the source does.
+    """
+
+    kind: str
+    location: Path
+    card: DatasetCard
+    options: Options
+
+    @property
+    def stamp(self) -> str:
+        """Fingerprint of names, sizes and modification times."""
+
+    def manifest(self) -> pd.DataFrame:
+        """One row per image in release order, complete and checked: the columns of `manifest.canonical`."""
+
+    def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
+        """What only the pixels tell, per row: encoded `image` and masks, and size annotations where known."""
+
+
+@dataclass(frozen=True)
+class RawSource:
+    """A dataset read from the archives that its source hands out.
+
+    Attributes:
+        dataset: Id of the dataset.
+        location: Folder that holds the archives or what they unpack to, or a single archive.
+        options: How it is read.
+    """
+
+    dataset: str
+    location: Path
+    options: Options = field(default_factory=Options)
+    kind = "raw"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers open the files anew, but find the root as the parent did.
+        return {key: value for key, value in self.__dict__.items() if key != "card"}
+
+    @cached_property
+    def card(self) -> DatasetCard:
+        """The dataset's facts."""
+        return DATASETS[self.dataset]
+
+    @property
+    def _module(self) -> ModuleType:
+        return import_module(f"{__package__}.{self.card.builder}")
+
+    @cached_property
+    def raw(self) -> Raw:
+        """The source's files."""
+        return Raw(self.location, self.dataset, self._module.MARKERS, self.card.archives)
+
+    @property
+    def stamp(self) -> str:
+        """Changes when a name, a size or a modification time in the source does."""
+        return self.raw.stamp
+
+    def manifest(self) -> pd.DataFrame:
+        """One row per image in release order.
+
+        Raises:
+            SourceIncomplete: If files are missing or too many and `partial` is not set, or if there are none at all.
+            SourceBroken: If a table or a label is not what it should be.
+        """
+        rows = self._module.manifest(self.raw)
+        if "path" not in rows:
+            rows["path"] = rows["original_filepath"]
+        absent = ~rows["path"].isin(self.raw.files)
+        if not self.options.partial:
+            self._check_complete(rows, list(rows.loc[absent, "path"]))
+        rows = rows[~absent].reset_index(drop=True)
+        if rows.empty:
+            raise SourceIncomplete(f"There is not one image of {self.dataset} in {self.raw.root}. {self._get_again()}")
+        if self.options.labels == "corrected" and hasattr(self._module, "corrected"):
+            rows = self._module.corrected(rows)
+        rows["split"] = official_split(rows, self.card.splits)
+        if self.options.splits_from is not None:
+            rows["split"] = apply_membership(rows, self.card, Path(self.options.splits_from))
+        if hasattr(self._module, "ordered"):  # where the release numbered its images after the split
+            rows = self._module.ordered(rows)
+        return canonical(rows, self.card)
+
+    def _check_complete(self, rows: pd.DataFrame, absent: Sequence[str]) -> None:
+        module, found = self._module, set(rows["path"])
+        folders = {path.partition("/")[0] for path in self.raw.files}
+        expected = set(module.expected()) if hasattr(module, "expected") else found
+        missing = sorted({*absent, *(expected - found)})
+        extra = sorted(found - expected)
+        gone = [marker for marker in module.MARKERS if marker not in folders]
+        if not missing and not extra and not gone and len(rows) == self.card.total:
+            return
+        count = len(rows) - len(absent)
+        lines = [f"{self.dataset} expects {self.card.total:,} images, found {count:,} in {self.raw.root}."]
+        lines += [f"  missing: {some(gone)}"] if gone else []
+        lines += [f"  missing files ({len(missing):,}): {some(missing)}"] if missing else []
+        lines += [f"  files too many ({len(extra):,}): {some(extra)}"] if extra else []
+        raise SourceIncomplete("\n".join([*lines, self._get_again()]))
+
+    def _get_again(self) -> str:
+        return (
+            f"Unpack {some(self.card.archives)} again (where to get it: medimeta info {self.dataset}), or build what "
+            "is there with --partial (partial=True)."
+        )
+
+    def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
+        """Render and encode some rows of the manifest.
+
+        Raises:
+            SourceBroken: Naming the first file that cannot be rendered.
+        """
+        return [self._encode(row) for row in rows.to_dict("records")]
+
+    def _encode(self, row: Row) -> dict[str, Any]:
+        path = row["path"]
+        try:
+            image = self._module.render(self.raw, row)
+            masks = self._masks(row)
+        except MedIMetaError:
+            raise
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            LookupError,
+            EOFError,
+            struct.error,
+            Image.DecompressionBombError,
+        ) as error:
+            raise self.raw.broken(path, f"cannot be rendered ({type(error).__name__}: {error})") from error
+        if (wrong := problem(image, self.card.mode)) is not None:
+            raise self.raw.broken(path, wrong)
+        found: dict[str, Any] = {"image": encode(image)}
+        found |= {name: None if mask is None else encode(mask) for name, mask in masks.items()}
+        if (size := image.info.get(ORIGINAL_SIZE)) is not None:
+            found |= {ORIGINAL_SIZE: size, "original_image_ratio": size[0] / size[1]}
+        return found
+
+    def _masks(self, row: Row) -> dict[str, Image.Image | None]:
+        if not self.options.with_masks or not self.card.masks:
+            return {}
+        masks: dict[str, Image.Image | None] = self._module.masks(self.raw, row, self.options.labels)
+        return masks

@@ -1,0 +1,181 @@
+"""Folders and archives as one tree: order, roots, and everything that must be refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import stat
+import zipfile
+
+import pytest
+from PIL import Image
+
+from medimeta.builders import archives
+from medimeta.builders.archives import FolderFiles, ZipFiles
+from medimeta.builders.errors import SourceBroken, SourceNotFound, UnsafeArchive
+from medimeta.builders.raw import Raw, stamp
+
+MARKERS, ARCHIVES = ("images", "table.csv"), ("Data.zip",)
+FILES = {"table.csv": b"a,b\n1,2\n", "images/10.png": b"ten", "images/2.png": b"two", "images/.hidden.png": b"x"}
+
+
+def write(folder, prefix="", files=FILES):
+    for name, data in files.items():
+        path = folder / prefix / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def zipped(path, prefix="", files=FILES, method=zipfile.ZIP_DEFLATED):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, data in files.items():
+            file.writestr(f"{prefix}{name}", data)
+    return path
+
+
+def raw(location):
+    return Raw(location, "bus", MARKERS, ARCHIVES)
+
+
+@pytest.fixture(params=["root", "its parent", "two above", "zip", "zip in a folder", "zip with the folder above"])
+def location(request, tmp_path):
+    return {
+        "root": lambda: write(tmp_path),
+        "its parent": lambda: write(tmp_path, "Data"),
+        "two above": lambda: write(tmp_path, "x/Data"),
+        "zip": lambda: zipped(tmp_path / "anything.zip", "Data/"),
+        "zip in a folder": lambda: zipped(tmp_path / "Data.zip").parent,
+        "zip with the folder above": lambda: zipped(tmp_path / "downloads" / "Data.zip", "Data/").parent.parent,
+    }[request.param]()
+
+
+def test_the_same_tree_wherever_it_lies(location):
+    tree = raw(location)
+
+    unpacked = [path for path in tree.files if path != "Data.zip"]
+    assert unpacked == ["images/.hidden.png", "images/10.png", "images/2.png", "table.csv"]
+    assert tree.glob("images/*.png") == ["images/10.png", "images/2.png"]  # sorted as text, hidden ones left out
+    assert tree.glob("*.png") == []
+    assert tree.read("images/2.png") == b"two"
+    assert tree.table("table.csv").to_dict("list") == {"a": [1], "b": [2]}
+    assert "images/2.png" in tree
+    again = pickle.loads(pickle.dumps(tree))
+    assert again.read("images/10.png") == b"ten"
+
+
+def test_an_unpacked_file_goes_before_the_archived_one(tmp_path):
+    zipped(tmp_path / "Data.zip", "Data/")
+    write(tmp_path / "Data", files={"images/2.png": b"newer"})
+
+    assert raw(tmp_path).read("images/2.png") == b"newer"
+    assert raw(tmp_path).read("images/10.png") == b"ten"
+
+
+def test_windows_paths_in_an_archive(tmp_path):
+    path = zipped(tmp_path / "Data.zip", "Data\\", {"table.csv": b"a\n1\n", "images\\1.png": b"one"})
+
+    assert raw(path).read("images/1.png") == b"one"
+
+
+def test_wrong_places_say_what_was_looked_for(tmp_path):
+    (tmp_path / "other.txt").write_text("x")
+
+    with pytest.raises(SourceNotFound, match=r"found none of images, table.csv.*Data.zip.*medimeta info bus"):
+        raw(tmp_path)
+    with pytest.raises(SourceNotFound, match="neither a folder nor a zip archive"):
+        raw(tmp_path / "other.txt")
+    with pytest.raises(SourceNotFound, match=r"images/9.png is missing in .*Get Data.zip again"):
+        raw(write(tmp_path)).read("images/9.png")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../escape.png", "images/../../escape.png", "C:/escape.png"])
+def test_members_that_leave_the_archive_are_refused(tmp_path, name):
+    path = zipped(tmp_path / "Data.zip", files=FILES | {name: b"x"})
+
+    with pytest.raises(UnsafeArchive, match="has a path that leaves"):
+        raw(path)
+
+
+def test_links_in_archives_and_links_out_of_folders_are_refused(tmp_path):
+    path = zipped(tmp_path / "Data.zip")
+    with zipfile.ZipFile(path, "a") as file:
+        link = zipfile.ZipInfo("images/link.png")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        file.writestr(link, "/etc/passwd")
+    with pytest.raises(UnsafeArchive, match=r"'images/link.png' in .* is a symbolic link"):
+        raw(path)
+
+    folder = write(tmp_path / "folder")
+    (folder / "images" / "link.png").symlink_to("10.png")
+    assert raw(folder).read("images/link.png") == b"ten"  # stays inside
+    (folder / "images" / "out.png").symlink_to(tmp_path / "Data.zip")
+    with pytest.raises(UnsafeArchive, match=r"out.png is a symbolic link that leaves"):
+        raw(folder)
+
+
+def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_RATIO", 50)
+    path = zipped(tmp_path / "Data.zip", files=FILES | {"images/3.png": bytes(5_000_000)})
+
+    with pytest.raises(UnsafeArchive, match=r"claims to unpack from [\d,]+ to 5,000,000 bytes"):
+        raw(path)
+
+
+def test_an_archive_that_lies_about_a_size_is_refused(tmp_path):
+    path = zipped(tmp_path / "Data.zip", files=FILES | {"images/3.png": b"3" * 1000}, method=zipfile.ZIP_STORED)
+    data = path.read_bytes()
+    path.write_bytes(data.replace((1000).to_bytes(4, "little"), (900).to_bytes(4, "little")))
+
+    with pytest.raises(SourceBroken, match=r"damaged|not as long"):
+        raw(path).read("images/3.png")
+
+
+def test_truncated_and_damaged_archives(tmp_path):
+    path = zipped(tmp_path / "Data.zip", files=FILES | {"images/3.png": os.urandom(10_000)}, method=zipfile.ZIP_STORED)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:5000])
+    with pytest.raises(SourceNotFound, match="neither a folder nor a zip archive"):
+        raw(path)
+    with pytest.raises(SourceBroken, match=r"is no whole zip archive .*Download it again"):
+        raw(tmp_path)
+
+    middle = whole.index(b"images/3.png") + 5000
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
+    with pytest.raises(SourceBroken, match=r"images/3.png in .* is damaged .*Download the archive again"):
+        raw(path).read("images/3.png")
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_files_that_are_no_images(tmp_path, data):
+    write(tmp_path, files=FILES | {"images/3.png": data})
+
+    with pytest.raises(SourceBroken, match=r"images/3.png in .*: no readable image"):
+        raw(tmp_path).image("images/3.png")
+
+
+def test_an_image_bomb_is_refused_before_it_decodes(tmp_path, monkeypatch):
+    monkeypatch.setattr("medimeta.builders.raw.MAX_PIXELS", 100)
+    buffer = io.BytesIO()
+    Image.new("1", (20, 20)).save(buffer, "PNG")
+    write(tmp_path, files=FILES | {"images/3.png": buffer.getvalue()})
+
+    with pytest.raises(SourceBroken, match="20x20 pixels are more than any image of the source has"):
+        raw(tmp_path).image("images/3.png")
+
+
+def test_the_stamp_changes_with_names_sizes_and_times(tmp_path):
+    seen = [stamp(write(tmp_path))]
+    os.utime(tmp_path / "table.csv", (1, 1))
+    seen.append(stamp(tmp_path))
+    (tmp_path / "table.csv").write_bytes(b"a,b\n1,23\n")
+    seen.append(stamp(tmp_path))
+    (tmp_path / "images" / "2.png").rename(tmp_path / "images" / "3.png")
+    seen.append(stamp(tmp_path))
+
+    assert len(set(seen)) == 4
+    assert stamp(tmp_path) == seen[-1]
+    assert FolderFiles(tmp_path).names() == ["images/.hidden.png", "images/10.png", "images/3.png", "table.csv"]
+    assert ZipFiles(zipped(tmp_path / "a.zip")).names() == sorted(FILES)

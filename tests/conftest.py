@@ -1,0 +1,31 @@
+"""Fixtures for all tests: where the shared samples are, and caches that no test shares with the user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("MEDIMETA_SHARED", Path(__file__).parents[1].parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real samples and expected results beside the checkout."""
+    if not (SHARED / "golden").is_dir():
+        pytest.skip(f"the shared samples are not at {SHARED}; set MEDIMETA_SHARED to run this test")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def own_caches(tmp_path, monkeypatch):
+    """No test sees the user's data, downloads or caches, and none leaves anything there."""
+    import datasets
+
+    for variable in ("MEDIMETA_DATA", "MEDIMETA_RELEASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    cache = tmp_path / "hf-cache"
+    monkeypatch.setenv("HF_HOME", str(cache))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache / "datasets")
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", cache / "downloads")
