@@ -1,0 +1,525 @@
+"""Downloading a release from a server that misbehaves in every way that servers do."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import multiprocessing
+import random
+import re
+import sys
+import threading
+import zipfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from medimeta.builders import download, transfer
+from medimeta.builders.download import download_release
+from medimeta.builders.errors import DownloadFailed, SourceNotFound
+from medimeta.cards.errors import UnknownName
+
+
+def archive(seed: int = 0) -> bytes:
+    """A zip archive of about one megabyte."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("bus/annotations.csv", random.Random(seed).randbytes(1_000_000))
+    return buffer.getvalue()
+
+
+FILE = archive()
+
+
+@dataclass
+class Answer:
+    """How the server deviates in its answer to one request for the file."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None  # bytes to send before the connection breaks
+    body: bytes | None = None  # instead of the file
+    lie: str | None = None  # Content-Range to claim
+
+
+class Server(ThreadingHTTPServer):
+    """A file server like that of the record, with a list of deviations to use up, one per request for the file."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.file = FILE
+        self.etag: str | None = '"v1"'
+        self.has_ranges = True
+        self.has_length = True
+        self.record: Any = {"files": [{"key": "bus.zip", "size": len(FILE), "checksum": "md5:" + md5(FILE)}]}
+        self.answers: list[Answer] = []
+        self.record_answers: list[Answer] = []
+        self.requests: list[dict[str, str]] = []  # headers of the requests for the file
+        self.record_requests = 0
+        self.sent: list[int] = []
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client may well hang up
+            super().handle_error(request, client_address)
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/records/7/files"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server = self.server
+        if self.path == "/api/records/7":
+            server.record_requests += 1
+            answer = server.record_answers.pop(0) if server.record_answers else Answer()
+            if server.record is None:
+                answer = Answer(status=404, body=b"no such page")
+            self.reply(answer.status or 200, answer.headers, answer.body or json.dumps(server.record).encode())
+        elif self.path.partition("?")[0] == "/records/7/files/bus.zip":
+            server.requests.append(dict(self.headers))
+            self.send_file(server.answers.pop(0) if server.answers else Answer())
+        else:
+            self.reply(404, {}, b"")
+
+    def send_file(self, answer: Answer) -> None:
+        server, headers = self.server, dict(answer.headers)
+        if answer.status is not None:
+            return self.reply(answer.status, headers, answer.body or b"")
+        body, status = server.file if answer.body is None else answer.body, 200
+        if server.etag:
+            headers["ETag"] = server.etag
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if match and server.has_ranges and self.headers.get("If-Range", server.etag) == server.etag:
+            start, total = int(match[1]), len(body)
+            if start >= total:
+                return self.reply(416, {"Content-Range": f"bytes */{total}"}, b"")
+            status, body = 206, body[start:]
+            headers["Content-Range"] = answer.lie or f"bytes {start}-{total - 1}/{total}"
+        self.reply(status, headers, body, answer.cut)
+
+    def reply(self, status: int, headers: dict[str, str], body: bytes, cut: int | None = None) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if self.server.has_length:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(body[:cut])
+        self.server.sent.append(len(body[:cut]))
+        if cut is not None:
+            self.close_connection = True
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch) -> list[float]:
+    """The waits that would have been slept."""
+    waits: list[float] = []
+    monkeypatch.setattr(transfer, "sleep", waits.append)
+    return waits
+
+
+@pytest.fixture
+def fetch(server, tmp_path):
+    return partial(download_release, "bus", base_url=server.base, cache_dir=tmp_path)
+
+
+def part(tmp_path):
+    return next(tmp_path.rglob("*.part"), None)
+
+
+def test_a_download_is_checked_and_noted_and_done_once(server, fetch, tmp_path):
+    path = fetch()
+    assert path.name == "bus.zip"
+    assert path.read_bytes() == FILE
+    assert json.loads(path.with_name("bus.zip.json").read_text()) == {
+        "url": f"{server.base}/bus.zip",
+        "size": len(FILE),
+        "md5": md5(FILE),
+        "sha256": hashlib.sha256(FILE).hexdigest(),
+        "checked_by": "record",
+    }
+    assert part(tmp_path) is None
+    assert server.requests[0]["Accept-Encoding"] == "identity"  # else lengths and positions mean something else
+    server.shutdown()
+    assert fetch() == path
+    assert (len(server.requests), server.record_requests) == (1, 1)
+
+
+def test_connections_cut_at_random_points_lose_little(server, fetch, waits):
+    points = random.Random(1)
+    server.answers = [Answer(cut=points.randint(0, 300_000)) for _ in range(12)]
+    assert fetch().read_bytes() == FILE
+    assert len(server.requests) <= 13
+    again = sum(server.sent) - len(FILE) - server.sent[0]  # the record's answer is the first
+    assert again <= 12 * transfer.CHUNK
+    resumed = [request for request in server.requests[1:] if "Range" in request]
+    assert resumed
+    assert {request["If-Range"] for request in resumed} == {'"v1"'}
+    assert max(waits) <= transfer.BACKOFF[-1]
+
+
+def test_a_later_call_goes_on_from_where_an_earlier_one_failed(server, fetch, tmp_path):
+    server.answers = [Answer(cut=400_000)] + [Answer(status=503)] * 20
+    with pytest.raises(DownloadFailed, match=r"503.*tries in a row.*([\d,]+) bytes are kept; the same call goes on"):
+        fetch()
+    kept = part(tmp_path).stat().st_size
+    assert 400_000 - transfer.CHUNK <= kept <= 400_000
+    server.answers.clear()
+    assert fetch().read_bytes() == FILE
+    assert server.requests[-1]["Range"] == f"bytes={kept}-"
+    assert server.sent[-1] == len(FILE) - kept
+
+
+def test_the_download_ends_when_nothing_helps(server, fetch, waits):
+    server.answers = [Answer(status=500)] * 50
+    with pytest.raises(DownloadFailed, match=r"HTTP 500.*6 tries in a row.*data_dir.*MEDIMETA_DATA.*MEDIMETA_RELEASE_"):
+        fetch()
+    assert len(server.requests) == len(transfer.BACKOFF) + 1
+    assert waits == list(transfer.BACKOFF)
+
+
+def test_no_server_at_all(server, fetch):
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(DownloadFailed, match=r"no answer \(ConnectionError\)"):
+        fetch()
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_passing_errors_are_retried_when_the_server_says(server, fetch, waits, status):
+    server.answers = [Answer(status=status, headers={"Retry-After": "7"}), Answer(status=status)]
+    server.record_answers = [Answer(status=status, headers={"Retry-After": "3"})]
+    assert fetch().read_bytes() == FILE
+    assert waits == [3, 7, transfer.BACKOFF[1]]
+
+
+def test_retry_after_as_a_date_and_beyond_reason(server, fetch, waits):
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    answers = [soon, "86400", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"]
+    server.answers = [Answer(status=429, headers={"Retry-After": text}) for text in answers]
+    assert fetch().read_bytes() == FILE
+    assert 0 < waits[0] <= 60
+    assert waits[1:] == [transfer.LONGEST_WAIT, transfer.BACKOFF[2], 0]
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_file_that_is_not_there(server, fetch, status):
+    server.answers = [Answer(status=status)]
+    with pytest.raises(SourceNotFound) as raised:
+        fetch()
+    for words in (f"{server.base}/bus.zip", f"HTTP {status}", "data_dir", "MEDIMETA_DATA", "MEDIMETA_RELEASE_URL"):
+        assert words in str(raised.value)
+    assert len(server.requests) == 1
+
+
+def test_a_file_that_the_record_does_not_name(server, fetch):
+    server.record["files"][0]["key"] = "pbc.zip"
+    with pytest.raises(SourceNotFound, match=r"api/records/7 has no bus.zip; its files are pbc.zip"):
+        fetch()
+    assert not server.requests
+
+
+def test_a_refusal_is_not_repeated(server, fetch):
+    server.answers = [Answer(status=403)]
+    with pytest.raises(DownloadFailed, match=r"refused \(HTTP 403"):
+        fetch()
+    assert len(server.requests) == 1
+
+
+def test_wrong_bytes_once_are_fetched_again_from_the_start(server, fetch, caplog):
+    server.answers = [Answer(body=b"x" * len(FILE))]
+    assert fetch().read_bytes() == FILE
+    assert len(server.requests) == 2
+    assert "Range" not in server.requests[1]
+    assert f"MD5 {md5(b'x' * len(FILE))}, expected {md5(FILE)}" in caplog.text
+
+
+def test_wrong_bytes_twice_are_an_error_that_names_both_checksums(server, fetch, tmp_path):
+    wrong = archive(1)
+    server.file = wrong
+    with pytest.raises(DownloadFailed, match=rf"wrong bytes twice: MD5 {md5(wrong)}, expected {md5(FILE)}"):
+        fetch()
+    assert len(server.requests) == 2
+    assert part(tmp_path) is None
+    assert not list(tmp_path.rglob("bus.zip"))
+
+
+def test_a_damaged_part_is_noticed(server, fetch, tmp_path):
+    server.answers = [Answer(cut=500_000)] + [Answer(status=503)] * 20
+    with pytest.raises(DownloadFailed):
+        fetch()
+    with part(tmp_path).open("rb+") as file:
+        file.write(b"damage")
+    server.answers.clear()
+    assert fetch().read_bytes() == FILE
+    assert "Range" not in server.requests[-1]
+
+
+@pytest.mark.parametrize("body", [b"<html>Please log in</html>", FILE + b"more", FILE[:-10]])
+def test_another_length_than_the_record_says(server, fetch, body):
+    server.answers = [Answer(body=body)] * 2
+    with pytest.raises(DownloadFailed, match=rf"{len(body):,} bytes, where the record says {len(FILE):,}"):
+        fetch()
+    assert len(server.requests) == 2
+
+
+def test_more_bytes_than_announced(server, fetch):
+    server.has_length = False
+    server.answers = [Answer(body=FILE + b"x" * 500_000)] * 2
+    with pytest.raises(DownloadFailed, match=f"more than the {len(FILE):,} bytes"):
+        fetch()
+
+
+def test_a_server_without_ranges_starts_over(server, fetch):
+    server.has_ranges = False
+    server.answers = [Answer(cut=400_000), Answer(cut=100_000)]
+    assert fetch().read_bytes() == FILE
+    assert len(server.requests) == 3
+    assert server.sent[-1] == len(FILE)
+
+
+def test_a_server_without_ranges_that_always_cuts_ends(server, fetch):
+    server.has_ranges = False
+    points = random.Random(2)
+    server.answers = [Answer(cut=points.randint(0, 900_000)) for _ in range(200)]
+    with pytest.raises(DownloadFailed, match="without progress"):
+        fetch()
+    assert len(server.requests) < 60
+
+
+@pytest.fixture
+def changes(server, monkeypatch):
+    """The file becomes another one while the client waits to try again, and no record tells which is right."""
+    server.record = None
+    server.answers = [Answer(cut=500_000)]
+
+    def change(_):
+        server.file, server.etag = archive(1), '"v2"'
+
+    monkeypatch.setattr(transfer, "sleep", change)
+
+
+@pytest.mark.usefixtures("changes")
+def test_a_file_that_changed_in_between_starts_over(server, fetch):
+    assert fetch().read_bytes() == archive(1)
+    assert [request.get("If-Range") for request in server.requests] == [None, '"v1"']
+    assert server.sent[-1] == len(archive(1))
+
+
+@pytest.mark.usefixtures("changes")
+def test_a_changed_file_from_a_server_that_ignores_if_range(server, fetch, monkeypatch):
+    send_file = Handler.send_file
+
+    def ignoring_if_range(self, answer):
+        del self.headers["If-Range"]
+        send_file(self, answer)
+
+    monkeypatch.setattr(Handler, "send_file", ignoring_if_range)
+    assert fetch().read_bytes() == archive(1)
+    assert ["Range" in request for request in server.requests] == [False, True, False]
+
+
+def test_an_answer_from_the_wrong_place_starts_over(server, fetch):
+    server.answers = [Answer(cut=500_000), Answer(lie=f"bytes 5-{len(FILE) - 1}/{len(FILE)}")]
+    assert fetch().read_bytes() == FILE
+    assert ["Range" in request for request in server.requests] == [False, True, False]
+
+
+def test_without_etag_the_checksum_makes_resuming_safe(server, fetch):
+    server.etag = None
+    server.answers = [Answer(cut=500_000)]
+    assert fetch().read_bytes() == FILE
+    assert "Range" in server.requests[1]
+    assert "If-Range" not in server.requests[1]
+
+
+def test_without_etag_and_checksum_nothing_is_resumed(server, fetch):
+    server.etag = server.record = None
+    server.answers = [Answer(cut=500_000)]
+    assert fetch().read_bytes() == FILE
+    assert "Range" not in server.requests[1]
+
+
+def test_a_weak_etag_is_not_sent_as_condition(server, fetch):
+    server.etag = 'W/"v1"'
+    server.answers = [Answer(cut=500_000)]
+    assert fetch().read_bytes() == FILE
+    assert "If-Range" not in server.requests[1]
+
+
+def test_a_part_that_is_complete_already_needs_no_more_bytes(server, fetch, tmp_path, monkeypatch):
+    for record in (server.record, None):
+        server.record = record
+        with monkeypatch.context() as broken:
+            broken.setattr(transfer.Part, "become", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                fetch()
+        server.sent.clear()
+        path = fetch()
+        assert path.read_bytes() == FILE
+        assert max(server.sent) < 1000
+        path.unlink()
+
+
+@pytest.mark.parametrize("record", [None, "no dict", {"files": []}, {"files": [{"key": "bus.zip"}]}, []])
+def test_a_mirror_without_record_is_checked_by_length_and_zip_directory(server, fetch, record, caplog):
+    server.record = record
+    server.answers = [Answer(cut=600_000)]
+    path = fetch()
+    assert path.read_bytes() == FILE
+    assert json.loads(path.with_name("bus.zip.json").read_text())["checked_by"] == "zip directory"
+    assert "gives no checksums" in caplog.text
+
+
+def test_a_plain_folder_on_a_web_server_is_not_asked_for_a_record(server, tmp_path):
+    base = server.base.replace("/records/7/files", "/elsewhere")
+    with pytest.raises(SourceNotFound, match=r"elsewhere/bus.zip does not exist"):
+        download_release("bus", base_url=base, cache_dir=tmp_path)
+    assert server.record_requests == 0
+
+
+def test_a_mirror_that_sends_a_page_instead_of_the_file(server, fetch):
+    server.record = None
+    server.answers = [Answer(body=b"<html>Please log in</html>")] * 2
+    with pytest.raises(DownloadFailed, match="26 bytes that are no zip archive"):
+        fetch()
+
+
+def test_an_answer_without_length_is_measured_by_the_record(server, fetch):
+    server.has_length = False
+    server.answers = [Answer(cut=700_000)]
+    assert fetch().read_bytes() == FILE
+    assert server.requests[1]["Range"] == "bytes=700000-"
+
+
+def test_without_any_length_a_cut_is_found_by_the_zip_directory(server, fetch):
+    server.record, server.has_length = None, False
+    server.answers = [Answer(cut=700_000)]
+    assert fetch().read_bytes() == FILE
+
+
+def test_no_record_because_it_never_answers_is_no_mirror(server, fetch):
+    server.record_answers = [Answer(status=503)] * 50
+    with pytest.raises(DownloadFailed, match=r"api/records/7: HTTP 503"):
+        fetch()
+    assert not server.requests
+
+
+def test_too_little_room(server, fetch, monkeypatch):
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(DownloadFailed, match=r"1,000 bytes free, but [\d,]+ more are to come.*HF_HOME"):
+        fetch()
+
+
+def test_mirrors_do_not_mix(server, tmp_path, monkeypatch):
+    first = download_release("bus", base_url=server.base, cache_dir=tmp_path)
+    monkeypatch.setenv("MEDIMETA_RELEASE_URL", server.base.replace("127.0.0.1", "localhost") + "/")
+    second = download_release("bus", cache_dir=tmp_path)
+    assert first != second
+    assert len(server.requests) == 2
+
+
+def test_credentials_are_not_shown(server, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG, logger="medimeta")
+    secret = server.base.replace("http://", "http://user:s3cret@")
+    server.answers = [Answer(status=503), Answer(status=404)]
+    with pytest.raises(SourceNotFound) as raised:
+        download_release("bus", base_url=secret, cache_dir=tmp_path)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(DownloadFailed) as failed:
+        download_release("bus", base_url=secret, cache_dir=tmp_path)
+    shown = f"{raised.value} {failed.value} {caplog.text} {list(tmp_path.rglob('*'))}"
+    assert "127.0.0.1" in shown
+    assert "s3cret" not in shown
+    assert "user" not in shown.replace(str(tmp_path), "")
+
+
+def test_addresses_that_are_none(tmp_path):
+    for base in ("file:///data", "/data", "zenodo.org/records/1/files"):
+        with pytest.raises(DownloadFailed, match="no address that begins with https://"):
+            download_release("bus", base_url=base, cache_dir=tmp_path)
+
+
+def test_an_unknown_dataset_is_no_request(server, tmp_path):
+    with pytest.raises(UnknownName, match="Did you mean 'bus'"):
+        download_release("buss", base_url=server.base, cache_dir=tmp_path)
+    assert server.record_requests == 0
+
+
+def test_offline_is_respected_and_a_download_in_place_still_found(server, fetch, monkeypatch):
+    import datasets
+
+    with monkeypatch.context() as offline:
+        offline.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+        with pytest.raises(SourceNotFound, match="HF_HUB_OFFLINE"):
+            fetch()
+        assert server.record_requests == 0
+    path = fetch()
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    assert fetch() == path
+
+
+def test_a_file_that_another_process_finished_meanwhile_is_taken(server, fetch, monkeypatch):
+    path = fetch()
+    path.unlink()
+    waits_for_lock = threading.Event()
+    monkeypatch.setattr(download, "_refuse_offline", lambda _: waits_for_lock.set())
+    with ThreadPoolExecutor() as pool, FileLock(f"{path}.lock"):
+        call = pool.submit(fetch)
+        assert waits_for_lock.wait(60)
+        path.write_bytes(b"from elsewhere")
+    assert call.result().read_bytes() == b"from elsewhere"
+    assert len(server.requests) == 1
+
+
+def test_two_processes_download_once(server, tmp_path):
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        calls = [pool.submit(download_release, "bus", base_url=server.base, cache_dir=tmp_path) for _ in range(2)]
+        paths = {call.result() for call in calls}
+    assert [path.read_bytes() == FILE for path in paths] == [True]
+    assert len(server.requests) == 1
+
+
+def test_the_default_is_the_record_on_zenodo(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(download, "_ask_record", lambda session, base, name: asked.append((base, name)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        download_release("crc", cache_dir=tmp_path)
+    assert asked == [("https://zenodo.org/records/7884735/files", "crc.zip")]
