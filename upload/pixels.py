@@ -1,0 +1,98 @@
+"""Encoded pictures, which may be damaged, compared pixel by pixel."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from .tally import NONE, Tally
+
+# What decoders raise on damaged files.
+_UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How the pictures of a column differ on two sides; parts of a column add up.
+
+    Attributes:
+        equal: Rows whose pictures are the same in every pixel, or absent on both sides.
+        levels: Number of rows by the largest difference of any of their pixels, in grey levels.
+        mean: Mean difference of a pixel in these rows, in grey levels.
+        differing: These rows.
+        unlike: Rows without common pixels: of another size or mode, damaged, or absent on one side.
+    """
+
+    equal: int = 0
+    levels: dict[int, int] = field(default_factory=dict)
+    mean: float = 0.0
+    differing: Tally = NONE
+    unlike: Tally = NONE
+
+    def __add__(self, other: Pixels) -> Pixels:
+        differing = self.differing + other.differing
+        total = self.mean * self.differing.rows + other.mean * other.differing.rows
+        return Pixels(
+            equal=self.equal + other.equal,
+            levels=dict(sorted((Counter(self.levels) + Counter(other.levels)).items())),
+            mean=total / max(1, differing.rows),
+            differing=differing,
+            unlike=self.unlike + other.unlike,
+        )
+
+    def __str__(self) -> str:
+        if not self.levels:
+            return "equal"
+        rows = ", ".join(f"{level} in {count:,} row(s)" for level, count in self.levels.items())
+        return f"up to {max(self.levels)} grey level(s) apart ({rows}; {self.mean:.3g} on average)"
+
+
+def compare_pictures(row: str, here: bytes | None, there: bytes | None) -> Pixels:
+    """Compare the pictures of one row.
+
+    Args:
+        row: Its name, for the example.
+        here: Our picture, encoded; None where there is none.
+        there: Theirs.
+    """
+    if here == there:
+        return Pixels(equal=1)
+    images = [None if data is None else decoded(data) for data in (here, there)]
+    forms = [_form(data, image) for data, image in zip((here, there), images, strict=True)]
+    ours, theirs = images
+    if ours is None or theirs is None or forms[0] != forms[1]:
+        return Pixels(unlike=Tally(1, (f"{row}: {forms[0]} here, {forms[1]} there",)))
+    gaps = np.abs(_values(ours) - _values(theirs))
+    worst = int(gaps.max())
+    if worst == 0:
+        return Pixels(equal=1)
+    example = f"{row}: up to {worst} grey level(s), in {np.count_nonzero(gaps):,} value(s)"
+    return Pixels(levels={worst: 1}, mean=float(gaps.mean()), differing=Tally(1, (example,)))
+
+
+def decoded(data: bytes) -> Image.Image | None:
+    """The picture, or None when the bytes are no readable one."""
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except _UNREADABLE:
+        return None
+    return image
+
+
+def form(image: Image.Image) -> str:
+    """Size and mode, for messages."""
+    return f"{image.width}x{image.height} {image.mode}"
+
+
+def _form(data: bytes | None, image: Image.Image | None) -> str:
+    return "none" if data is None else "damaged" if image is None else form(image)
+
+
+def _values(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.int16)
