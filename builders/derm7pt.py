@@ -7,6 +7,8 @@ Layout  release_v0/meta/{meta,train_indexes,valid_indexes,test_indexes}.csv, rel
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from PIL import Image
 
@@ -66,7 +68,7 @@ COLUMNS = (
 
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per case, in the order of meta.csv; labels as names."""
-    options = {"keep_default_na": False, "na_values": [""], "dtype": {"case_id": "string"}}
+    options: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "dtype": {"case_id": "string"}}
     meta = raw.table("meta/meta.csv", columns=COLUMNS, **options)
     files = meta[IMAGE_COLUMN[raw.dataset]]
     diagnosis = meta["diagnosis"].mask(meta["diagnosis"].str.contains("melanoma"), "melanoma")  # six sub-types

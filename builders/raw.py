@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
@@ -227,13 +227,14 @@ class Raw:
         part, name = self._place(path)  # no table is in a tar archive: those are not searched
         content = part.read(name)
         try:
-            table = pd.read_csv(io.BytesIO(content), **({"encoding": "utf-8-sig"} | options))
+            table = cast(pd.DataFrame, pd.read_csv(io.BytesIO(content), **({"encoding": "utf-8-sig"} | options)))
         except ValueError as error:
             raise self.broken(path, f"no readable table ({error})") from error
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for row names
             raise self.broken(path, f"the rows have more fields than the {len(table.columns)} columns have names")
         if lacking := [column for column in columns if column not in table]:
-            raise self.broken(path, f"lacks the column(s) {some(lacking, 20)}; it has {some(list(map(str, table)), 20)}")
+            found = [str(column) for column in table]
+            raise self.broken(path, f"lacks the column(s) {some(lacking, 20)}; it has {some(found, 20)}")
         return table
 
     def _missing(self, path: str) -> SourceNotFound:

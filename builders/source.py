@@ -19,7 +19,7 @@ from PIL import Image
 
 from ..cards.catalogue import DATASETS, DatasetCard
 from ..cards.errors import MedIMetaError, some, unknown
-from .errors import SourceBroken, SourceIncomplete
+from .errors import SourceIncomplete
 from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical
 from .membership import apply_membership
@@ -144,13 +144,14 @@ class RawSource:
 
     def _check_complete(self, rows: pd.DataFrame, absent: Sequence[str]) -> None:
         module, found = self._module, set(rows["path"])
-        folders = {path.partition("/")[0] for path in self.raw.files}
         expected = set(module.expected()) if hasattr(module, "expected") else found
         missing = sorted({*absent, *(expected - found)})
         extra = sorted(found - expected)
-        gone = [marker for marker in module.MARKERS if marker not in folders]
-        if not missing and not extra and not gone and len(rows) == self.card.total:
+        if not missing and not extra and len(rows) == self.card.total:
             return
+        there = {path.partition("/")[0] for path in self.raw.files}
+        needed = [module.FOLDER[self.dataset]] if hasattr(module, "FOLDER") else module.MARKERS
+        gone = [name for name in needed if name not in there]
         count = len(rows) - len(absent)
         lines = [f"{self.dataset} expects {self.card.total:,} images, found {count:,} in {self.raw.root}."]
         lines += [f"  missing: {some(gone)}"] if gone else []

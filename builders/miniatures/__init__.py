@@ -42,8 +42,8 @@ def write_miniature(dataset: str, folder: Path, *, per_class: int = 12, seed: in
             if packed and archive:
                 if archive not in archives:
                     archives[archive] = zipfile.ZipFile(folder / archive, "w", zipfile.ZIP_DEFLATED)
-                # A fixed date: the same seed gives the same archive.
-                archives[archive].writestr(zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0)), data)
+                entry = zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0))  # a fixed date: the same seed, the same archive
+                archives[archive].writestr(entry, data, zipfile.ZIP_DEFLATED)
             else:
                 target = folder / path
                 target.parent.mkdir(parents=True, exist_ok=True)

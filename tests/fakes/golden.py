@@ -36,7 +36,7 @@ RAW = {
 ISIC = [
     f"ISIC2018_Task3_{part}_{kind}" for part in ("Training", "Validation", "Test") for kind in ("GroundTruth", "Input")
 ]
-PACKING = {  # archive -> entries of the sample folder that it holds
+PACKING = {  # archive -> entries of the sample folder that it holds; synthetic/cbis comes as a folder, as downloaded
     "aml_cyto": {"AML-Cytomorphology_LMU.zip": ["AML-Cytomorphology", "annotations.dat"]},
     "busi": {"Dataset_BUSI.zip": ["Dataset_BUSI_with_GT"]},
     "nct_crc": {"NCT-CRC-HE-100K.zip": ["NCT-CRC-HE-100K"], "CRC-VAL-HE-7K.zip": ["CRC-VAL-HE-7K"]},
