@@ -7,7 +7,7 @@ site-packages.
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-ROOMS = ("builders", "cards", "tasks", "upload")
+ROOMS = ("builders", "cards", "examples", "tasks", "upload")
 FILES = {"medimeta.py": "__init__.py", "cli.py": "cli.py", "py.typed": "py.typed"}
 
 

@@ -95,7 +95,7 @@ class MedIMetaConfig(datasets.BuilderConfig):
             given["release"] = shown(base)  # never with credentials
         if self.splits_from is not None:
             given["splits_from"] = stamp(Path(self.splits_from))
-        return super().create_config_id(given, custom_features=custom_features)
+        return str(super().create_config_id(given, custom_features=custom_features))
 
 
 class MedIMeta(datasets.ArrowBasedBuilder):
@@ -249,7 +249,7 @@ def _register() -> None:
     dataset_module_factory.medimeta = True  # type: ignore[attr-defined]
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "datasets" and vars(module).get("dataset_module_factory") is original:
-            module.dataset_module_factory = dataset_module_factory
+            setattr(module, "dataset_module_factory", dataset_module_factory)  # noqa: B010  no attribute of every module
 
 
 _register()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..cards.catalogue import DATASETS, SPLITS, DatasetCard
+from ..cards.catalogue import SPLITS
 from ..cards.errors import some
 from .errors import SourceBroken, SourceNotFound
 from .raw import stamp
-from .source import Options
+from .source import Source
 
 SHARD = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet")
 
@@ -43,27 +43,13 @@ def shards(folder: Path) -> dict[str, list[Path]]:
 
 
 @dataclass(frozen=True)
-class HubSource:
-    """A dataset read back from its Hub folder; images keep their bytes.
+class HubSource(Source):
+    """A dataset read back from its Hub folder, or from its own folder in it.
 
-    Attributes:
-        dataset: Id of the dataset.
-        location: The Hub folder, or the dataset's own folder in it.
-        options: How it is read; the folder's labels and splits stay as they were built.
+    Images keep their bytes, labels and splits stay as they were built.
     """
 
-    dataset: str
-    location: Path
-    options: Options = field(default_factory=Options)
     kind = "hub"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "card"}
-
-    @cached_property
-    def card(self) -> DatasetCard:
-        """The dataset's facts."""
-        return DATASETS[self.dataset]
 
     @cached_property
     def folder(self) -> Path:
@@ -109,10 +95,9 @@ class HubSource:
 
     def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """The pictures of some rows as they are stored."""
-        pictures = [mask for mask in self.card.masks if self.options.with_masks]
         found: dict[int, dict[str, Any]] = {}
         for shard, part in rows.groupby("shard", sort=False):
-            table = _read_rows(str(shard), ["image", *pictures], part["shard_row"].to_list())
+            table = _read_rows(str(shard), ["image", *self.masks], part["shard_row"].to_list())
             for index, row in zip(part["index"], table, strict=True):
                 found[index] = {name: None if value is None else value["bytes"] for name, value in row.items()}
         return [found[index] for index in rows["index"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,11 @@ def canonical(rows: pd.DataFrame, card: DatasetCard) -> pd.DataFrame:
         rows[annotation.column] = pd.Series(_typed(values, annotation.type, annotation.column, card), dtype=object)
     _check_duplicates(rows, card)
     return rows
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows one by one, as dicts."""
+    return cast("list[dict[str, Any]]", rows.to_dict("records"))
 
 
 def _label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:

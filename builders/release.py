@@ -7,8 +7,7 @@ Layout  <id>/annotations.csv, info.yaml, splits/<split>.txt, original_splits/<sp
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..cards.catalogue import DATASETS, DatasetCard, Task, split_name
+from ..cards.catalogue import Task, split_name
 from ..cards.errors import some
 from .errors import SourceIncomplete
 from .images import encode
@@ -26,7 +25,7 @@ from .raw import stamp
 from .release_checks import check_info, check_labels, check_lists, check_rows
 from .release_files import TABLE, ReleaseFiles, image_path, opened, release_root
 from .release_text import READERS, flags, identifier, read_column, whole_number
-from .source import Options
+from .source import Source
 
 # Mask column: the release's folder, and the column of annotations.csv that is empty where there is no mask.
 MASKS = {
@@ -38,27 +37,10 @@ MASKS = {
 
 
 @dataclass(frozen=True)
-class ReleaseSource:
-    """A dataset read from its published release.
+class ReleaseSource(Source):
+    """A dataset read from its published release: its folder, the folder that holds it, or its zip archive."""
 
-    Attributes:
-        dataset: Id of the dataset.
-        location: The release's folder, the folder that holds it, or its zip archive.
-        options: How it is read.
-    """
-
-    dataset: str
-    location: Path
-    options: Options = field(default_factory=Options)
     kind = "release"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "card"}
-
-    @cached_property
-    def card(self) -> DatasetCard:
-        """The dataset's facts."""
-        return DATASETS[self.dataset]
 
     @property
     def stamp(self) -> str:
@@ -99,21 +81,17 @@ class ReleaseSource:
         files = opened(self.location, self.dataset)
         images = files.images(rows["image number"].to_list(), self.card.mode)
         found: list[dict[str, Any]] = [{"image": encode(image)} for image in images]
-        for mask in self._masks:
+        for mask in self.masks:
             for picture, path in zip(found, rows[_path_of(mask)], strict=True):
                 picture[mask] = None if path is None else encode(files.tiff(path, "1"))
         return found
-
-    @property
-    def _masks(self) -> tuple[str, ...]:
-        return self.card.masks if self.options.with_masks else ()
 
     @property
     def _again(self) -> str:
         return "Download the release again, or read what is there with --partial (partial=True)."
 
     def _check_options(self) -> None:
-        if self.options.labels == "corrected" and self._masks and any(c.task is None for c in self.card.corrections):
+        if self.options.labels == "corrected" and self.masks and any(c.task is None for c in self.card.corrections):
             raise SourceIncomplete(
                 f"The release of {self.dataset} holds its masks as released, not corrected. Build from the source's "
                 f"archives (where to get them: medimeta info {self.dataset}), or leave out masks or corrections."
@@ -126,7 +104,7 @@ class ReleaseSource:
         except ValueError as error:
             raise files.broken(TABLE, f"no readable table ({error})") from error
         needed = ["filepath", "split", *(f"tasks/{task.name}" for task in self.card.tasks)]
-        needed += ["original_filepath", "original_split", *(MASKS[mask][1] for mask in self._masks)]
+        needed += ["original_filepath", "original_split", *(MASKS[mask][1] for mask in self.masks)]
         if lacking := [name for name in needed if name not in texts]:
             raise files.broken(TABLE, f"there is no column {some(lacking)}; is it the release of {self.dataset}?")
         return texts
@@ -156,7 +134,7 @@ class ReleaseSource:
         for annotation in self.card.annotations:
             if (name := annotation.release_column) in texts:
                 columns[annotation.column] = read_column(texts[name], READERS[annotation.type], name)
-        for mask in self._masks:
+        for mask in self.masks:
             columns[_path_of(mask)] = self._mask_paths(files, texts, *MASKS[mask])
         return pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in columns.items()})
 
@@ -191,14 +169,14 @@ class ReleaseSource:
     def _present(self, files: ReleaseFiles, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows whose pictures are there."""
         lost = files.missing_images(len(rows), self.card.mode)
-        for mask in self._masks:
+        for mask in self.masks:
             lost += files.absent(rows[_path_of(mask)].dropna().to_list())
         if lost and not self.options.partial:
             raise SourceIncomplete(
                 f"{TABLE} in {files.root} lists {len(rows):,} images of {self.dataset}, but {len(lost):,} file(s) are "
                 f"missing: {some(lost)}.\n{self._again}"
             )
-        whole = ~rows[["path", *map(_path_of, self._masks)]].isin(lost).any(axis=1)
+        whole = ~rows[["path", *map(_path_of, self.masks)]].isin(lost).any(axis=1)
         if not whole.any():
             raise SourceIncomplete(f"There is not one image of {self.dataset} in {files.root}. Download it again.")
         return rows[whole].reset_index(drop=True)

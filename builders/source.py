@@ -6,13 +6,14 @@ A raw archive, the published release and a Hub folder all become a `Source`; eve
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 from PIL import Image
@@ -21,7 +22,7 @@ from ..cards.catalogue import DATASETS, DatasetCard
 from ..cards.errors import MedIMetaError, some, unknown
 from .errors import SourceIncomplete
 from .images import ORIGINAL_SIZE, encode, problem
-from .manifest import canonical
+from .manifest import canonical, records
 from .membership import apply_membership
 from .raw import Raw, Row
 from .splits import official_split
@@ -52,56 +53,54 @@ class Options:
             raise unknown("kind of labels", self.labels, LABELS)
 
 
-class Source(Protocol):
-    """One dataset at one place.
-
-    Attributes:
-        kind: "raw", "release" or "hub".
-        location: The folder or archive.
-        card: The dataset's facts.
-        options: How it is read.
-        stamp: Changes when a file of the source does.
-    """
-
-    kind: str
-    location: Path
-    card: DatasetCard
-    options: Options
-
-    @property
-    def stamp(self) -> str:
-        """Fingerprint of names, sizes and modification times."""
-
-    def manifest(self) -> pd.DataFrame:
-        """One row per image in release order, complete and checked: the columns of `manifest.canonical`."""
-
-    def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
-        """What only the pixels tell, per row: encoded `image` and masks, and size annotations where known."""
-
-
 @dataclass(frozen=True)
-class RawSource:
-    """A dataset read from the archives that its source hands out.
+class Source(ABC):
+    """One dataset at one place; cheap to pickle, so that workers can render its rows.
 
     Attributes:
         dataset: Id of the dataset.
-        location: Folder that holds the archives or what they unpack to, or a single archive.
+        location: The folder or archive.
         options: How it is read.
+        kind: "raw", "release" or "hub".
     """
 
+    kind: ClassVar[str]
     dataset: str
     location: Path
     options: Options = field(default_factory=Options)
-    kind = "raw"
 
     def __getstate__(self) -> dict[str, Any]:
-        # Workers open the files anew, but find the root as the parent did.
-        return {key: value for key, value in self.__dict__.items() if key != "card"}
+        return {key: value for key, value in self.__dict__.items() if key != "card"}  # a worker has its own catalogue
 
     @cached_property
     def card(self) -> DatasetCard:
         """The dataset's facts."""
         return DATASETS[self.dataset]
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The mask columns that are asked for."""
+        return self.card.masks if self.options.with_masks else ()
+
+    @property
+    @abstractmethod
+    def stamp(self) -> str:
+        """Changes when a name, a size or a modification time in the source does."""
+
+    @abstractmethod
+    def manifest(self) -> pd.DataFrame:
+        """One row per image in release order, complete and checked: the columns of `manifest.canonical`."""
+
+    @abstractmethod
+    def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
+        """What only the pixels tell, per row: encoded `image` and masks, and size annotations where known."""
+
+
+@dataclass(frozen=True)
+class RawSource(Source):
+    """A dataset read from the archives that its source hands out; `location` holds them, or what they unpack to."""
+
+    kind = "raw"
 
     @property
     def _module(self) -> ModuleType:
@@ -114,7 +113,7 @@ class RawSource:
 
     @property
     def stamp(self) -> str:
-        """Changes when a name, a size or a modification time in the source does."""
+        """Changes when a file of the source does."""
         return self.raw.stamp
 
     def manifest(self) -> pd.DataFrame:
@@ -171,13 +170,13 @@ class RawSource:
         Raises:
             SourceBroken: Naming the first file that cannot be rendered.
         """
-        return [self._encode(row) for row in rows.to_dict("records")]
+        return [self._encode(row) for row in records(rows)]
 
     def _encode(self, row: Row) -> dict[str, Any]:
         path = row["path"]
         try:
             image = self._module.render(self.raw, row)
-            masks = self._masks(row)
+            masks = self._render_masks(row) if self.masks else {}
         except MedIMetaError:
             raise
         except (
@@ -198,8 +197,6 @@ class RawSource:
             found |= {ORIGINAL_SIZE: size, "original_image_ratio": size[0] / size[1]}
         return found
 
-    def _masks(self, row: Row) -> dict[str, Image.Image | None]:
-        if not self.options.with_masks or not self.card.masks:
-            return {}
+    def _render_masks(self, row: Row) -> dict[str, Image.Image | None]:
         masks: dict[str, Image.Image | None] = self._module.masks(self.raw, row, self.options.labels)
         return masks

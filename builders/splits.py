@@ -63,7 +63,7 @@ def official_split(rows: pd.DataFrame, rule: SplitRule) -> list[str]:
         raise ValueError(f"The rule {rule.rule!r} needs by, train and validation.")
     if rule.rule == "random":
         return random_split(list(rows[rule.by]), train=rule.train, validation=rule.validation)
-    split = pd.Series("test", index=rows.index, dtype=object)
-    divided = rows["original_split"] == "train"
+    split = np.full(len(rows), "test", dtype=object)
+    divided = (rows["original_split"] == "train").to_numpy()
     split[divided] = random_split(list(rows.loc[divided, rule.by]), train=rule.train, validation=rule.validation)
     return list(split)

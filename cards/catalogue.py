@@ -72,8 +72,8 @@ class SplitRule:
     """
 
     __pydantic_config__ = _STRICT
-    counts: dict[Literal["train", "validation", "test"], int]
-    original: dict[Literal["train", "val", "test"], int]
+    counts: dict[str, int]
+    original: dict[str, int]
     rule: Literal["source", "random", "holdout"]
     note: str
     by: Literal["original_filepath", "subject_id"] | None = None
@@ -406,6 +406,8 @@ def _check_card(card: DatasetCard, path: Path) -> None:
     require(not twice, "annotations", f"columns named twice: {', '.join(twice)}")
     rule = card.splits
     require(card.total == sum(rule.original.values()), "splits", "official and original counts differ in total")
+    require(set(rule.counts) <= set(SPLITS), "splits.counts", f"the splits are {', '.join(SPLITS)}")
+    require(set(rule.original) <= {"train", "val", "test"}, "splits.original", "the parts are train, val, test")
     require(all(rule.counts.values()), "splits.counts", "a split without rows is never listed")
     random = rule.rule != "source"
     require(

@@ -100,7 +100,9 @@ def _old(new: Path) -> Path:
 
 def _exchange(first: Path, second: Path) -> bool:
     """Swap two names atomically; False where the system or the file system cannot."""
-    library = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
+    if sys.platform == "win32":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
     paths = os.fsencode(first), os.fsencode(second)
     if hasattr(library, "renameat2"):
         failed = library.renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE)

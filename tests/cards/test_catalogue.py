@@ -281,7 +281,7 @@ def test_get_has_a_default():
         ),
         pytest.param("id: bus", "id: buss", r": id: 'buss' differs from the file name 'bus'", id="id is not the file"),
         pytest.param("test: 156", "test: 157", r": splits: .*differ in total", id="totals do not add up"),
-        pytest.param("test: 156", "test: 156, extra: 0", r"\n  splits\.counts\.extra", id="unknown split"),
+        pytest.param("test: 156", "test: 156, extra: 0", r": splits\.counts: the splits are", id="unknown split"),
         pytest.param("  by: original_filepath\n", "", r": splits: .*need by", id="random split by nothing"),
         pytest.param("target: binary", "target: ordinal", r": tasks\.malignancy: .*scores", id="ordinal, no scores"),
         pytest.param("[normal, benign, malignant]", "[normal, normal]", r": tasks\.case category: ", id="label twice"),
