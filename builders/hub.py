@@ -72,6 +72,8 @@ class HubSource(Source):
         if not tables:
             raise SourceNotFound(f"{self.folder} holds no Parquet shards of {self.dataset}.")
         rows = pd.concat(tables, ignore_index=True)
+        if rows["index"].isna().any():
+            raise SourceBroken(f"{self.folder} has rows without an index. Build it again, or run: medimeta verify")
         return rows.sort_values("index", ignore_index=True, kind="stable")
 
     def _rows(self, split: str, path: Path) -> pd.DataFrame:
@@ -95,12 +97,13 @@ class HubSource(Source):
 
     def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """The pictures of some rows as they are stored."""
-        found: dict[int, dict[str, Any]] = {}
+        found: dict[tuple[str, int], dict[str, Any]] = {}
         for shard, part in rows.groupby("shard", sort=False):
-            table = _read_rows(str(shard), ["image", *self.masks], part["shard_row"].to_list())
-            for index, row in zip(part["index"], table, strict=True):
-                found[index] = {name: None if value is None else value["bytes"] for name, value in row.items()}
-        return [found[index] for index in rows["index"]]
+            wanted = sorted(part["shard_row"])
+            for number, row in zip(wanted, _read_rows(str(shard), ["image", *self.masks], wanted), strict=True):
+                pictures = {name: None if value is None else value["bytes"] for name, value in row.items()}
+                found[str(shard), number] = pictures
+        return [found[place] for place in zip(rows["shard"], rows["shard_row"], strict=True)]
 
 
 def _read_rows(shard: str, columns: list[str], wanted: list[int]) -> Iterator[dict[str, Any]]:

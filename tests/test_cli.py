@@ -48,7 +48,7 @@ def test_list_in_a_pipe_is_plain_lines():
 def test_info_says_where_to_get_the_archives_and_what_to_run(dataset):
     shown = medimeta("info", dataset).stdout
 
-    assert f"medimeta build {dataset} --source FOLDER --out HUBDIR" in shown.replace("\n", " ")
+    assert f"medimeta build {dataset} --source FOLDER --out HUBDIR" in " ".join(shown.split())
     assert all(task.name in shown for task in DATASETS[dataset].tasks)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from datasets import Image as ImageFeature
 
+from ..builders.manifest import records
 from ..builders.parallel import ordered_map
 from ..builders.rows import BATCH, features, to_table
 from ..builders.source import Source
@@ -94,7 +95,7 @@ def compare(
     """Compare a dataset row by row with a published one.
 
     Rows belong together when they have the same `original_filepath`; where a path gives several rows (an organ each,
-    in `organs_*`), those with the same labels go first, the rest in their order.
+    in `organs_*`), those with the same labels and index go first, then those with the same labels, the rest in order.
 
     Args:
         ours: The source to recompute it from.
@@ -141,13 +142,15 @@ def compare(
 
 def _pairs(here: pd.DataFrame, there: pd.DataFrame, card: DatasetCard) -> list[tuple[int, int]]:
     """Positions of the rows that belong together, in the order in which the published ones are stored."""
-    columns = ["original_filepath", *(task.column for task in card.tasks)]
-    exact = _matched(_keys(here, columns), _keys(there, columns))
-    rest_here = sorted(set(range(len(here))) - {i for i, _ in exact})
-    rest_there = sorted(set(range(len(there))) - {j for _, j in exact})
-    rest = _matched(_keys(here.iloc[rest_here], columns[:1]), _keys(there.iloc[rest_there], columns[:1]))
+    path, labels = "original_filepath", [task.column for task in card.tasks]
     place = list(zip(*(there[name] for name in (STORED if "shard" in there else ["index"])), strict=True))
-    pairs = exact + [(rest_here[i], rest_there[j]) for i, j in rest]
+    pairs: list[tuple[int, int]] = []
+    for columns in ([path, *labels, "index"], [path, *labels], [path]):
+        rest = [
+            sorted(set(range(len(rows))) - {pair[side] for pair in pairs}) for side, rows in enumerate((here, there))
+        ]
+        found = _matched(_keys(here.iloc[rest[0]], columns), _keys(there.iloc[rest[1]], columns))
+        pairs += [(rest[0][i], rest[1][j]) for i, j in found]
     return sorted(pairs, key=lambda pair: place[pair[1]])
 
 
@@ -165,7 +168,7 @@ def _matched(here: Sequence[Hashable], there: Sequence[Hashable]) -> list[tuple[
 
 def _left_over(rows: pd.DataFrame, matched: Sequence[int]) -> Tally:
     rest = rows.drop(index=rows.index[list(matched)])
-    return Tally.of(map(row_name, rest[["original_filepath", "index"]].to_dict("records")))
+    return Tally.of(map(row_name, records(rest[["original_filepath", "index"]])))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from ..cards.card import Config, front_matter
 from ..cards.catalogue import SPLITS
 from ..cards.errors import some
 from .findings import Problem
-from .published import README, Published, front_matter_of
+from .folder import CARD
+from .published import Published, front_matter_of
 from .shards import SHARD_BYTES, stored_features
 from .tally import EXAMPLES
 
@@ -37,7 +38,7 @@ def shard_set(published: Published) -> Iterator[Problem]:
     """Every Parquet file is readable, and the shards of each split are all there."""
     if not published.shards:
         yield Problem("error", f"there is no Parquet file in {published.folder}.")
-    strange = [shard.path.name for shard in published.shards if shard.split is None]
+    strange = [shard.path.name for shard in published.shards if not shard.split]
     if strange:
         yield Problem("error", f"file(s) that are not named as a split's shards: {some(strange)}.")
     damaged = [shard.path.name for shard in published.shards if shard.footer is None]
@@ -68,14 +69,13 @@ def schema(published: Published) -> Iterator[Problem]:
     for shard in published.readable:
         if shard.schema.equals(wanted):
             continue
-        wrong = [f"lacks {name}" for name in wanted.names if name not in shard.schema.names]
-        wrong += [f"has {name}" for name in shard.schema.names if name not in wanted.names]
+        found = dict(zip(shard.schema.names, shard.schema.types, strict=True))
+        wrong = [f"lacks {name}" for name in wanted.names if name not in found]
+        wrong += [f"has {name}" for name in found if name not in wanted.names]
         wrong += [
-            f"{field.name} is {shard.schema.field(field.name).type}, not {field.type}"
-            for field in wanted
-            if field.name in shard.schema.names and shard.schema.field(field.name).type != field.type
+            f"{f.name} is {found[f.name]}, not {f.type}" for f in wanted if found.get(f.name) not in (None, f.type)
         ]
-        wrong = wrong or ["the columns are in another order"]
+        wrong = wrong or ["columns are in another order, or there twice"]
         yield Problem("error", f"{shard.path.name}: {some(wrong)}. Its rows were not checked.")
 
 
@@ -120,7 +120,7 @@ def card(published: Published) -> Iterator[Problem]:
     """README.md tells `load_dataset` and the viewer what the shards hold."""
     front = front_matter_of(published.hub)
     if isinstance(front, str):
-        yield Problem("error", f"{README} {front}. Write it again: medimeta card {published.hub}")
+        yield Problem("error", f"{CARD} {front}. Write it again: medimeta card {published.hub}")
         return
     sizes = {split: {"num_examples": n, "num_bytes": 0, "download_size": 0} for split, n in published.rows.items()}
     config = Config(published.card, stored_features(published.features), sizes, published.options.labels, "")
@@ -129,7 +129,7 @@ def card(published: Published) -> Iterator[Problem]:
             entries = [entry for entry in _entries(front.get(key)) if entry.get("config_name") == published.card.id]
             wrong = list(_wrong_entry(entries[0], told[0])) if entries else ["there is no entry"]
             if wrong:
-                message = f"{key} of {README} disagrees with the shards. Write it again: medimeta card {published.hub}"
+                message = f"{key} of {CARD} disagrees with the shards. Write it again: medimeta card {published.hub}"
                 yield Problem("error", message, tuple(wrong[:EXAMPLES]))
 
 

@@ -17,9 +17,8 @@ from ..builders.hub import SHARD
 from ..builders.rows import features
 from ..builders.source import LABELS, Options
 from ..cards.catalogue import SPLITS, DatasetCard
+from .folder import CARD
 from .record import RECORD, BuildRecord
-
-README = "README.md"
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,10 @@ class StoredShard:
     path: Path
 
     @property
-    def split(self) -> str | None:
-        """The split that its name tells; None when it is not named as shards are."""
+    def split(self) -> str:
+        """The split that its name tells; "" when it is not named as shards are."""
         match = SHARD.fullmatch(self.path.name)
-        return None if match is None else match[1]
+        return "" if match is None else match[1]
 
     @property
     def total(self) -> int:
@@ -91,6 +90,8 @@ class Published:
             return f"is no build record of this version ({error})"
         if record.dataset != self.card.id or record.labels not in LABELS:
             return f"records {record.dataset!r} with labels {record.labels!r}"
+        if not isinstance(record.rows, dict) or not all(isinstance(count, int) for count in record.rows.values()):
+            return f"records {record.rows!r} as rows per split"
         return record
 
     @cached_property
@@ -101,7 +102,7 @@ class Published:
     @property
     def readable(self) -> list[StoredShard]:
         """The shards whose footers can be read."""
-        return [shard for shard in self.shards if shard.split is not None and shard.footer is not None]
+        return [shard for shard in self.shards if shard.split and shard.footer is not None]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -129,7 +130,7 @@ class Published:
 def front_matter_of(hub: Path) -> dict[str, Any] | str:
     """The YAML of a Hub folder's README.md, or why it cannot be read."""
     try:
-        text = (hub / README).read_text(encoding="utf-8")
+        text = (hub / CARD).read_text(encoding="utf-8")
         front = yaml.safe_load(text.split("---\n")[1])
     except FileNotFoundError:
         return "is missing"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -38,7 +38,7 @@ class Rows:
         card: The dataset's facts.
         options: How it was built.
         split: Their split.
-        values: The rows, column by column.
+        values: The rows, by column.
     """
 
     card: DatasetCard
@@ -65,7 +65,8 @@ class Rows:
         ]
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Seen:
     """What is kept of a row: enough to tell whether two rows are the same image or subject."""
 
     split: str
@@ -77,7 +78,7 @@ class Seen(NamedTuple):
     @property
     def name(self) -> str:
         """How it is called in messages."""
-        return f"{self.split}: {row_name(self._asdict())}"
+        return f"{self.split}: {row_name(asdict(self))}"
 
 
 def embedded(rows: Rows) -> Iterator[str]:
@@ -183,10 +184,12 @@ def _seen(split: str, row: Mapping[str, Any], pictures: Mapping[str, Image.Image
 
 def numbering(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
     """`index` is 0, 1, 2, ... over all splits; a partial release keeps the published numbers of what is there."""
+    if len(seen) < sum(published.rows.values()):  # what could not be read is found by other rules
+        return
     counts = Counter(row.index for row in seen if row.index is not None)
     twice = [f"{index} twice" for index, count in sorted(counts.items()) if count > 1]
     missing = [f"{index} missing" for index in range(len(seen)) if index not in counts]
-    strange = [f"{index} too large" for index in sorted(counts) if not 0 <= index < len(seen)]
+    strange = [f"{index} out of range" for index in sorted(counts) if not 0 <= index < len(seen)]
     if not (wrong := [*twice, *missing, *strange]):
         return
     record = published.record
@@ -205,9 +208,8 @@ def kept_together(published: Published, seen: Sequence[Seen]) -> Iterator[Proble
     """What the published rule keeps together (a patient, a volume) lies in one split."""
     by = published.card.splits.by
     if by is not None and (torn := _across_splits(seen, by)):
-        yield Problem(
-            "error", f"the published rule keeps a {by} in one split; {len(torn):,} lie(s) in two.", _words(torn)
-        )
+        message = f"the published rule keeps rows of one {by} in one split; {len(torn):,} of them lie(s) in two."
+        yield Problem("error", message, _words(torn))
 
 
 def subjects(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
