@@ -1,0 +1,38 @@
+"""Starting the processes that a training script was asked to run in."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+_STARTED_BY_A_LAUNCHER = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def start_all_processes() -> None:
+    """Make `accelerate launch --cpu --num_processes N` run N processes.
+
+    On a machine without MPI, accelerate (1.15) starts a single process on the CPU and drops the number without a word.
+    This process then starts the script again under torchrun, N times, and never returns. In any other case nothing
+    happens. Call it first in a script's main function.
+    """
+    forgotten = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1") and "MASTER_PORT" in os.environ
+    if not forgotten or any(name in os.environ for name in _STARTED_BY_A_LAUNCHER):
+        return
+    import psutil  # a requirement of accelerate
+
+    processes = asked_for(psutil.Process().parent().cmdline())
+    if processes > 1:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])  # noqa: S606  our own script
+
+
+def asked_for(command: Sequence[str]) -> int:
+    """Number of processes that an `accelerate launch` command asks for; 1 where it does not say.
+
+    Args:
+        command: The words of the command line.
+    """
+    found = re.search(r" --num[_-]processes[ =](\d+)", " " + " ".join(command))
+    return int(found[1]) if found else 1

@@ -1,0 +1,157 @@
+"""Task views and label statistics: right columns, right numbers, and no image looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
+
+import medimeta
+from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.rows import task_feature
+from medimeta.cards.catalogue import Task
+from medimeta.cards.errors import MedIMetaError, UnknownName
+from medimeta.tasks.views import class_weights, label_counts, load_task, multi_hot, positive_weights, task_view
+
+KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")
+GRADE = Task("Grade", "ordinal", ("none", "some", "much"), (0, 4, 10), dataset="toy")
+SICK = Task("Sick", "binary", ("no", "yes"), dataset="toy")
+FINDINGS = Task("All findings", "multilabel", ("x", "y", "z"), dataset="toy")
+GARBAGE = {"bytes": b"no image", "path": None}
+
+
+def toy(task: Task, labels: list) -> Dataset:
+    """Rows whose images cannot be decoded: whoever looks at one fails."""
+    columns = {
+        "image": Image(),
+        task.column: task_feature(task),
+        "subject_id": Value("string"),
+        "index": Value("int32"),
+    }
+    rows = {"image": [GARBAGE] * len(labels), task.column: labels}
+    rows |= {"subject_id": [f"s{i // 2}" for i in range(len(labels))], "index": list(range(len(labels)))}
+    return Dataset.from_dict(rows, features=Features(columns))
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory):
+    return write_miniature("bus", tmp_path_factory.mktemp("bus"), per_class=8)
+
+
+def test_load_task_projects_one_task(bus):
+    view = load_task("bus", "MALIGNANCY", data_dir=bus, partial=True)
+
+    assert view.column_names == ["image", "label", "subject_id"]
+    assert view.features["label"] == ClassLabel(names=list(medimeta.DATASETS["bus"].task("malignancy").labels))
+    assert view[0]["image"].size == (224, 224)
+
+
+def test_load_task_defaults_to_the_main_task_and_takes_split_expressions(bus):
+    whole = load_task("bus", split="train+val+test", data_dir=bus, partial=True)
+
+    assert len(whole) == 24
+    assert whole.features["label"].names == ["normal", "benign", "malignant"]
+    assert len(load_task("bus", "Case_Category", split="val", data_dir=bus, partial=True)) < 24
+
+
+def test_load_task_gives_the_labels_of_the_dataset(bus):
+    rows = medimeta.load_dataset("bus", split="test", data_dir=bus, partial=True)
+
+    assert load_task("bus", split="test", data_dir=bus, partial=True)["label"][:] == rows["case_category"][:]
+
+
+def test_unknown_names_say_what_there_is(bus):
+    with pytest.raises(UnknownName, match="malignancy"):
+        load_task("bus", "malignant", data_dir=bus)
+    with pytest.raises(UnknownName, match="bus"):
+        load_task("buss")
+    with pytest.raises(MedIMetaError, match="does not stream"):
+        load_task("bus", streaming=True)
+
+
+def test_multilabel_becomes_a_vector():
+    view = task_view(toy(FINDINGS, [[0, 2], [], None, [1]]), FINDINGS)
+
+    assert view.features["label"] == Sequence(Value("float32"), length=3)
+    assert view.column_names == ["image", "label", "subject_id"]
+    vectors = view.select_columns("label").with_format("numpy")[:]["label"]
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors, [[1, 0, 1], [0, 0, 0], [np.nan] * 3, [0, 1, 0]])
+
+
+def test_views_of_chosen_rows_keep_labels_and_subjects_together():
+    rows = toy(FINDINGS, [[0], [1], [2], [0, 1]]).select([3, 0, 2])
+    view = task_view(rows, FINDINGS)
+    kinds = task_view(toy(KIND, [0, 1, 2, 1]).select([3, 0, 2]), KIND)
+
+    assert view.select_columns(["label", "subject_id"])[:] == {
+        "label": [[1, 1, 0], [1, 0, 0], [0, 0, 1]],
+        "subject_id": ["s1", "s0", "s1"],
+    }
+    np.testing.assert_array_equal(label_counts(kinds, KIND), [1, 1, 1])
+
+
+def test_multi_hot_takes_sliced_and_chunked_lists():
+    lists = pa.chunked_array([[[9], [0]], [None, []], [[1, 0]]], pa.list_(pa.int64())).slice(1)
+
+    np.testing.assert_array_equal(multi_hot(lists, 2), [[1, 0], [np.nan] * 2, [0, 0], [1, 1]])
+
+
+def test_nothing_is_decoded_for_views_and_statistics(monkeypatch):
+    monkeypatch.setattr("PIL.Image.open", lambda *_: pytest.fail("an image was decoded"))
+    kinds, findings = task_view(toy(KIND, [0, 0, 1]), KIND), task_view(toy(FINDINGS, [[0], [0, 1], None]), FINDINGS)
+
+    np.testing.assert_array_equal(label_counts(kinds, KIND), [2, 1, 0])
+    np.testing.assert_array_equal(label_counts(findings, FINDINGS), [2, 1, 0])
+    class_weights(kinds, KIND)
+    positive_weights(findings, FINDINGS)
+
+
+def test_class_weights():
+    weights = class_weights([0, 0, 0, 1, 2, 2], KIND)
+
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, [6 / 9, 6 / 3, 6 / 6])
+    assert weights[[0, 0, 0, 1, 2, 2]].mean() == pytest.approx(1)
+    np.testing.assert_allclose(class_weights([0, 0, 2], GRADE), [0.5, 0, 1])  # nobody has grade "some"
+
+
+def test_positive_weights():
+    vectors = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1], [np.nan] * 3])
+
+    weights = positive_weights(vectors, FINDINGS)
+
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, [2, 1, 0])  # no positive: 1; no negative: 0
+    np.testing.assert_allclose(positive_weights([0, 0, 0, 1], SICK), [3])
+
+
+def test_statistics_of_no_rows():
+    np.testing.assert_array_equal(label_counts([], KIND), [0, 0, 0])
+    np.testing.assert_array_equal(label_counts([], FINDINGS), [0, 0, 0])
+    np.testing.assert_array_equal(class_weights([], KIND), [0, 0, 0])
+    np.testing.assert_array_equal(positive_weights([], FINDINGS), [1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("statistic", "labels", "task", "message"),
+    [
+        (label_counts, [0, 3], KIND, r"ids from 0 to 2.*values \[0, 3\]"),
+        (label_counts, [-1, 0], KIND, "ids from 0 to 2"),
+        (label_counts, [[0, 1]], KIND, r"got shape \(1, 2\)"),
+        (label_counts, ["a"], KIND, "ids from 0 to 2"),
+        (label_counts, [0, 1], FINDINGS, r"shape \(N, 3\)"),
+        (label_counts, [[0, 1, 2]], FINDINGS, "0, 1 or NaN"),
+        (class_weights, [[0, 1, 1]], FINDINGS, "positive_weights"),
+        (positive_weights, [0, 1], KIND, "class_weights"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(statistic, labels, task, message):
+    with pytest.raises(MedIMetaError, match=message):
+        statistic(labels, task)
+
+
+def test_the_room_is_still_the_function():
+    assert {task.target for task in medimeta.tasks(target="ordinal")} == {"ordinal"}
+    assert len(medimeta.tasks()) == 54
