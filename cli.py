@@ -197,13 +197,15 @@ def verify(
     with pool(num_proc) as (executor, workers), _progress() as progress:
         bar = progress.add_task(what, total=None)
         common: Any = {"executor": executor, "workers": workers, "advance": lambda rows: progress.advance(bar, rows)}
+        facts: Any
         if against is None:
             findings = verify_folder(Path(what), **common)
             good, shown, facts = clean(findings), summary(findings), [asdict(finding) for finding in findings]
         else:
             options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
-            config = medimeta.MedIMeta(config_name=what, data_dir=None if source is None else str(source), **options)
-            theirs = open_source(what, against, Options(partial=partial, with_masks=with_masks))
+            card = DATASETS[what]
+            config = medimeta.MedIMeta(config_name=card.id, data_dir=None if source is None else str(source), **options)
+            theirs = open_source(card.id, against, Options(partial=partial, with_masks=with_masks))
             comparison = compare(config.source(), theirs, **common)
             good, shown, facts = comparison.equal, comparison.summary(), comparison.as_dict()
     if as_json:
@@ -211,6 +213,33 @@ def verify(
     else:
         out.print(shown, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def audit(
+    places: Annotated[list[str], typer.Argument(metavar="HUBDIR|ID=PATH...", help="Datasets to compare, all at once.")],
+    ledger: Annotated[Path | None, typer.Option("--out", help="Parquet file for the images that were found.")] = None,
+    distance: Annotated[int, typer.Option(help="Bits of 64 in which near duplicates differ, at most.")] = 7,
+    partial: Partial = False,
+    num_proc: NumProc = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Look for images and subjects that occur twice, within and across splits and datasets."""
+    from medimeta.builders.parallel import pool
+    from medimeta.builders.source import Options
+    from medimeta.tasks import leakage
+
+    sources = leakage.find_sources(places, Options(partial=partial))
+    with pool(num_proc) as (executor, workers), _progress() as progress:
+        bar = progress.add_task("audit", total=None if partial else sum(source.card.total for source in sources))
+        common: Any = {"executor": executor, "workers": workers, "advance": lambda rows: progress.advance(bar, rows)}
+        found = leakage.audit(sources, distance=distance, **common)
+    if ledger is not None:
+        found.save(ledger)
+    if as_json:
+        out.print_json(json.dumps(found.as_dict()))
+    else:
+        out.print(found.summary(), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
