@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .catalogue import SPLITS, DatasetCard
+from .catalogue import SPLITS, DatasetCard, SplitRule, Task
 
 ARXIV = "2404.16000"
 DOI = "10.1038/s41597-025-04866-4"
+CITATION = """\
+@article{woerner2025medimeta,
+  title = {A comprehensive and easy-to-use multi-domain multi-task medical imaging meta-dataset},
+  author = {Woerner, Stefano and Jaques, Arthur and Baumgartner, Christian F.},
+  journal = {Scientific Data},
+  year = {2025},
+  doi = {10.1038/s41597-025-04866-4}
+}"""
+LICENCES = "LICENSE.md"  # one of the two names that the Hub links to
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+NONE, UNKNOWN = "none of these", "unknown"
 
 MEMBERSHIP = {
-    "source": "the source's own splits",
-    "computed": "the published algorithm on the published rows, so the published membership",
-    "recomputed": "the published algorithm on these rows; membership **differs from the release**",
-    "release": "taken over from the release",
+    "source": "The source's own splits, so the published membership",
+    "computed": "The published algorithm on the published rows, so the published membership",
+    "recomputed": "The published algorithm on these rows; membership **differs from the release**",
+    "release": "Taken over from the release, so the published membership",
 }
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the rows of a dataset hold.
+
+    Attributes:
+        counts: Per task column, name of the label (see `label_names`) and split: the number of rows.
+        subjects: Number of different subjects per split, where the source names them.
+        shared_subjects: Number of subjects with rows in more than one split.
+        nameless: Number of rows without a subject.
+    """
+
+    counts: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    subjects: Mapping[str, int] = field(default_factory=dict)
+    shared_subjects: int = 0
+    nameless: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +61,14 @@ class Config:
         sizes: Per split `num_examples`, `num_bytes` and `download_size`.
         labels: "released" or "corrected".
         membership: A key of `MEMBERSHIP`.
+        contents: What its rows hold.
+        source: What it was built from: "raw", "release" or "hub".
+        source_files: Number of files in that source.
+        source_bytes: Their size.
+        masks: Whether mask columns are there.
+        version: Version of this project that built it.
+        montage: Path of the example images in the folder; None where there are none.
+        chart: Path of the chart of class balance in the folder.
     """
 
     card: DatasetCard
@@ -40,6 +76,14 @@ class Config:
     sizes: Mapping[str, Mapping[str, int]]
     labels: str
     membership: str
+    contents: Contents = Contents()
+    source: str = "raw"
+    source_files: int = 0
+    source_bytes: int = 0
+    masks: bool = False
+    version: str = ""
+    montage: str | None = None
+    chart: str = ""
 
     @property
     def rows(self) -> int:
@@ -51,17 +95,46 @@ class Config:
         """Whether splits have other sizes than published."""
         return {split: size["num_examples"] for split, size in self.sizes.items()} != self.card.splits.counts
 
+    @property
+    def heading(self) -> str:
+        """Title of its section."""
+        return f"{self.card.id}: {self.card.name}"
+
+    @property
+    def anchor(self) -> str:
+        """How links within the card name its section."""
+        return re.sub(r"[^\w\- ]", "", self.heading.lower()).replace(" ", "-")
+
+    def balance(self, task: Task) -> list[tuple[str, Mapping[str, int]]]:
+        """Name and rows per split of each label of a task; no label and unknown ones only where there are such rows."""
+        counts = self.contents.counts[task.column]
+        return [(name, counts[name]) for name in label_names(task) if name in task.labels or any(counts[name].values())]
+
+
+def label_names(task: Task) -> tuple[str, ...]:
+    """What a row can be counted under: the labels, then `NONE` (multilabel) and `UNKNOWN`."""
+    return (*task.labels, *((NONE,) if task.target == "multilabel" else ()), UNKNOWN)
+
 
 def render_card(configs: Sequence[Config], version: str) -> str:
     """The text of README.md.
 
     Args:
-        configs: The datasets of the folder, in order; at least one.
+        configs: The datasets of the folder, in order; at least one. Each has its contents.
         version: Version of this project.
 
     Returns:
         YAML front matter and Markdown body; the same input gives the same text.
     """
+    return _render("card.md.jinja", configs, version)
+
+
+def render_licences(configs: Sequence[Config], version: str) -> str:
+    """The text of LICENSE.md, which the front matter links to; arguments as for `render_card`."""
+    return "# Licences\n\n" + _render("licences.md.jinja", configs, version)
+
+
+def _render(template: str, configs: Sequence[Config], version: str) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -72,29 +145,53 @@ def render_card(configs: Sequence[Config], version: str) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  Markdown; every value is from the catalogue
     )
+    environment.filters["number"] = "{:,}".format
+    environment.filters["counted"] = lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}"
+    environment.filters["codes"] = lambda names: ", ".join(f"`{name}`" for name in names)
+    environment.filters["dois"] = lambda dois: ", ".join(f"[{doi}](https://doi.org/{doi})" for doi in dois)
     entries = {entry.strip() for config in configs for source in config.card.sources for entry in source.bibtex}
-    return environment.get_template("card.md.jinja").render(
+    return environment.get_template(template).render(
         front_matter=yaml.safe_dump(front_matter(configs), sort_keys=False, allow_unicode=True, width=10_000),
         configs=configs,
         splits=SPLITS,
+        split_rule=_split_rule,
         membership=MEMBERSHIP,
-        bibtex=sorted(entries),
+        bibtex=[CITATION, *sorted(entries)],
         arxiv=ARXIV,
         doi=DOI,
         version=version,
     )
 
 
+def _split_rule(rule: SplitRule) -> str:
+    """How a dataset was divided, in words."""
+    if rule.rule == "source" or rule.train is None or rule.validation is None:
+        return "the source's own division"
+    together = f", rows with the same `{rule.by}` together" if rule.by == "subject_id" else ""
+    if rule.rule == "random":
+        return f"at random, {rule.train:.0%} train, {rule.validation:.0%} validation, the rest test{together}"
+    return (
+        "the source's held-out part is test; the rest is divided at random, "
+        f"{rule.train:.0%} train, {rule.validation:.0%} validation{together}"
+    )
+
+
 def front_matter(configs: Sequence[Config]) -> dict[str, Any]:
     """The card's YAML: what the Hub and `load_dataset` read."""
     rows = sum(config.rows for config in configs)
+    targets = {task.target for config in configs for task in config.card.tasks}
+    domains = {config.card.domain.lower().replace(" ", "-") for config in configs}
     return {
         "pretty_name": "MedIMeta",
         "license": "other",
         "license_name": "per-dataset",
-        "license_link": f"https://arxiv.org/abs/{ARXIV}",
+        "license_link": LICENCES,
         "task_categories": ["image-classification"],
-        "tags": ["medical", *sorted({config.card.domain.lower().replace(" ", "-") for config in configs})],
+        "task_ids": [
+            *(["multi-class-image-classification"] if targets - {"multilabel"} else []),
+            *(["multi-label-image-classification"] if "multilabel" in targets else []),
+        ],
+        "tags": ["medical", *sorted(domains), f"arxiv:{ARXIV}", f"doi:{DOI}"],
         "size_categories": [next(name for limit, name in SIZES if rows < limit)],
         "configs": [_config(config, default=position == 0) for position, config in enumerate(configs)],
         "dataset_info": [_info(config) for config in configs],

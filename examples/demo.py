@@ -22,11 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 import medimeta
-from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.source import Options
 from medimeta.examples import finetune_vit
-from medimeta.upload import folder as hub_folder
+from medimeta.upload.miniatures import build_miniatures
 
 DATASET, TASK = "bus", "case category"
 
@@ -64,11 +61,7 @@ def run(out: Path, *, seed: int = 0) -> dict[str, Any]:
 
 def _build(out: Path, seed: int) -> Path:
     """Draw the source's archive and make a Hub folder of it, as `medimeta build` does."""
-    source = write_miniature(DATASET, out / "source", per_class=60, seed=seed)
-    hub = out / "hub"
-    hub_folder.build(open_source(DATASET, source, Options(partial=True)), hub, version=medimeta.__version__)
-    hub_folder.write_card(hub, medimeta.__version__)
-    return hub
+    return build_miniatures([DATASET], out, version=medimeta.__version__, per_class=60, seed=seed)
 
 
 def _arguments(out: Path, hub: Path, seed: int) -> list[str]:

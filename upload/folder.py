@@ -1,4 +1,4 @@
-"""The Hub folder: `README.md`, `<id>/build.json` and `<id>/<split>-0000k-of-0000N.parquet` for each dataset in it.
+"""The Hub folder: the card's files, and `build.json` and `<split>-0000k-of-0000N.parquet` in a folder per dataset.
 
 A build renders into a hidden workshop beside the folder and then replaces the folder in one step, so that it is the
 old one or the new one at any moment. What a killed build had finished is used by the next.
@@ -17,25 +17,19 @@ from pathlib import Path
 import pandas as pd
 import PIL
 import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock
 
-from ..builders.hub import shards
 from ..builders.parallel import ordered_map
-from ..builders.raw import file_count_and_bytes
+from ..builders.raw import file_count_and_bytes, stamp
 from ..builders.rows import features, to_table
 from ..builders.source import Source
-from ..cards.card import Config, render_card
-from ..cards.errors import MedIMetaError, some
+from ..cards.errors import some
 from .atomic import link_or_copy, mirror, recover, replace_folder, whole_file
-from .record import RECORD, BuildRecord, read_records, split_sizes
+from .card_files import CARD, NotAHubFolder, write_card
+from .record import RECORD, BuildRecord, read_records
 from .shards import Shard, plan, write_shard
 
-CARD = "README.md"
-
-
-class NotAHubFolder(MedIMetaError):
-    """The output folder holds something else."""
+__all__ = ["CARD", "NotAHubFolder", "build", "check_folder", "write_card"]
 
 
 def build(
@@ -103,31 +97,6 @@ def check_folder(out: Path) -> None:
             )
 
 
-def write_card(folder: Path, version: str) -> Path:
-    """Write README.md from the catalogue and the shards in the folder.
-
-    Args:
-        folder: A Hub folder.
-        version: Version of this project.
-
-    Raises:
-        NotAHubFolder: If there is no dataset in it.
-    """
-    records = read_records(folder)
-    if not records:
-        raise NotAHubFolder(f"{folder} holds no dataset that was built. Build one: medimeta build bus --out {folder}")
-    with whole_file(folder / CARD) as partial:
-        partial.write_text(render_card([_config(folder, record) for record in records], version), encoding="utf-8")
-    return folder / CARD
-
-
-def _config(folder: Path, record: BuildRecord) -> Config:
-    first = next(iter(shards(folder / record.dataset).values()))[0]
-    metadata = pq.read_schema(first).metadata
-    columns = json.loads(metadata[b"huggingface"])["info"]["features"]
-    return Config(record.card, columns, split_sizes(folder / record.dataset), record.labels, record.membership)
-
-
 def _write_shards(
     source: Source,
     todo: Sequence[Shard],
@@ -157,6 +126,8 @@ def _counted(tables: Iterator[pa.Table], advance: Callable[[int], None]) -> Iter
 def _key(source: Source, version: str) -> str:
     """Changes with everything that the shards depend on."""
     parts = [version, source.card, source.options, source.stamp, PIL.__version__, pa.__version__]
+    if source.options.splits_from is not None:
+        parts.append(stamp(Path(source.options.splits_from)))
     code = Path(__file__).parent.parent
     parts += [path.read_bytes() for path in sorted([*code.glob("builders/*.py"), code / "upload" / "shards.py"])]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

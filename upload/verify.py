@@ -1,4 +1,4 @@
-"""A Hub folder checked against the catalogue, rule by rule: `file_rules` and `row_rules` hold them."""
+"""A Hub folder checked against the catalogue, rule by rule: `file_rules`, `viewer_rules` and `row_rules` hold them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .published import Published, front_matter_of
 from .record import RECORD
 from .row_rules import ROW_RULES, SET_RULES, Seen, scan
 from .tally import NONE
+from .viewer_rules import VIEWER_RULES
 
 
 def verify_folder(
@@ -70,7 +71,7 @@ def _verify(
     published: Published, executor: Executor | None, workers: int, advance: Callable[[int], None]
 ) -> Iterator[tuple[str, Problem]]:
     """Name of the rule and what it found, for one dataset."""
-    for name, check in FILE_RULES.items():
+    for name, check in {**FILE_RULES, **VIEWER_RULES}.items():
         for problem in check(published):
             yield name, problem
     broken, damage = dict.fromkeys(ROW_RULES, NONE), NONE
