@@ -237,13 +237,14 @@ def test_replacing_a_folder_and_recovering(tmp_path, monkeypatch, exchange):
 BUILD = """
 import sys
 from pathlib import Path
+from medimeta.builders import rows
 from medimeta.builders.locate import open_source
 from medimeta.builders.parallel import pool
 from medimeta.builders.source import Options
 from medimeta.upload import shards
 from medimeta.upload.folder import build
 if __name__ == "__main__":
-    shards.SHARD_BYTES = 1  # one batch per shard: many shards, so that there is something to resume
+    shards.SHARD_BYTES, rows.BATCH, shards.BATCH = 1, 10, 10  # many small shards: there is something to resume
     print("go", flush=True)
     with pool(int(sys.argv[3])) as (executor, workers):
         source = open_source(sys.argv[4], Path(sys.argv[1]), Options(partial=True))
@@ -297,7 +298,7 @@ def test_killed_at_any_moment_the_folder_is_old_or_new(raw, tmp_path):
 
 def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(tmp_path):
     """SIGINT or SIGKILL at random points, each time going on where the last one ended."""
-    raw = write_miniature("pbc", tmp_path / "raw", per_class=125)  # 1,000 rows: 11 shards
+    raw = write_miniature("pbc", tmp_path / "raw", per_class=40)  # 320 rows: 33 shards
     out, fresh = tmp_path / "hub", tmp_path / "fresh"
     finish(start_build(raw, fresh, "pbc", processes=2))
     rng = random.Random(1)
@@ -306,9 +307,11 @@ def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(tmp_path):
         # Threads for the most part: processes take seconds to start, in which there is nothing to interrupt.
         process = start_build(raw, out, "pbc", processes=2 if kills % 7 == 3 else 1)
         process.stdout.readline()
-        time.sleep(rng.uniform(0, 2))
-        kills += process.poll() is None
-        os.killpg(process.pid, rng.choice([signal.SIGINT, signal.SIGKILL]))
+        time.sleep(rng.uniform(0, 1))
+        how = rng.choice([signal.SIGINT, signal.SIGKILL])
+        if process.poll() is None:
+            kills += 1
+            os.killpg(process.pid, how)
         process.communicate()
         if out.exists():  # it was faster than the kill: start from nothing again
             assert contents(out) == contents(fresh)
