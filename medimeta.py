@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import os
 import re
 import sys
@@ -41,20 +42,49 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from medimeta.tasks.episode_set import EpisodeSet
+    from medimeta.tasks.episodes import episodes
+    from medimeta.tasks.protocols import cross_domain, leave_domain_out
+    from medimeta.tasks.views import load_task
+
 __version__ = "0.1.0"
 __all__ = [
     "DATASETS",
     "DatasetCard",
+    "EpisodeSet",
     "MedIMeta",
     "MedIMetaConfig",
     "MedIMetaError",
     "Task",
+    "cross_domain",
+    "episodes",
+    "leave_domain_out",
     "load_dataset",
+    "load_task",
     "tasks",
 ]
 
 NAME = "medimeta"
 tasks = DATASETS.tasks
+
+# Public names that are imported on first use, so that importing medimeta stays light: name -> module.
+_LAZY = {
+    "EpisodeSet": "medimeta.tasks.episode_set",
+    "cross_domain": "medimeta.tasks.protocols",
+    "episodes": "medimeta.tasks.episodes",
+    "leave_domain_out": "medimeta.tasks.protocols",
+    "load_task": "medimeta.tasks.views",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from medimeta import DATASETS
+from medimeta import DATASETS, cli
 from medimeta.builders.miniatures import write_miniature
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,27 @@ def test_a_mistake_is_named_and_answered(raw, tmp_path, arguments, code, words):
     assert "Traceback" not in done.stderr
     shown = " ".join(done.stderr.split())
     assert all(word in shown for word in words), shown
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "No space left on device (hub/bus). Free some space and run the same command again"),
+        (errno.EROFS, "Read-only file system (hub/bus). Choose an output folder that can be written"),
+        (errno.EACCES, "Permission denied (hub/bus). Choose a folder that you may read and write"),
+    ],
+)
+def test_what_the_system_refuses_is_explained(raw, tmp_path, monkeypatch, capsys, number, words):
+    def refused(*_):
+        raise OSError(number, os.strerror(number), "hub/bus")
+
+    monkeypatch.setattr("medimeta.upload.folder.write_shard", refused)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["build", "bus", "--source", str(raw), "--partial", "--out", str(tmp_path / "hub")])
+
+    assert ended.value.code == 1
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "hub").exists()
 
 
 def test_debug_shows_the_traceback():

@@ -1,0 +1,87 @@
+"""`medimeta audit` and `medimeta episodes`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import medimeta
+
+from ..builders.parallel import pool
+from ..cards.console import AsJson, Labels, NumProc, Partial, out, progress_bar
+
+
+def audit(
+    places: Annotated[list[str], typer.Argument(metavar="HUBDIR|ID=PATH...", help="Datasets to compare, all at once.")],
+    ledger: Annotated[Path | None, typer.Option("--out", help="Parquet file for the images that were found.")] = None,
+    distance: Annotated[int, typer.Option(help="Bits of 64 in which near duplicates differ, at most.")] = 7,
+    partial: Partial = False,
+    num_proc: NumProc = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Look for images and subjects that occur twice, within and across splits and datasets."""
+    from ..builders.source import Options
+    from . import leakage
+
+    sources = leakage.find_sources(places, Options(partial=partial))
+    with pool(num_proc) as (executor, workers), progress_bar() as progress:
+        bar = progress.add_task("audit", total=None if partial else sum(source.card.total for source in sources))
+        common: Any = {"executor": executor, "workers": workers, "advance": lambda rows: progress.advance(bar, rows)}
+        found = leakage.audit(sources, distance=distance, **common)
+    if ledger is not None:
+        found.save(ledger)
+    if as_json:
+        out.print_json(json.dumps(found.as_dict()))
+    else:
+        out.print(found.summary(), markup=False, highlight=False, soft_wrap=True)
+
+
+def episodes(
+    dataset: Annotated[str, typer.Argument(metavar="ID")],
+    path: Annotated[Path, typer.Option("--out", help="Parquet file for the episodes.")],
+    task: Annotated[str | None, typer.Argument(metavar="TASK", help="The main task by default.")] = None,
+    shots: Annotated[str, typer.Option(help='Support images per class; "1-10" draws a number per episode.')] = "5",
+    queries: Annotated[int, typer.Option(help="Query images per class.")] = 10,
+    number: Annotated[int, typer.Option("-n", help="Number of episodes.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed, the same episodes.")] = 0,
+    split: Annotated[str, typer.Option(help='The split to draw from, or several: "train+validation".')] = "test",
+    ways: Annotated[str | None, typer.Option(help='Classes per episode, or "random"; all by default.')] = None,
+    min_images: Annotated[int | None, typer.Option(help="Leave out classes with fewer images.")] = None,
+    classes: Annotated[list[str] | None, typer.Option("--class", help="Use only this class; repeatable.")] = None,
+    subject_disjoint: Annotated[
+        bool, typer.Option(help="Whether support and query share no subject, where subjects are known.")
+    ] = True,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Raw archives, a release or a Hub folder; else MEDIMETA_DATA, else a download.")
+    ] = None,
+    labels: Labels = "released",
+    partial: Partial = False,
+) -> None:
+    """Draw few-shot episodes of one task and write them as one table."""
+    try:
+        low, _, high = shots.partition("-")
+        shot_range = (int(low), int(high or low))
+        way_count: Any = ways if ways in (None, "random") else int(ways or 0)
+    except ValueError:
+        raise typer.BadParameter('--shots takes a number or "1-10", --ways a number or "random".') from None
+    found = medimeta.episodes(
+        dataset,
+        task,
+        shots=shot_range if high else shot_range[0],
+        queries=queries,
+        n=number,
+        seed=seed,
+        split=split,
+        ways=way_count,
+        min_images=min_images,
+        classes=classes or None,
+        subject_disjoint=subject_disjoint,
+        data_dir=data_dir,
+        labels=labels,
+        partial=partial,
+    )
+    found.save(path)
+    out.print(f"{found.summary()}\nWrote {path}, SHA-256 {found.sha256}", markup=False, highlight=False, soft_wrap=True)
