@@ -104,9 +104,6 @@ def illustrated(folder: Path, record: BuildRecord) -> Config:
     return config
 
 
-_illustrated = illustrated  # the name that upload/release.py imports
-
-
 def _features(own: Path, card: DatasetCard) -> dict[str, Any]:
     first = next(iter(shards(own).values()))[0]
     columns: dict[str, Any] = json.loads(pq.read_schema(first).metadata[b"huggingface"])["info"]["features"]

@@ -17,7 +17,7 @@ from ..cards.catalogue import SPLITS
 from ..cards.errors import some
 from .findings import Problem
 from .folder import CARD
-from .published import Published, front_matter_of
+from .published import Published
 from .shards import SHARD_BYTES, stored_features
 from .tally import EXAMPLES
 
@@ -118,7 +118,7 @@ def file_size(published: Published) -> Iterator[Problem]:
 
 def card(published: Published) -> Iterator[Problem]:
     """README.md tells `load_dataset` and the viewer what the shards hold."""
-    front = front_matter_of(published.hub)
+    front = published.front_matter
     if isinstance(front, str):
         yield Problem("error", f"{CARD} {front}. Write it again: medimeta card {published.hub}")
         return

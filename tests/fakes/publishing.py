@@ -1,0 +1,89 @@
+"""What the tests of `push` share: small Hub folders, a client that does not wait, and a push in another process."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import huggingface_hub.constants
+import huggingface_hub.utils._http as http
+import huggingface_hub.utils._xet as xet
+from huggingface_hub import HfApi
+from huggingface_hub.utils import close_session
+
+from medimeta.builders.locate import open_source
+from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.source import Options
+from medimeta.upload import patience, push, remote
+from medimeta.upload.folder import build
+from medimeta.upload.push_options import PushOptions
+
+REPO = "ns/medimeta"
+PARTIAL = Options(partial=True)
+
+
+def build_folder(home, datasets, *, options=PARTIAL, seed=0, name="hub"):
+    """A Hub folder of miniatures.
+
+    Args:
+        home: Where sources and folder go.
+        datasets: Images per class, by dataset.
+        options: How they are built.
+        seed: Of the pictures.
+        name: Of the folder.
+    """
+    for dataset, per_class in datasets.items():
+        raw = write_miniature(dataset, home / f"{name}-{dataset}", per_class=per_class, seed=seed)
+        build(open_source(dataset, raw, options), home / name, version="0")
+    return home / name
+
+
+def publish(hub, folder, **options):
+    """Push to the Hub of the tests; miniatures are incomplete."""
+    return push.push(
+        folder, REPO, PushOptions(**{"partial": True} | options), version="0", api=HfApi(hub.url, hub.token)
+    )
+
+
+def contents(folder, place=None):
+    """What the Hub should hold of a folder: all of it, and `card.json` beside each build record (None here)."""
+    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return files | {path.replace("build.json", "card.json"): None for path in files if path.endswith("/build.json")}
+
+
+def holds(hub, folder, revision="main", foreign=None):
+    """Whether a revision holds just the folder and the foreign files."""
+    found, wanted = hub.files(REPO, revision), contents(folder) | (foreign or {})
+    del found[".gitattributes"]
+    return set(found) == set(wanted) and all(data in (None, found[path]) for path, data in wanted.items())
+
+
+def without_waiting(monkeypatch, *, lfs):
+    """The client's transport, and what it waited for; nothing really sleeps for long."""
+    waits = []
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", lfs)
+    monkeypatch.setattr(http, "time", SimpleNamespace(sleep=waits.append))
+    monkeypatch.setattr(patience, "sleep", waits.append)
+    monkeypatch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "1ms")
+    monkeypatch.setattr(xet, "_GLOBAL_XET_HOLDER", xet.XetSessionHolder())
+    huggingface_hub.utils.disable_progress_bars()
+    return waits
+
+
+@contextmanager
+def other_client():
+    """Connections that are not shared with tests before or after."""
+    close_session()
+    try:
+        yield
+    finally:
+        close_session()
+
+
+def push_and_be_killed(url, token, folder, lfs):
+    """Push file by file, in a process of its own; rows were checked before."""
+    huggingface_hub.constants.HF_HUB_DISABLE_XET = lfs
+    huggingface_hub.utils.disable_progress_bars()
+    remote.BATCH_BYTES = 1
+    push.verify_folder = lambda *_, **__: []
+    push.push(folder, REPO, PushOptions(partial=True), version="0", api=HfApi(url, token))

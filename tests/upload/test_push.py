@@ -1,0 +1,529 @@
+"""Publishing: one commit for everything that changed, nothing else touched, and refusals that say what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import huggingface_hub.constants
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from datasets import Features
+from huggingface_hub import HfApi
+from PIL import Image
+
+import medimeta
+from fakes.hub import READ_TOKEN, Fault, Hub
+from fakes.parquet import edit, rows_of, set_values
+from fakes.publishing import PARTIAL, REPO, build_folder, contents, holds, other_client, publish, without_waiting
+from medimeta import cli
+from medimeta.builders.errors import SourceBroken
+from medimeta.builders.locate import open_source
+from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.rows import features
+from medimeta.builders.source import Options
+from medimeta.cards.errors import MedIMetaError, UnknownName
+from medimeta.upload.folder import NotAHubFolder, build, write_card
+from medimeta.upload.patience import PushFailed
+from medimeta.upload.plan import owner
+from medimeta.upload.refusals import PushRefused
+
+FOREIGN = {
+    "notes.txt": b"mine",
+    "bus/notes.txt": b"mine too",
+    "bus/old.parquet": b"no rows of bus: its name says so",
+    "bus/train.csv": b"a,b",
+    "assets/logo.png": b"a logo",
+    "assets/nothing-montage.png": b"of no dataset of the catalogue",
+    "mydata/train-00000-of-00001.parquet": b"another dataset",
+    "scripts/medimeta.py": b"not in the root",
+}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Three small datasets."""
+    return build_folder(tmp_path_factory.mktemp("push"), {"bus": 3, "crc": 1, "pneumonia": 2})
+
+
+@pytest.fixture
+def folder(small, tmp_path):
+    """A Hub folder to change."""
+    return shutil.copytree(small, tmp_path / "folder")
+
+
+@pytest.fixture(params=["xet", "lfs"])
+def hub(tmp_path, monkeypatch, request):
+    without_waiting(monkeypatch, lfs=request.param == "lfs")
+    with Hub(tmp_path / "server", part_bytes=50_000, page=7) as server, other_client():
+        yield server
+
+
+@pytest.fixture
+def lfs_hub(tmp_path, monkeypatch):
+    without_waiting(monkeypatch, lfs=True)
+    with Hub(tmp_path / "server") as server, other_client():
+        yield server
+
+
+def shard(folder, dataset="bus", split="train"):
+    return folder / dataset / f"{split}-00000-of-00001.parquet"
+
+
+def changed(folder):
+    """Another subject for one row of bus, with the card that goes with it."""
+    set_values(shard(folder), 0, subject_id="someone")
+    write_card(folder, "0")
+
+
+def titles(hub):
+    return [commit.title for commit in hub.repos[REPO].history()]
+
+
+def test_everything_in_one_commit_and_nothing_the_second_time(hub, small):
+    pushed = publish(hub, small)
+
+    assert holds(hub, small)
+    assert titles(hub) == ["Release bus, crc, pneumonia", "initial commit"]
+    assert pushed.made
+    assert pushed.commit == hub.repos[REPO].heads["main"]
+    before = len(hub.log), hub.sent
+    again = publish(hub, small)
+    assert (again.made, again.commit) == (False, pushed.commit)
+    assert hub.sent == before[1]
+    assert all(request.startswith("GET") for request in hub.log[before[0] :])
+
+
+def test_only_what_differs_is_sent_and_only_ours_is_deleted(hub, folder):
+    publish(hub, folder)
+    hub.commit(REPO, FOREIGN | {"bus/train-00000-of-00002.parquet": b"stale", "crc/card.json": b"edited"})
+    changed(folder)
+    (folder / "notes.tex").write_text("never sent")
+    before = hub.received
+
+    plan = publish(hub, folder).plan
+
+    assert plan.deleted == ("bus/train-00000-of-00002.parquet",)
+    assert set(plan.changed) >= {"bus/train-00000-of-00001.parquet", "bus/card.json", "crc/card.json", "README.md"}
+    assert not any(path.startswith("pneumonia/") for path, _ in plan.new)
+    (folder / "notes.tex").unlink()
+    assert holds(hub, folder, foreign=FOREIGN)
+    assert hub.received - before < 2 * plan.bytes + 50_000
+    assert len(titles(hub)) == 4
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(lfs_hub, folder):
+    first = publish(lfs_hub, folder, dry_run=True).plan
+    assert not lfs_hub.repos
+    assert len(first.added) == len(contents(folder))
+    publish(lfs_hub, folder)
+    lfs_hub.commit(REPO, {"crc/train-00001-of-00002.parquet": b"stale"})
+    changed(folder)
+    head, before = lfs_hub.repos[REPO].heads["main"], len(lfs_hub.log)
+
+    done = publish(lfs_hub, folder, dry_run=True)
+
+    assert done.commit is None
+    assert lfs_hub.repos[REPO].heads["main"] == head
+    assert all(request.startswith("GET") for request in lfs_hub.log[before:])
+    lines = done.plan.summary().splitlines()
+    size = shard(folder).stat().st_size
+    assert f"~ bus/train-00000-of-00001.parquet ({size:,} bytes)" in lines
+    assert "- crc/train-00001-of-00002.parquet" in lines
+    assert lines[-1] == f"One commit, at most {done.plan.bytes:,} bytes to send."
+    assert f"{len(done.plan.unchanged)} unchanged" in lines[-2]
+    assert done.plan.bytes >= size
+
+
+def test_datasets_one_by_one_give_the_repository_that_all_at_once_give(lfs_hub, small):
+    for name in ("pneumonia", "bus", "crc"):
+        publish(lfs_hub, small, only=(name,))
+    assert holds(lfs_hub, small)
+    assert len(titles(lfs_hub)) == 4
+    assert not publish(lfs_hub, small).made
+    assert not publish(lfs_hub, small, only=("crc",)).made
+
+
+def test_others_keep_their_rows_and_their_place_in_the_card(lfs_hub, small, tmp_path):
+    publish(lfs_hub, small)
+    before = lfs_hub.files(REPO)
+    alone = build_folder(tmp_path, {"bus": 4}, seed=1, name="alone")
+
+    plan = publish(lfs_hub, alone).plan
+
+    after = lfs_hub.files(REPO)
+    assert plan.kept == ("crc", "pneumonia")
+    assert {p: d for p, d in after.items() if owner(p) in ("crc", "pneumonia")} == {
+        p: d for p, d in before.items() if owner(p) in ("crc", "pneumonia")
+    }
+    front = yaml.safe_load(after["README.md"].split(b"---\n")[1])
+    assert [entry["config_name"] for entry in front["configs"]] == ["bus", "crc", "pneumonia"]
+    assert front["dataset_info"][0]["splits"][0]["num_examples"] == 8
+    assert b"crc" in after["LICENSE.md"]
+    assert b"crc" in after["croissant.json"]
+
+
+def test_a_dataset_goes_only_when_it_is_named(lfs_hub, small):
+    publish(lfs_hub, small)
+    lfs_hub.commit(REPO, FOREIGN)
+
+    plan = publish(lfs_hub, small, only=("bus", "crc"), remove=("pneumonia",)).plan
+
+    gone = {path for path in contents(small) if path.startswith(("pneumonia/", "assets/pneumonia-"))}
+    assert set(plan.deleted) == gone
+    after = lfs_hub.files(REPO)
+    assert set(after) == ({*contents(small), *FOREIGN, ".gitattributes"}) - gone
+    front = yaml.safe_load(after["README.md"].split(b"---\n")[1])
+    assert [entry["config_name"] for entry in front["configs"]] == ["bus", "crc"]
+
+
+def test_changed_features_are_told_by_the_card(lfs_hub, tmp_path):
+    plain = build_folder(tmp_path, {"bus": 3, "crc": 1}, name="plain")
+    masks = build_folder(tmp_path, {"bus": 3}, options=Options(partial=True, with_masks=True), name="masks")
+
+    for source, options in ((plain, Options()), (masks, Options(with_masks=True)), (plain, Options())):
+        publish(lfs_hub, source, only=("bus",))
+        front = yaml.safe_load(lfs_hub.files(REPO)["README.md"].split(b"---\n")[1])
+        told = Features._from_yaml_list(front["dataset_info"][0]["features"])
+        assert told == features(medimeta.DATASETS["bus"], options)
+
+
+def test_a_tag_names_one_release(lfs_hub, folder):
+    first = publish(lfs_hub, folder, tag="v1.0.0")
+    assert lfs_hub.repos[REPO].tags == {"v1.0.0": first.commit}
+    assert publish(lfs_hub, folder, tag="v1.0.0").commit == first.commit
+    changed(folder)
+    sent = lfs_hub.received
+    with pytest.raises(PushRefused, match=r"v1\.0\.0 names another release.*next version"):
+        publish(lfs_hub, folder, tag="v1.0.0")
+    assert lfs_hub.received == sent
+
+    second = publish(lfs_hub, folder, tag="v1.1.0")
+
+    assert lfs_hub.repos[REPO].tags == {"v1.0.0": first.commit, "v1.1.0": second.commit}
+    assert titles(lfs_hub)[0] == "Release v1.1.0: bus, crc, pneumonia"
+
+
+def test_a_killed_push_leaves_the_tag_to_the_next(lfs_hub, folder):
+    lfs_hub.fail(Fault("status", "POST .*/tag/", times=99, status=403))
+    with pytest.raises(PushFailed):
+        publish(lfs_hub, folder, tag="v1")
+    lfs_hub.fail()
+
+    done = publish(lfs_hub, folder, tag="v1")
+
+    assert not done.made
+    assert lfs_hub.repos[REPO].tags == {"v1": done.commit}
+    assert len(titles(lfs_hub)) == 2
+
+
+def test_a_branch_is_made_and_main_stays(lfs_hub, folder):
+    publish(lfs_hub, folder)
+    main = lfs_hub.repos[REPO].heads["main"]
+    changed(folder)
+
+    for _ in range(2):
+        publish(lfs_hub, folder, revision="next")
+
+    repo = lfs_hub.repos[REPO]
+    assert repo.heads["main"] == main
+    assert repo.resolve("next").parent == main
+    assert holds(lfs_hub, folder, "next")
+
+
+def test_a_pull_request_is_opened_once(hub, folder):
+    publish(hub, folder)
+    main = hub.repos[REPO].heads["main"]
+    changed(folder)
+
+    first = publish(hub, folder, create_pr=True)
+    again = publish(hub, folder, create_pr=True)
+
+    repo = hub.repos[REPO]
+    assert (first.revision, first.made, again.made) == ("refs/pr/1", True, False)
+    assert [(one["title"], one["status"]) for one in repo.discussions] == [("Release bus, crc, pneumonia", "open")]
+    assert repo.heads["main"] == main
+    assert repo.resolve("refs/pr/1").parent == main
+    assert holds(hub, folder, "refs/pr/1")
+
+
+def test_private_and_gated_before_anything_is_in_it(lfs_hub, small):
+    seen = []
+
+    def look():
+        seen.append((lfs_hub.repos[REPO].private, lfs_hub.repos[REPO].gated))
+
+    lfs_hub.fail(Fault("meanwhile", "POST .*/commit/", act=look))
+    publish(lfs_hub, small, private=True, gated="manual", partial=False)
+
+    assert seen == [(True, "manual")]
+    publish(lfs_hub, small, gated="auto")
+    assert lfs_hub.repos[REPO].gated == "auto"
+    assert len(titles(lfs_hub)) == 2
+
+
+def test_what_may_not_be_passed_on(lfs_hub, tmp_path):
+    derm7pt = build_folder(tmp_path, {"skinl_derm": 1, "bus": 3})
+
+    with pytest.raises(
+        PushRefused, match=r"skinl_derm do not allow(.|\n)*--private.*--i-hold-permission-for skinl_derm\..*--only bus"
+    ):
+        publish(lfs_hub, derm7pt)
+    with pytest.raises(PushRefused, match="do not allow"):
+        publish(lfs_hub, derm7pt, gated="manual", permissions=("skinl_photo",))
+    assert not lfs_hub.repos
+    publish(lfs_hub, derm7pt, private=True)
+    assert lfs_hub.repos.pop(REPO).private
+    publish(lfs_hub, derm7pt, only=("bus",))
+    publish(lfs_hub, derm7pt, permissions=("skinl_derm",))
+    assert holds(lfs_hub, derm7pt)
+    assert "assets/skinl_derm-montage.png" not in lfs_hub.files(REPO)
+
+
+def remove_record(folder):
+    (folder / "bus" / "build.json").unlink()
+
+
+def remove_card(folder):
+    (folder / "README.md").unlink()
+
+
+def remove_shards(folder):
+    for path in (folder / "bus").glob("*.parquet"):
+        path.unlink()
+
+
+def tear_shards(folder):
+    shard(folder, split="test").rename(folder / "bus" / "test-00000-of-00002.parquet")
+
+
+def unnamed_label(folder):
+    set_values(shard(folder), 0, malignancy=7)
+
+
+def picture_outside(folder):
+    set_values(shard(folder), 0, image={"bytes": None, "path": "/home/me/a.png"})
+
+
+def no_rows(folder):
+    edit(shard(folder, split="test"), lambda rows: rows.clear())
+
+
+@pytest.mark.parametrize(
+    ("damage", "options", "error", "words"),
+    [
+        (None, {"partial": False}, PushRefused, r"Incomplete: bus \(9 of 780 images\).*--partial"),
+        (None, {"only": ("pbc",)}, UnknownName, r"Unknown dataset in .*'pbc'.*bus, crc, pneumonia"),
+        (None, {"remove": ("bus",)}, PushRefused, "bus: pushed and removed at once"),
+        (None, {"remove": ("bsu",)}, UnknownName, "Did you mean 'bus'"),
+        (None, {"gated": "yes"}, PushRefused, "auto, manual"),
+        (None, {"create_pr": True, "revision": "next"}, PushRefused, "--revision or --create-pr"),
+        (None, {"create_pr": True, "tag": "v1"}, PushRefused, "Merge it, then push with --tag"),
+        (None, {"create_pr": True}, PushRefused, "so that nobody could merge"),
+        (remove_record, {}, PushRefused, r"bus lacks its build\.json. Build it again, or leave it out with --only"),
+        (remove_card, {}, PushRefused, r"has no README\.md.*medimeta card"),
+        (remove_shards, {}, PushRefused, "bus lacks its shards"),
+        (tear_shards, {}, SourceBroken, "incomplete set of test shards"),
+        (
+            unnamed_label,
+            {},
+            PushRefused,
+            r"bus: error: labels: 1 row\(s\) have a label without a name(.|\n)*Nothing was",
+        ),
+        (picture_outside, {}, PushRefused, r"bus: error: embedded: 1 row\(s\) have a picture outside the file"),
+        (no_rows, {}, PushRefused, "viewer: empty split: .*0 rows"),
+        (lambda f: (f / "medimeta.py").touch(), {}, PushRefused, r"holds medimeta\.py.*would fail.*Delete it"),
+    ],
+)
+def test_refused_before_anything_is_sent(lfs_hub, folder, damage, options, error, words):
+    if damage:
+        damage(folder)
+
+    with pytest.raises(error, match=words):
+        publish(lfs_hub, folder, **options)
+
+    assert not lfs_hub.repos
+
+
+ON_THE_HUB = [
+    ({"medimeta.py": b""}, {}, r"repository ns/medimeta holds medimeta\.py.*Delete it"),
+    ({"bus/train-extra.parquet": b""}, {}, r"holds bus/train-extra\.parquet.*read as rows.*Delete or rename"),
+    ({"crc/test-x.parquet": b""}, {"only": ("bus",)}, r"holds crc/test-x\.parquet"),
+    ({"crc/card.json": None}, {"only": ("bus",)}, r"crc without crc/card\.json.*--remove crc"),
+    ({"crc/card.json": b"{}"}, {"only": ("bus",)}, r"crc/card\.json .* of another version.*--remove crc"),
+    ({}, {"private": True}, "is there and public.*Push to another name"),
+]
+
+
+def test_refused_for_what_is_on_the_hub(lfs_hub, folder):
+    publish(lfs_hub, folder)
+    first = lfs_hub.repos[REPO].heads["main"]
+    changed(folder)
+    for files, options, words in ON_THE_HUB:
+        lfs_hub.repos[REPO].heads["main"] = first
+        head, received = lfs_hub.commit(REPO, files).oid, lfs_hub.received
+
+        with pytest.raises(MedIMetaError, match=words):
+            publish(lfs_hub, folder, **options)
+
+        assert lfs_hub.repos[REPO].heads["main"] == head
+        assert lfs_hub.received == received
+
+
+def test_a_folder_without_datasets(tmp_path, lfs_hub):
+    with pytest.raises(NotAHubFolder, match="medimeta build"):
+        publish(lfs_hub, tmp_path)
+
+
+def test_a_folder_that_changes_while_it_is_sent(lfs_hub, folder):
+    publish(lfs_hub, folder)
+    old = lfs_hub.files(REPO)
+    changed(folder)
+    lfs_hub.fail(Fault("meanwhile", "POST .*/preupload/", act=lambda: set_values(shard(folder), 1, subject_id="x")))
+
+    with pytest.raises(PushFailed, match=r"train-00000-of-00001\.parquet changed while being sent.*run the same"):
+        publish(lfs_hub, folder)
+
+    assert lfs_hub.files(REPO) == old
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [(READ_TOKEN, "write access"), ("hf_" + "UnknownTokenOfNobody" * 2, "Log in with: hf auth login")],
+)
+def test_no_message_holds_a_token(lfs_hub, small, monkeypatch, capfd, token, words):
+    api = HfApi(lfs_hub.url, token)
+    with pytest.raises(PushFailed, match=words) as caught:
+        medimeta.upload.push.push(small, REPO, medimeta.upload.push.PushOptions(partial=True), version="0", api=api)
+    lfs_hub.fail(Fault("status", times=10_000, status=500))  # its message repeats the token
+    with pytest.raises(PushFailed, match="run the same command") as again:
+        medimeta.upload.push.push(small, REPO, medimeta.upload.push.PushOptions(partial=True), version="0", api=api)
+
+    shown = [str(caught.value), repr(caught.value), str(again.value), repr(again.value), *capfd.readouterr()]
+    assert not any(token in text for text in shown)
+    assert "hf_..." in str(again.value)
+    assert caught.value.__cause__ is None
+
+
+LOAD = """
+import hashlib, json, sys
+import datasets
+datasets.config.USE_PARQUET_EXPORT = False
+found = {}
+for revision in sys.argv[1:]:
+    for streaming in (False, True):
+        loaded = datasets.load_dataset("ns/medimeta", "crc", revision=revision, streaming=streaming)
+        rows = {split: list(loaded[split]) for split in loaded}
+        for split in rows.values():
+            for row in split:
+                row["image"] = [row["image"].mode, hashlib.sha256(row["image"].tobytes()).hexdigest()]
+        found[f"{revision} {streaming}"] = rows
+assert "medimeta" not in sys.modules
+print(json.dumps(found))
+"""
+
+
+def rows_in(folder):
+    """All rows of crc, with the hash of the decoded pixels for an image."""
+    found = {}
+    for split in ("train", "validation", "test"):
+        found[split] = rows_of(shard(folder, "crc", split))
+        for row in found[split]:
+            image = Image.open(io.BytesIO(row["image"]["bytes"]))
+            row["image"] = [image.mode, hashlib.sha256(image.tobytes()).hexdigest()]
+    return found
+
+
+@pytest.mark.parametrize("hub", ["xet"], indirect=True)
+def test_load_dataset_gives_every_row_of_this_release_and_of_the_last(hub, tmp_path):
+    old = build_folder(tmp_path, {"crc": 4, "bus": 3}, name="old")
+    new = build_folder(tmp_path, {"crc": 5}, seed=1, name="new")
+    publish(hub, old, tag="v1.0.0")
+    publish(hub, new, tag="v2.0.0")
+
+    more = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "hf")}
+    command = [sys.executable, "-P", "-c", LOAD, "v1.0.0", "main"]
+    done = subprocess.run(command, env=os.environ | more, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    for streaming in (False, True):
+        assert found[f"v1.0.0 {streaming}"] == rows_in(old)
+        assert found[f"main {streaming}"] == rows_in(new)
+
+
+def test_a_hundredth_of_the_labels_sends_less_than_a_tenth(tmp_path, monkeypatch):
+    """Over Xet, which sends the pieces that are new; of the other datasets not a byte."""
+    without_waiting(monkeypatch, lfs=False)
+    folder = build_folder(tmp_path, {"bus": 3})
+    raw = write_miniature("derm", tmp_path / "raw", per_class=50, packed=False)
+    build(open_source("derm", raw, PARTIAL), folder, version="0")
+    with Hub(tmp_path / "server") as hub, other_client():
+        publish(hub, folder)
+        before = hub.sent
+        path = next(raw.rglob("ISIC2018_Task3_Training_GroundTruth.csv"))
+        table = pd.read_csv(path, index_col="image")
+        some = np.random.default_rng(0).choice(len(table), max(1, len(table) // 100), replace=False)
+        table.iloc[some] = np.roll(table.iloc[some], 1, axis=1)
+        table.to_csv(path)
+        build(open_source("derm", raw, PARTIAL), folder, version="0")
+
+        plan = publish(hub, folder).plan
+
+        assert "derm/train-00000-of-00001.parquet" in plan.changed
+        assert {owner(path) for path, _ in plan.new} == {"", "derm"}
+        size = sum(path.stat().st_size for path in folder.glob("derm/*"))
+        assert hub.sent - before < size / 10
+        assert holds(hub, folder)
+
+
+def test_other_readers_of_parquet(lfs_hub, small, tmp_path):
+    """A downloaded copy opens in Polars and DuckDB."""
+    polars = pytest.importorskip("polars", reason="Polars is not in the oldest environment")
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not in the oldest environment")
+    publish(lfs_hub, small)
+    api = HfApi(lfs_hub.url, lfs_hub.token)
+    copy = Path(api.snapshot_download(REPO, repo_type="dataset", local_dir=tmp_path / "copy"))
+    rows = [row for split in ("train", "test") for row in rows_of(shard(small, "bus", split))]
+
+    frame = polars.read_parquet(copy / "bus" / "*.parquet").sort("index")
+    counts = duckdb.sql(f"select malignancy, count(*) from '{copy}/bus/*.parquet' group by all order by all").fetchall()
+
+    assert frame["image"].struct.field("bytes").to_list() == [
+        row["image"]["bytes"] for row in sorted(rows, key=lambda row: row["index"])
+    ]
+    assert dict(counts) == Counter(row["malignancy"] for row in rows)
+
+
+def test_the_command(lfs_hub, small, monkeypatch, capsys):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", lfs_hub.url)
+    monkeypatch.setenv("HF_TOKEN", lfs_hub.token)
+
+    def command(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["push", str(small), REPO, *arguments])
+        shown = capsys.readouterr()
+        assert lfs_hub.token not in shown.out + shown.err
+        return caught.value.code, shown.out, shown.err
+
+    code, _, error = command()
+    assert code == 1
+    assert "--partial" in error
+    code, out, error = command("--partial", "--dry-run")
+    assert code == 0, error
+    assert out.startswith("ns/medimeta, main:\n+ LICENSE.md")
+    assert out.endswith("bytes to send.\nDry run: nothing was changed.\n")
+    assert not lfs_hub.repos
+    code, out, error = command("--partial", "--tag", "v1", "--only", "bus, crc")
+    assert code == 0, error
+    assert "Load it with: load_dataset('ns/medimeta', 'bus')" in out
+    assert "holds this already: main, commit" in command("--partial", "--only", "crc,bus", "--tag", "v1")[1]
