@@ -2,8 +2,9 @@
 PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OLDEST_DATASETS = 3.6.0
+REAL = $(wildcard ../shared/real)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: .venv/ready
 	.venv/bin/medimeta demo --out demo
@@ -31,5 +32,15 @@ lint: .venv/ready
 	.venv-oldest/bin/python $(PIP) -e '.[build]' datasets==$(OLDEST_DATASETS) 'pytest>=8.2'
 	touch $@
 
+# `make bench PEER=1` also measures the published loader, whose own environment takes 5.5 GB.
+bench: .venv/ready $(if $(PEER),.venv-peer/ready)
+	.venv/bin/python benchmarks/build.py $(REAL:%=--real %)
+	.venv/bin/python benchmarks/batches.py $(REAL:%=--real %)
+
+.venv-peer/ready:
+	$(PYTHON) -m venv .venv-peer
+	.venv-peer/bin/python -m pip install --quiet medimeta==0.0.6 torchcross==0.0.6 torchvision
+	touch $@
+
 clean:
-	rm -rf .venv .venv-oldest build dist demo
+	rm -rf .venv .venv-oldest .venv-peer build dist demo
