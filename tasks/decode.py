@@ -35,33 +35,22 @@ def encoded_images(images: datasets.Dataset, rows: Sequence[int]) -> list[bytes]
     return found
 
 
-def decode_images(data: Sequence[bytes], rows: Sequence[int], shape: tuple[int, ...] | None = None) -> Pictures:
+def decode_images(data: Sequence[bytes], rows: Sequence[int], out: Pictures) -> None:
     """Decode the images of some rows.
 
     Args:
         data: The encoded images, grey or RGB.
         rows: Their row numbers, for messages.
-        shape: Height, width and channels that each has to have; those of the first by default.
-
-    Returns:
-        uint8, shape (rows, height, width, channels).
+        out: Where to; its shape is what theirs has to be.
 
     Raises:
         MedIMetaError: If an image is damaged, of another mode, or of another shape.
     """
-    pictures: list[Pictures] = []
-    for row, picture in zip(rows, data, strict=True):
-        try:
-            pixels = _decode(picture)
-            shape = shape or pixels.shape
-            if pixels.shape != shape:
-                raise ValueError(f"has the shape {pixels.shape}, where others have {shape}")
-        except ValueError as error:
-            raise MedIMetaError(
-                f"The image in row {row} {error}. Build the dataset again, or leave the row out (Dataset.select)."
-            ) from error
-        pictures.append(pixels)
-    return np.stack(pictures)
+    for row, picture, place in zip(rows, data, out, strict=True):
+        pixels = _decode(picture, row)
+        if pixels.shape != place.shape:
+            raise _unfit(row, f"has the shape {pixels.shape}, where others have {place.shape}")
+        place[:] = pixels
 
 
 def image_shape(images: datasets.Dataset) -> tuple[int, ...]:
@@ -70,16 +59,22 @@ def image_shape(images: datasets.Dataset) -> tuple[int, ...]:
     Args:
         images: As for `encoded_images`.
     """
-    return decode_images(encoded_images(images, [0]), [0]).shape[1:] if len(images) else (0, 0, 0)
+    return _decode(encoded_images(images, [0])[0], 0).shape if len(images) else (0, 0, 0)
 
 
-def _decode(data: bytes) -> Pictures:
+def _decode(data: bytes, row: int) -> Pictures:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
             mode, pixels = image.mode, np.asarray(image)
     except Exception as error:  # decoders raise almost anything
-        raise ValueError(f"is damaged ({type(error).__name__}: {error})") from error
+        raise _unfit(row, f"is damaged ({type(error).__name__}: {error})") from error
     if mode not in ("L", "RGB"):
-        raise ValueError(f"is of mode {mode}, neither grey (L) nor RGB")
+        raise _unfit(row, f"is of mode {mode}, neither grey (L) nor RGB")
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _unfit(row: int, why: str) -> MedIMetaError:
+    return MedIMetaError(
+        f"The image in row {row} {why}. Build the dataset again, or leave the row out (Dataset.select)."
+    )

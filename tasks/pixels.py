@@ -112,12 +112,11 @@ class DecodedPixels:
         """Decode the images of some rows; see `Pixels`."""
         numbers = np.asarray(rows, np.int64).tolist()
         data = encoded_images(self.images, numbers)
-        shape = self.shape[1:]
-        pictures = np.empty((len(numbers), *shape), np.uint8)
+        pictures = np.empty((len(numbers), *self.shape[1:]), np.uint8)
 
         def decode(start: int) -> None:
             part = slice(start, start + 8)
-            pictures[part] = decode_images(data[part], numbers[part], shape)
+            decode_images(data[part], numbers[part], pictures[part])
 
         starts = range(0, len(numbers), 8)
         threads = 1 if parent_process() is not None else THREADS

@@ -153,7 +153,8 @@ def _hashes(pictures: Any) -> bytes:
 
 def _decode(shape: tuple[int, ...], block: Block) -> tuple[Pictures, bytes]:
     rows, data = block
-    pixels = decode_images(data, rows, shape)
+    pixels = np.empty((len(data), *shape), np.uint8)
+    decode_images(data, rows, pixels)
     return pixels, _hashes(pixels)
 
 

@@ -19,6 +19,7 @@ import medimeta
 
 from ..cards.catalogue import DATASETS, Task
 from ..cards.errors import MedIMetaError
+from .ledger import Ledger, leaked_indices
 
 
 def load_task(
@@ -27,6 +28,7 @@ def load_task(
     *,
     split: str = "train",
     data_dir: str | os.PathLike[str] | None = None,
+    exclude_leaks: Ledger | str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Dataset:
     """Load one task: the columns `image`, `label` and `subject_id`.
@@ -40,10 +42,12 @@ def load_task(
         task: Name or column of the task, in any case; the main task by default.
         split: "train", "validation" (or "val"), "test", or an expression such as "train[:10%]+test".
         data_dir: Where the data are, as for `medimeta.load_dataset`.
+        exclude_leaks: A ledger of `medimeta audit`, or its file: rows of the split that share an image or a subject
+            with a split that is evaluated later are left out (train: validation and test; validation: test).
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Raises:
-        UnknownName: If there is no such dataset, task, split or option.
+        UnknownName: If there is no such dataset, task, split or option, or the ledger does not cover the dataset.
         SourceNotFound: If there are no data.
         MedIMetaError: If the data are to be streamed.
     """
@@ -53,7 +57,12 @@ def load_task(
         )
     card = DATASETS[dataset]
     wanted = card.tasks[0] if task is None else card.task(task)
-    return task_view(medimeta.load_dataset(dataset, split=split, data_dir=data_dir, **options), wanted)
+    rows = medimeta.load_dataset(dataset, split=split, data_dir=data_dir, **options)
+    if exclude_leaks is not None:
+        leaked = leaked_indices(exclude_leaks, card.id, split)
+        numbers = rows.select_columns(["index"]).with_format("numpy")[:]["index"]
+        rows = rows.select(np.flatnonzero(~np.isin(numbers, sorted(leaked))))
+    return task_view(rows, wanted)
 
 
 def task_view(rows: Dataset, task: Task) -> Dataset:

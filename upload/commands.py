@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from ..cards.console import NumProc, err, out, resumable
 
 if TYPE_CHECKING:
     from .push import Pushed
@@ -36,7 +37,7 @@ def push(
             help="Datasets whose owners allowed you in writing to pass their images on.",
         ),
     ] = "",
-    num_proc: Annotated[int, typer.Option(min=1, help="Processes that check rows.")] = 1,
+    num_proc: NumProc = 1,
 ) -> None:
     """Publish a folder on the Hub in one commit; a second run sends what is missing, or nothing.
 
@@ -67,54 +68,44 @@ def push(
     if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
         disable_progress_bars()  # they would fight with ours
     set_verbosity(logging.ERROR)  # its warnings show signed addresses
-    out, err = Console(), Console(stderr=True)
-    try:
-        with pool(num_proc) as (executor, workers), _progress(err) as progress:
-            read = progress.add_task("read, bytes", total=sum(p.stat().st_size for p in folder.glob("*/*.parquet")))
-            checked = progress.add_task("checked, rows", total=None)
-            sent = progress.add_task("sent, bytes", total=None)
+    with resumable(), pool(num_proc) as (executor, workers), _progress() as progress:
+        files = [path for name in options.only or ["*"] for path in folder.glob(f"{name}/*.parquet")]
+        read = progress.add_task("reading, bytes", total=sum(path.stat().st_size for path in files))
+        checked = progress.add_task("checking, rows", total=None, visible=False)
+        sent = progress.add_task("sending, bytes", total=None, visible=False)
 
-            def planned(plan: Plan) -> None:
-                progress.update(sent, total=plan.bytes)
-                progress.stop()  # the plan is for standard output, where a live display would tear it
-                out.print(f"{repo}, {revision}:\n{plan.summary()}", markup=False, highlight=False, soft_wrap=True)
-                progress.start()
+        def planned(plan: Plan) -> None:
+            for task in (read, checked):
+                progress.update(task, visible=False)
+            progress.stop()  # the plan is for standard output, where a live display would tear it
+            out.print(f"{repo}, {revision}:\n{plan.summary()}", markup=False, highlight=False, soft_wrap=True)
+            progress.update(sent, total=plan.bytes, visible=not plan.empty and not dry_run)
+            progress.start()
 
-            watch = Watch(
-                read=lambda size: progress.advance(read, size),
-                planned=planned,
-                checked=lambda rows: progress.advance(checked, rows),
-                sent=lambda size: progress.advance(sent, size),
-            )
-            common: Any = {"executor": executor, "workers": workers, "watch": watch}
-            done = publish(folder, repo, options, version=__version__, **common)
-    except KeyboardInterrupt:
-        err.print("Interrupted. What has arrived stays on the Hub; run the same command to go on.")
-        raise typer.Exit(1) from None
-    out.print(_result(repo, done), markup=False, highlight=False, soft_wrap=True)
+        watch = Watch(
+            read=lambda size: progress.advance(read, size),
+            planned=planned,
+            checked=lambda rows: progress.update(checked, advance=rows, visible=True),
+            sent=lambda size: progress.advance(sent, size),
+        )
+        common: Any = {"executor": executor, "workers": workers, "watch": watch}
+        done = publish(folder, repo, options, version=__version__, **common)
+    out.print(_result(f"{constants.ENDPOINT}/datasets/{repo}", done), markup=False, highlight=False, soft_wrap=True)
 
 
-def _result(repo: str, done: Pushed) -> str:
+def _result(url: str, done: Pushed) -> str:
     if done.commit is None:
         return "Dry run: nothing was changed."
-    first = min(path for path in done.plan.files if path.endswith(".parquet")).partition("/")[0]
-    where = f"{done.revision}, commit {done.commit}"
-    if not done.made:
-        return f"{repo} holds this already: {where}."
-    return f"Published: {where}. Load it with: load_dataset({repo!r}, {first!r})"
+    if done.revision.startswith("refs/pr/"):
+        return f"Proposed in {url}/discussions/{done.revision.rpartition('/')[2]} (commit {done.commit})."
+    where = f"{url}/tree/{done.revision} (commit {done.commit})"
+    return f"Published: {where}." if done.made else f"Already there: {where}."
 
 
 def _names(listed: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
-def _progress(console: Console) -> Progress:
-    amount = TextColumn("{task.completed:>15,.0f}")
-    return Progress(
-        TextColumn("{task.description:<14}"),
-        amount,
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description} {task.completed:>15,.0f}"), BarColumn(), TaskProgressColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)

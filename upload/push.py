@@ -74,6 +74,7 @@ def push(
         NotAHubFolder, UnknownName, SourceBroken: If the folder is not what it should be.
     """
     options, watch = options or PushOptions(), watch or Watch()
+    refusals.repository_name(repo)
     datasets = refusals.chosen(folder, options.only)
     refusals.scripts((path.name for path in folder.iterdir()), repo, str(folder))
     with TemporaryDirectory(prefix="medimeta-push-") as workshop:

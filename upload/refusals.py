@@ -54,6 +54,16 @@ def chosen(folder: Path, only: Collection[str]) -> list[str]:
     return datasets
 
 
+def repository_name(repo: str) -> None:
+    """The repository has a namespace, so that it is clear whose it is.
+
+    Raises:
+        PushRefused: If it has none.
+    """
+    if repo.count("/") != 1:
+        raise PushRefused(f"{repo!r} names no repository. Give <user or organisation>/<name>, such as ns/medimeta.")
+
+
 def scripts(names: Iterable[str], repo: str, where: str) -> None:
     """No loading script: `datasets` refuses a repository that has one.
 

@@ -24,7 +24,6 @@ from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.source import Options, RawSource
 from medimeta.cards.errors import MedIMetaError
 from medimeta.tasks import store
-from medimeta.tasks.decode import decode_images
 from medimeta.tasks.pixels import DecodedPixels, PixelStore, pixels
 from medimeta.tasks.store import cache_entries, clean_cache
 from medimeta.tasks.views import load_task
@@ -194,10 +193,10 @@ def test_pickled_it_is_a_path(load):
 BUILD_SLOWLY = """
 from medimeta.tasks import store, pixels
 real = store.decode_images
-def slow(data, rows, shape=None):
+def slow(data, rows, out):
     os.write(1, b"%d\\n" % len(rows))  # in one piece: threads do this at once
     time.sleep(float(sys.argv[3]))
-    return real(data, rows, shape)
+    real(data, rows, out)
 store.decode_images, store.BLOCK = slow, 4
 print(pixels.pixels(datasets.Dataset.from_file(sys.argv[2])).path)
 """
@@ -321,14 +320,6 @@ def test_serving_takes_little_private_memory(tmp_path):
 
     assert served == 17_000
     assert added < 300e6
-
-
-def test_decode_images_takes_the_shape_of_the_first():
-    images = noise(2)
-
-    np.testing.assert_array_equal(decode_images([*map(encoded, images)], [8, 9]), images)
-    with pytest.raises(MedIMetaError, match="row 9 has the shape"):
-        decode_images([encoded(images[0]), encoded(images[1][:8])], [8, 9])
 
 
 def test_features_of_other_columns_do_not_matter():

@@ -10,8 +10,10 @@ from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
 import medimeta
 from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.rows import task_feature
+from medimeta.builders.source import Options, RawSource
 from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError, UnknownName
+from medimeta.tasks.leakage import audit, leaked_indices
 from medimeta.tasks.views import class_weights, label_counts, load_task, multi_hot, positive_weights, task_view
 
 KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")
@@ -155,3 +157,24 @@ def test_labels_that_do_not_fit_are_refused(statistic, labels, task, message):
 def test_the_room_is_still_the_function():
     assert {task.target for task in medimeta.tasks(target="ordinal")} == {"ordinal"}
     assert len(medimeta.tasks()) == 54
+
+
+def test_rows_that_leak_into_evaluation_are_left_out(tmp_path):
+    raw = write_miniature("bus", tmp_path / "raw", per_class=8, packed=False)
+    for image in sorted((raw / "Dataset_BUSI_with_GT").glob("*/*).png")):  # every image twice, at random in a split
+        for kind in ("", "_mask"):
+            twin = image.with_name(f"{image.stem[:-1]}9){kind}.png")
+            twin.write_bytes(image.with_name(f"{image.stem}{kind}.png").read_bytes())
+    ledger = audit([RawSource("bus", raw, Options(partial=True))])
+    ledger.save(tmp_path / "ledger.parquet")
+    options = {"data_dir": raw, "partial": True, "split": "train"}
+    leaked = leaked_indices(ledger, "bus", "train")
+
+    kept = load_task("bus", exclude_leaks=tmp_path / "ledger.parquet", **options)
+
+    assert 0 < len(leaked) < len(load_task("bus", **options))
+    assert len(kept) == len(load_task("bus", **options)) - len(leaked)
+    train = {np.asarray(image).tobytes() for image in kept["image"]}
+    for split in ("validation", "test"):
+        evaluated = load_task("bus", **(options | {"split": split}))
+        assert not train & {np.asarray(image).tobytes() for image in evaluated["image"]}

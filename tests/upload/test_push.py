@@ -35,6 +35,8 @@ from medimeta.cards.errors import MedIMetaError, UnknownName
 from medimeta.upload.folder import NotAHubFolder, build, write_card
 from medimeta.upload.patience import PushFailed
 from medimeta.upload.plan import owner
+from medimeta.upload.push import push
+from medimeta.upload.push_options import PushOptions
 from medimeta.upload.refusals import PushRefused
 
 FOREIGN = {
@@ -379,9 +381,11 @@ def test_refused_for_what_is_on_the_hub(lfs_hub, folder):
         assert lfs_hub.received == received
 
 
-def test_a_folder_without_datasets(tmp_path, lfs_hub):
+def test_a_folder_without_datasets_and_a_name_without_owner(tmp_path, small, lfs_hub):
     with pytest.raises(NotAHubFolder, match="medimeta build"):
         publish(lfs_hub, tmp_path)
+    with pytest.raises(PushRefused, match="'medimeta' names no repository"):
+        push(small, "medimeta", version="0")
 
 
 def test_a_folder_that_changes_while_it_is_sent(lfs_hub, folder):
@@ -403,10 +407,10 @@ def test_a_folder_that_changes_while_it_is_sent(lfs_hub, folder):
 def test_no_message_holds_a_token(lfs_hub, small, monkeypatch, capfd, token, words):
     api = HfApi(lfs_hub.url, token)
     with pytest.raises(PushFailed, match=words) as caught:
-        medimeta.upload.push.push(small, REPO, medimeta.upload.push.PushOptions(partial=True), version="0", api=api)
+        push(small, REPO, PushOptions(partial=True), version="0", api=api)
     lfs_hub.fail(Fault("status", times=10_000, status=500))  # its message repeats the token
     with pytest.raises(PushFailed, match="run the same command") as again:
-        medimeta.upload.push.push(small, REPO, medimeta.upload.push.PushOptions(partial=True), version="0", api=api)
+        push(small, REPO, PushOptions(partial=True), version="0", api=api)
 
     shown = [str(caught.value), repr(caught.value), str(again.value), repr(again.value), *capfd.readouterr()]
     assert not any(token in text for text in shown)
@@ -525,5 +529,6 @@ def test_the_command(lfs_hub, small, monkeypatch, capsys):
     assert not lfs_hub.repos
     code, out, error = command("--partial", "--tag", "v1", "--only", "bus, crc")
     assert code == 0, error
-    assert "Load it with: load_dataset('ns/medimeta', 'bus')" in out
-    assert "holds this already: main, commit" in command("--partial", "--only", "crc,bus", "--tag", "v1")[1]
+    assert f"Published: {lfs_hub.url}/datasets/ns/medimeta/tree/main (commit {lfs_hub.repos[REPO].tags['v1']})." in out
+    assert "Already there: " in command("--partial", "--only", "crc,bus", "--tag", "v1")[1]
+    assert "/discussions/1 (commit" in command("--partial", "--create-pr")[1]
