@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ..cards.console import NumProc, err, out, resumable
+from ..cards.console import err, out, resumable
 
 if TYPE_CHECKING:
     from .push import Pushed
@@ -37,7 +37,7 @@ def push(
             help="Datasets whose owners allowed you in writing to pass their images on.",
         ),
     ] = "",
-    num_proc: NumProc = 1,
+    num_proc: Annotated[int, typer.Option(min=1, help="Processes that check rows.")] = 1,
 ) -> None:
     """Publish a folder on the Hub in one commit; a second run sends what is missing, or nothing.
 

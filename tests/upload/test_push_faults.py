@@ -11,15 +11,19 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from huggingface_hub import HfApi, file_download
 
 from fakes.hub import Fault, Hub
 from fakes.publishing import REPO, build_folder, holds, other_client, publish, push_and_be_killed, without_waiting
 from medimeta.builders import rows
 from medimeta.upload import shards
-from medimeta.upload.patience import TRIES, PushFailed
+from medimeta.upload.patience import FAILURES, TRIES, PushFailed
 
 FOREIGN = {"notes.txt": b"mine", "mydata/train-00000-of-00001.parquet": b"mine too"}
 API = "/api/datasets/ns/medimeta"
@@ -275,6 +279,32 @@ def test_two_pushes_at_once(hub, releases, published, tmp_path):
             assert holds(hub, whole, foreign=FOREIGN)
         else:
             assert not publish(hub, releases[1]).made
+
+
+def test_downloads_through_faults(published, tmp_path, monkeypatch):
+    """Torn downloads are gone on with, at the latest by the next call; damage is found by asking for the hashes."""
+    without_waiting(monkeypatch, lfs=True)
+    monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=lambda seconds: None))
+    whole = published.files(REPO)
+    with copied(published, tmp_path / "server") as hub, other_client():
+        api = HfApi(hub.url, hub.token)
+
+        def download(place):
+            for _ in range(2 * len(whole)):
+                with suppress(*FAILURES):
+                    return Path(
+                        api.snapshot_download(REPO, repo_type="dataset", local_dir=place, cache_dir=place / "c")
+                    )
+            return None
+
+        for kind in ("truncate", "reset", "status", "lost"):
+            hub.fail(*(Fault(kind, f"GET .*/resolve/.*/{path}", times=2) for path in whole))
+            place = download(tmp_path / kind)
+            assert {path: (place / path).read_bytes() for path in whole} == whole
+        hub.fail(Fault("corrupt", "GET .*/bus/train-00000"))
+        found = api.verify_repo_checksums(REPO, repo_type="dataset", local_dir=download(tmp_path / "damaged"))
+        assert [mismatch["path"] for mismatch in found.mismatches] == ["bus/train-00000-of-00001.parquet"]
+        assert hub.injected.total() - hub.injected["none"] == 8 * len(whole) + 1
 
 
 def test_killed_again_and_again_nothing_is_sent_twice(transport, sixty_shards, tmp_path, monkeypatch):
