@@ -8,9 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..cards.errors import MedIMetaError
 from .errors import missing_extra
@@ -51,8 +53,8 @@ def pool(processes: int = 1, dask: str | None = None) -> Iterator[tuple[Executor
     """Where to render: in this process, in several of this machine, or on the workers of a cluster.
 
     Args:
-        processes: Processes here. One is this process with a thread per core: Pillow decodes, resizes and encodes
-            outside Python's lock.
+        processes: Processes here, this one among them. One is this process with a thread per core: Pillow decodes,
+            resizes and encodes outside Python's lock.
         dask: Address of a `dask.distributed` scheduler, whose workers see the same files and have this package.
 
     Yields:
@@ -69,15 +71,49 @@ def pool(processes: int = 1, dask: str | None = None) -> Iterator[tuple[Executor
         with ThreadPoolExecutor(threads) as executor:
             yield executor, threads
     else:
-        # Spawned, not forked: a fork of a process whose libraries run threads may hang.
-        processes_here = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_watch_parent)
-        with _interrupts_ignored():
-            for _ in range(processes):  # starts them all, now
-                processes_here.submit(int)
+        executor = _Processes(processes)
         try:
-            yield processes_here, processes
+            yield executor, processes
         finally:
-            processes_here.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _Processes(ThreadPoolExecutor):
+    """This process and others beside it: the next task goes to whichever is free.
+
+    The others take seconds to start, for which this one need not wait: each has a thread here that hands it a task and
+    waits for what comes of it, and one task at a time is done here.
+    """
+
+    def __init__(self, processes: int) -> None:
+        super().__init__(processes)
+        # Spawned, not forked: a fork of a process whose libraries run threads may hang.
+        self._others = ProcessPoolExecutor(processes - 1, mp_context=get_context("spawn"), initializer=_watch_parent)
+        self._here = threading.Lock()
+        with _interrupts_ignored():
+            for _ in range(processes - 1):  # starts them all, now
+                self._others.submit(int)
+
+    def submit(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        return super().submit(self._run, partial(function, *args, **kwargs))
+
+    def _run(self, task: Callable[[], Result]) -> Result:
+        if self._here.acquire(blocking=False):
+            try:
+                return task()
+            finally:
+                self._here.release()
+        try:
+            return self._others.submit(task).result()
+        except BrokenProcessPool:
+            raise MedIMetaError(
+                "A process that does part of the work was ended from outside, perhaps for want of memory. Run the same "
+                "command with a smaller --num-proc; what was finished is kept."
+            ) from None
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        self._others.shutdown(wait, cancel_futures=cancel_futures)
 
 
 def _cluster(address: str) -> Iterator[tuple[Executor, int]]:

@@ -1,0 +1,50 @@
+"""Work on several processes: who does it, in what order results come, and what becomes of a process that dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from medimeta.builders.parallel import ordered_map, pool
+from medimeta.cards.errors import MedIMetaError
+
+
+def where(item):
+    """The first process waits until the other one has worked, however long that takes to start."""
+    number, here, flag = item
+    if os.getpid() != here:
+        flag.touch()
+    for _ in range(600):
+        if flag.exists():
+            break
+        time.sleep(0.1)
+    return number, os.getpid()
+
+
+def end(here):
+    if os.getpid() != here:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+
+
+def test_two_processes_are_this_one_and_another(tmp_path):
+    with pool(2) as (executor, workers):
+        items = [(number, os.getpid(), tmp_path / "flag") for number in range(20)]
+        done = list(ordered_map(where, items, executor, window=8))
+
+    assert workers == 2
+    assert [number for number, _ in done] == list(range(20))
+    assert len({process for _, process in done} | {os.getpid()}) == 2
+
+
+def test_an_error_comes_from_wherever_it_happened():
+    with pool(2) as (executor, _), pytest.raises(TypeError, match="unsupported operand"):
+        list(ordered_map(sum, [["a"]] * 20, executor, window=8))
+
+
+def test_a_killed_process_is_told_with_what_to_do():
+    with pool(2) as (executor, _), pytest.raises(MedIMetaError, match=r"ended from outside.*smaller --num-proc"):
+        list(ordered_map(end, [os.getpid()] * 20, executor, window=8))
