@@ -4,8 +4,8 @@
 
 Both sides do the same decoding and geometry on the same images in one run, taking turns; the loop writes an
 uncompressed TIFF per image and one HDF5 file, ours writes compressed Parquet with its card. Printed: images per
-second (median of the rounds), the ratio to the loop, and the size on disk. Rows are repeated until the two seconds in which a
-process starts no longer decide.
+second (median of the rounds), the ratio to the loop, and the size on disk. Images are repeated until the seconds in
+which a process starts no longer decide.
 """
 
 from __future__ import annotations
