@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ import yaml
 from datasets import Features, load_dataset
 
 import medimeta
+from fakes.builds import build_in_small_shards
 from fakes.golden import RAW, as_golden, golden_rows
 from medimeta.builders.errors import SourceBroken
 from medimeta.builders.locate import open_source
@@ -234,43 +236,30 @@ def test_replacing_a_folder_and_recovering(tmp_path, monkeypatch, exchange):
     assert (current / "file").read_text() == "new"
 
 
-BUILD = """
-import sys
-from pathlib import Path
-from medimeta.builders import rows
-from medimeta.builders.locate import open_source
-from medimeta.builders.parallel import pool
-from medimeta.builders.source import Options
-from medimeta.upload import shards
-from medimeta.upload.folder import build
-if __name__ == "__main__":
-    shards.SHARD_BYTES, rows.BATCH, shards.BATCH = 1, 10, 10  # many small shards: there is something to resume
-    print("go", flush=True)
-    with pool(int(sys.argv[3])) as (executor, workers):
-        source = open_source(sys.argv[4], Path(sys.argv[1]), Options(partial=True))
-        build(source, Path(sys.argv[2]), version="0", executor=executor, workers=workers)
-"""
+@pytest.fixture(scope="module")
+def start_build():
+    """Starts builds in processes of their own group, forked from one that has imported everything already."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["fakes.builds"])
 
+    def start(raw, out, dataset="bus", processes=1):
+        ready = context.Event()
+        process = context.Process(target=build_in_small_shards, args=(ready, raw, out, dataset, processes))
+        process.start()
+        ready.wait()
+        return process
 
-def start_build(raw, out, dataset="bus", processes=1):
-    script = out.parent / "build.py"
-    script.write_text(BUILD)
-    command = [sys.executable, str(script), str(raw), str(out), str(processes), dataset]
-    return subprocess.Popen(
-        command,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the server takes its path from nothing else
+        yield start
 
 
 def finish(process):
-    process.communicate()
-    assert process.returncode == 0
+    process.join()
+    assert process.exitcode == 0
 
 
-def test_killed_at_any_moment_the_folder_is_old_or_new(raw, tmp_path):
+def test_killed_at_any_moment_the_folder_is_old_or_new(raw, start_build, tmp_path):
     """SIGKILL at random points of a build that replaces another one."""
     out, fresh = tmp_path / "hub", tmp_path / "fresh"
     other = write_miniature("bus", tmp_path / "raw", per_class=8)
@@ -283,10 +272,9 @@ def test_killed_at_any_moment_the_folder_is_old_or_new(raw, tmp_path):
     for _ in range(6):
         build_one("bus", raw, out, force=True)
         process = start_build(other, out)
-        process.stdout.readline()
         time.sleep(rng.uniform(0, 0.4))
         process.kill()
-        process.communicate()
+        process.join()
         state = contents(out)
         assert state in (old, new)
         seen.add(state == new)
@@ -296,7 +284,7 @@ def test_killed_at_any_moment_the_folder_is_old_or_new(raw, tmp_path):
     assert contents(out) == new
 
 
-def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(tmp_path):
+def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(start_build, tmp_path):
     """SIGINT or SIGKILL at random points, each time going on where the last one ended."""
     raw = write_miniature("pbc", tmp_path / "raw", per_class=40)  # 320 rows: 33 shards
     out, fresh = tmp_path / "hub", tmp_path / "fresh"
@@ -306,13 +294,12 @@ def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(tmp_path):
     while kills < 20:
         # Threads for the most part: processes take seconds to start, in which there is nothing to interrupt.
         process = start_build(raw, out, "pbc", processes=2 if kills % 7 == 3 else 1)
-        process.stdout.readline()
         time.sleep(rng.uniform(0, 1))
         how = rng.choice([signal.SIGINT, signal.SIGKILL])
-        if process.poll() is None:
+        if process.is_alive():
             kills += 1
             os.killpg(process.pid, how)
-        process.communicate()
+        process.join()
         if out.exists():  # it was faster than the kill: start from nothing again
             assert contents(out) == contents(fresh)
             shutil.rmtree(out)
