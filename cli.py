@@ -16,6 +16,7 @@ from medimeta.cards.errors import MedIMetaError, UnknownName
 from medimeta.tasks.commands import audit, episodes
 from medimeta.upload.build_commands import build, card, demo, verify
 from medimeta.upload.commands import push
+from medimeta.upload.preview.command import preview
 
 app = typer.Typer(
     help="MedIMeta: 19 medical imaging datasets, 54 tasks, one interface.",
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("list")(list_datasets)
-for command in (info, build, card, verify, audit, push, episodes, demo):
+for command in (info, build, card, preview, verify, audit, push, episodes, demo):
     app.command()(command)
 
 _state = {"debug": False}

@@ -66,19 +66,23 @@ def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]], right: Se
 
 
 class _Rate(ProgressColumn):
-    """Images per second."""
+    """Images, or something else, per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed / max(task.elapsed or 0, 0.001):,.0f} images/s")
+        return Text(f"{task.completed / max(task.elapsed or 0, 0.001):,.0f} {self.unit}/s")
 
 
-def progress_bar() -> Progress:
-    """A bar with images per second and the time that is left, on standard error."""
+def progress_bar(unit: str = "images") -> Progress:
+    """A bar with images, or something else, per second and the time that is left, on standard error."""
     return Progress(
         TextColumn("{task.description:<16}"),
         BarColumn(),
         MofNCompleteColumn(),
-        _Rate(),
+        _Rate(unit),
         TimeRemainingColumn(),
         console=err,
     )

@@ -58,7 +58,9 @@ def test_wheel_holds_one_importable_name(wheel):
         names = file.namelist()
 
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"medimeta", "medimeta_hf"}
-    for needed in ("__init__.py", "cli.py", "py.typed", "cards/bus.yaml", "cards/card.md.jinja", "builders/busi.py"):
+    page = [f"upload/preview/page.{kind}" for kind in ("html.jinja", "css", "js")]
+    needed_files = ("__init__.py", "cli.py", "py.typed", "cards/bus.yaml", "cards/card.md.jinja", "builders/busi.py")
+    for needed in (*needed_files, *page):
         assert f"medimeta/{needed}" in names
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 

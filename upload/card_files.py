@@ -130,7 +130,7 @@ def _read(own: Path, card: DatasetCard) -> tuple[Contents, dict[str, list[_Place
         else:
             subjects[split].add(subject)
         for task in card.tasks:
-            for name in _labels(row[task.column], task):
+            for name in labels_of(row[task.column], task):
                 counts[task.column][name][split] += 1
                 if task.is_main and name in examples and len(examples[name]) < COLUMNS:
                     examples[name].setdefault(subject or f"image {place.index}", place)
@@ -153,7 +153,7 @@ def _rows(own: Path, columns: Sequence[str]) -> Iterator[tuple[str, _Place, Mapp
                         position += 1
 
 
-def _labels(value: int | list[int] | None, task: Task) -> list[str]:
+def labels_of(value: int | list[int] | None, task: Task) -> list[str]:
     """What a row counts under."""
     if value is None:
         return [UNKNOWN]

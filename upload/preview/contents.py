@@ -1,0 +1,209 @@
+"""What the page shows of a Hub folder: facts and counts of all its rows, and the images of a sample."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from ...builders.hub import HubSource
+from ...builders.rows import splits_of
+from ...builders.source import Options
+from ...cards.card import MEMBERSHIP, label_names
+from ...cards.catalogue import SPLITS, Task
+from ...cards.errors import MedIMetaError
+from ..card_files import labels_of
+from ..record import BuildRecord, read_records
+from ..refusals import chosen
+
+IMAGES = 900  # of all datasets together, so that the page of 19 of them opens at once
+MOST = 120  # of one dataset
+BYTES = 7_500_000  # of all images together, before they become text, which takes a third more
+QUALITY = 82  # lossy: good enough to look at; the folder itself holds the exact pixels
+_HIDDEN = {"image", "split", "shard", "shard_row", "index", "position"}
+
+
+def contents(
+    folder: Path,
+    *,
+    only: Collection[str] = (),
+    seed: int = 0,
+    public: bool = False,
+    finished: Callable[[str], None] = lambda dataset: None,
+) -> list[dict[str, Any]]:
+    """Facts, label counts and sample images of the datasets in a Hub folder, ready for JSON.
+
+    The same folder and seed give the same.
+
+    Args:
+        folder: A Hub folder.
+        only: Ids of the datasets to show; all of the folder's when empty.
+        seed: Of the choice of images.
+        public: Leave out images that their licence forbids to pass on.
+        finished: Called with each dataset's id.
+
+    Raises:
+        NotAHubFolder, PushRefused, SourceBroken, UnknownName: If the folder is not what it should be.
+    """
+    names = chosen(folder, only)
+    records = [record for record in read_records(folder) if record.dataset in names]
+    found = []
+    for record in records:
+        limits = (min(MOST, IMAGES // len(records)), BYTES // len(records))
+        with_images = record.card.licence.redistribution or not public
+        found.append(_dataset(folder, record, *(limits if with_images else (0, 0)), seed))
+        finished(record.dataset)
+    return found
+
+
+def _dataset(folder: Path, record: BuildRecord, most: int, limit: int, seed: int) -> dict[str, Any]:
+    card = record.card
+    source = HubSource(card.id, folder / card.id, Options(with_masks=record.masks))
+    rows = source.manifest().sort_values(["shard", "shard_row"], ignore_index=True)
+    rows["position"] = rows.groupby("split").cumcount()
+    splits = splits_of(rows)
+    names = {task.column: _names(rows, task) for task in card.tasks}
+    picked = sample(rows["split"].to_list(), list(names.values()), most, seed)
+    return {
+        "id": card.id,
+        "name": card.name,
+        "domain": card.domain,
+        "summary": card.summary,
+        "mode": card.mode,
+        "subject": card.subject,
+        "subjects": int(rows["subject_id"].nunique()),
+        "images": len(rows),
+        "published": card.total,
+        "splits": {split: int((rows["split"] == split).sum()) for split in splits},
+        "membership": MEMBERSHIP[record.membership].replace("**", ""),
+        "corrected": record.labels == "corrected",
+        "licence": {
+            "id": card.licence.id,
+            "commercial": card.licence.commercial,
+            "redistribution": card.licence.redistribution,
+            "conflict": card.licence.conflict,
+        },
+        "issues": list(card.known_issues),
+        "tasks": [_task(task, names[task.column], rows["split"], splits) for task in card.tasks],
+        "rows": _rows(source, rows.iloc[picked], names, limit),
+    }
+
+
+def _names(rows: pd.DataFrame, task: Task) -> list[list[str]]:
+    """What each row counts under: labels, or that it has none, or that they are unknown."""
+    found = []
+    for value, shard in zip(rows[task.column], rows["shard"], strict=True):
+        try:
+            found.append(labels_of(value, task))
+        except IndexError:
+            raise MedIMetaError(
+                f"{shard} has the label id {value!r} in column {task.column}, where 0 to {len(task.labels) - 1} are "
+                f"labels. Find all such rows with: medimeta verify {Path(shard).parent.parent}; then build the dataset "
+                "again."
+            ) from None
+    return found
+
+
+def _task(task: Task, names: Sequence[Sequence[str]], of_split: pd.Series, splits: Sequence[str]) -> dict[str, Any]:
+    counts = {name: dict.fromkeys(splits, 0) for name in label_names(task)}
+    for split, row in zip(of_split, names, strict=True):
+        for name in row:
+            counts[name][split] += 1
+    balance = [
+        {"label": name, "counts": list(found.values())}
+        for name, found in counts.items()
+        if name in task.labels or any(found.values())
+    ]
+    facts = {"name": task.name, "column": task.column, "target": task.target, "labels": len(task.labels)}
+    return facts | {"balance": balance}
+
+
+def sample(splits: Sequence[str], tasks: Sequence[Sequence[Sequence[str]]], most: int, seed: int) -> list[int]:
+    """Choose rows so that every label of every task is seen in every split, as evenly as their number allows.
+
+    Labels take turns, those of the main task first. A label whose turn it is gets the next of its rows in random
+    order, unless rows that were chosen for others gave it its share already.
+
+    Args:
+        splits: The split of each row.
+        tasks: For each task the labels of each row.
+        most: How many rows to choose at most.
+        seed: Of the random order.
+
+    Returns:
+        Positions of rows, in the order of choice.
+    """
+    cells: dict[tuple[int, str, str], list[int]] = {}
+    for row in np.random.RandomState(seed).permutation(len(splits)).tolist():  # the same in every version of NumPy
+        for cell in _cells(row, splits, tasks):
+            cells.setdefault(cell, []).append(row)
+    waiting = {cell: iter(rows) for cell, rows in sorted(cells.items())}
+    shares = dict.fromkeys(cells, 0)
+    picked: dict[int, None] = {}  # a set that keeps its order
+    for share in range(1, most + 1):
+        for cell, rows in waiting.items():
+            if shares[cell] < share and (row := next((row for row in rows if row not in picked), None)) is not None:
+                picked[row] = None
+                for other in _cells(row, splits, tasks):
+                    shares[other] += 1
+        if len(picked) >= most:
+            break
+    return list(picked)[:most]
+
+
+def _cells(row: int, splits: Sequence[str], tasks: Sequence[Sequence[Sequence[str]]]) -> Iterator[tuple[int, str, str]]:
+    """What a row stands for: number of a task, split, and label, once for each of its labels."""
+    for number, labels in enumerate(tasks):
+        for label in labels[row]:
+            yield number, splits[row], label
+
+
+def _rows(
+    source: HubSource, picked: pd.DataFrame, names: dict[str, list[list[str]]], limit: int
+) -> list[dict[str, Any]]:
+    """The chosen rows with their images, as long as the images fit into `limit` bytes; in the folder's order."""
+    found: list[dict[str, Any]] = []
+    size = 0
+    for (place, row), pictures in zip(picked.iterrows(), source.encode(picked) if len(picked) else (), strict=True):
+        where = f"{row['shard']}, row {row['shard_row']}"
+        images = {name: _shown(data, where) for name, data in pictures.items() if data is not None or name == "image"}
+        size += sum(map(len, images.values()))
+        if size > limit:
+            break
+        uris = {name: f"data:image/webp;base64,{base64.b64encode(data).decode()}" for name, data in images.items()}
+        found.append(
+            {
+                "split": row["split"],
+                "position": int(row["position"]),
+                "index": int(row["index"]),
+                "labels": [names[column][cast("int", place)] for column in names],
+                "facts": {key: _plain(row[key]) for key in row.index if key not in _HIDDEN and key not in names},
+                "images": uris,
+            }
+        )
+    return sorted(found, key=lambda row: (SPLITS.index(row["split"]), row["position"]))
+
+
+def _shown(data: bytes | None, where: str) -> bytes:
+    """An image as a browser shows it."""
+    try:
+        with Image.open(io.BytesIO(data or b"")) as image:
+            buffer = io.BytesIO()
+            image.convert("L" if image.mode in ("1", "L") else "RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise MedIMetaError(f"The image in {where} cannot be read ({error}). Build the dataset again.") from error
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """A value for JSON, which knows no NaN."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
