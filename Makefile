@@ -3,15 +3,19 @@ PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OLDEST_DATASETS = 3.6.0
 REAL = $(wildcard ../shared/real)
+JOBS ?= 2
+PARALLEL = -n $(JOBS) --dist worksteal
 
 .PHONY: demo test lint bench clean
 
 demo: .venv/ready
 	.venv/bin/medimeta demo --out demo
 
+# One thread per worker: two workers that each start a thread per core wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: .venv/ready .venv-oldest/ready
-	.venv/bin/python -m pytest
-	.venv-oldest/bin/python -m pytest tests/test_medimeta.py tests/upload
+	.venv/bin/python -m pytest $(PARALLEL)
+	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_medimeta.py tests/upload
 
 lint: .venv/ready
 	.venv/bin/ruff check .
@@ -29,7 +33,7 @@ lint: .venv/ready
 # The lowest supported `datasets`, without torch: what reads and writes data must work there too.
 .venv-oldest/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python $(PIP) -e '.[build]' datasets==$(OLDEST_DATASETS) 'pytest>=8.2'
+	.venv-oldest/bin/python $(PIP) -e '.[build]' datasets==$(OLDEST_DATASETS) 'pytest>=8.2' 'pytest-xdist>=3.6'
 	touch $@
 
 # `make bench PEER=1` also measures the published loader, whose own environment takes 5.5 GB.
