@@ -36,6 +36,7 @@ from medimeta.builders.rows import batches, features, splits_of, to_table
 from medimeta.builders.source import Options, Source
 from medimeta.builders.transfer import shown
 from medimeta.cards.catalogue import DATASETS, DatasetCard, Task, split_name
+from medimeta.cards.citing import Citation, cite
 from medimeta.cards.errors import MedIMetaError
 
 if TYPE_CHECKING:
@@ -44,23 +45,29 @@ if TYPE_CHECKING:
 
     from medimeta.tasks.episode_set import EpisodeSet
     from medimeta.tasks.episodes import episodes
+    from medimeta.tasks.metric import metric
     from medimeta.tasks.protocols import cross_domain, leave_domain_out
+    from medimeta.tasks.results import Result
     from medimeta.tasks.views import load_task
 
 __version__ = "0.1.0"
 __all__ = [
     "DATASETS",
+    "Citation",
     "DatasetCard",
     "EpisodeSet",
     "MedIMeta",
     "MedIMetaConfig",
     "MedIMetaError",
+    "Result",
     "Task",
+    "cite",
     "cross_domain",
     "episodes",
     "leave_domain_out",
     "load_dataset",
     "load_task",
+    "metric",
     "tasks",
 ]
 
@@ -70,10 +77,12 @@ tasks = DATASETS.tasks
 # Public names that are imported on first use, so that importing medimeta stays light: name -> module.
 _LAZY = {
     "EpisodeSet": "medimeta.tasks.episode_set",
+    "Result": "medimeta.tasks.results",
     "cross_domain": "medimeta.tasks.protocols",
     "episodes": "medimeta.tasks.episodes",
     "leave_domain_out": "medimeta.tasks.protocols",
     "load_task": "medimeta.tasks.views",
+    "metric": "medimeta.tasks.metric",
 }
 
 

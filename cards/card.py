@@ -11,17 +11,10 @@ from typing import Any
 import yaml
 
 from .catalogue import SPLITS, DatasetCard, SplitRule, Task
+from .citing import MEDIMETA, entries
 
 ARXIV = "2404.16000"
 DOI = "10.1038/s41597-025-04866-4"
-CITATION = """\
-@article{woerner2025medimeta,
-  title = {A comprehensive and easy-to-use multi-domain multi-task medical imaging meta-dataset},
-  author = {Woerner, Stefano and Jaques, Arthur and Baumgartner, Christian F.},
-  journal = {Scientific Data},
-  year = {2025},
-  doi = {10.1038/s41597-025-04866-4}
-}"""
 LICENCES = "LICENSE.md"  # one of the two names that the Hub links to
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 NONE, UNKNOWN = "none of these", "unknown"
@@ -149,14 +142,13 @@ def _render(template: str, configs: Sequence[Config], version: str) -> str:
     environment.filters["counted"] = lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}"
     environment.filters["codes"] = lambda names: ", ".join(f"`{name}`" for name in names)
     environment.filters["dois"] = lambda dois: ", ".join(f"[{doi}](https://doi.org/{doi})" for doi in dois)
-    entries = {entry.strip() for config in configs for source in config.card.sources for entry in source.bibtex}
     return environment.get_template(template).render(
         front_matter=yaml.safe_dump(front_matter(configs), sort_keys=False, allow_unicode=True, width=10_000),
         configs=configs,
         splits=SPLITS,
         split_rule=_split_rule,
         membership=MEMBERSHIP,
-        bibtex=[CITATION, *sorted(entries)],
+        bibtex=[MEDIMETA, *entries(config.card for config in configs)],
         arxiv=ARXIV,
         doi=DOI,
         version=version,

@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .card import ARXIV, CITATION, DOI, Config
+from .card import ARXIV, DOI, Config
+from .citing import MEDIMETA
 
 PUBLISHED = "2024-04-24"  # first version of the paper; a date that does not change, so that the file does not either
 _CONTEXT = {
@@ -75,7 +76,7 @@ def render_croissant(configs: Sequence[Config], version: str) -> str:
             {"@type": "sc:Person", "name": name}
             for name in ("Stefano Woerner", "Arthur Jaques", "Christian F. Baumgartner")
         ],
-        "citeAs": CITATION,
+        "citeAs": MEDIMETA,
         "datePublished": PUBLISHED,
         "version": version,
         "license": sorted({link for config in configs for link in _licences(config)}),
