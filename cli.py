@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from medimeta.cards.commands import info, list_datasets
-from medimeta.cards.console import err
+from medimeta import __version__
+from medimeta.builders.commands import info
+from medimeta.cards.commands import list_datasets
+from medimeta.cards.console import err, out
 from medimeta.cards.errors import MedIMetaError, UnknownName
 from medimeta.tasks.commands import audit, episodes
 from medimeta.upload.build_commands import build, card, demo, verify
 from medimeta.upload.commands import push
 from medimeta.upload.preview.command import preview
 
+# In the order of `medimeta --help`.
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Find": {"list": list_datasets, "info": info},
+    "Learn": {"demo": demo, "episodes": episodes},
+    "Build": {"build": build, "verify": verify, "audit": audit},
+    "Publish": {"preview": preview, "card": card, "push": push},
+}
 app = typer.Typer(
     help="MedIMeta: 19 medical imaging datasets, 54 tasks, one interface.",
+    epilog="Start with: medimeta list, medimeta info ID. Exit codes: 0 worked, 1 did not, 2 a mistake in the command.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich" if out.is_terminal else None,  # no boxes in a pipe
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("list")(list_datasets)
-for command in (info, build, card, preview, verify, audit, push, episodes, demo):
-    app.command()(command)
+for group, commands in COMMANDS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=group)(command)
 
 _state = {"debug": False}
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"medimeta-hf {__version__}", highlight=False)
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     _state["debug"] = debug
 
@@ -41,7 +61,7 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: exit code 0 when it worked, 1 when it did not, 2 for a mistake in the command."""
     try:
-        app(args=None if arguments is None else list(arguments))
+        app(args=None if arguments is None else list(arguments), prog_name="medimeta")
     except UnknownName as error:
         sys.exit(_fail(str(error), 2))
     except MedIMetaError as error:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..cards.catalogue import DATASETS
+from ..cards.catalogue import DATASETS, DatasetCard
 from .errors import SourceNotFound
 from .hub import SHARD, HubSource
 from .release import ReleaseSource
@@ -43,6 +43,22 @@ def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> 
         raise SourceNotFound(f"{DATA_VARIABLE}={variable} is no folder. Set it to a folder that holds datasets by id.")
     names = (dataset, f"{dataset}.zip", card.builder, f"{card.builder}.zip")
     return next((home / name for name in names if (home / name).exists()), None)
+
+
+def where_to_get(card: DatasetCard) -> str:
+    """The pages and the names of a dataset's archives, and what to do with them."""
+    lines = []
+    for source in card.sources:
+        lines += [f"  {page}" for page in (source.url, *source.links)]
+        lines += [f"    {archive}" for archive in source.archives]
+    return "\n".join(
+        [
+            f"Get the archives of {card.id} from their source:",
+            *lines,
+            "Put them into one folder, packed or unpacked, and run:",
+            f"  medimeta build {card.id} --source FOLDER",
+        ]
+    )
 
 
 def open_source(dataset: str, location: Path, options: Options | None = None) -> Source:

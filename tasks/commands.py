@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,8 @@ import typer
 import medimeta
 
 from ..builders.parallel import pool
-from ..cards.console import AsJson, Labels, NumProc, Partial, out, progress_bar
+from ..cards import complete
+from ..cards.console import AsJson, From, Id, Labels, NumProc, Partial, out, print_json, progress_bar
 
 
 def audit(
@@ -22,7 +22,10 @@ def audit(
     num_proc: NumProc = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Look for images and subjects that occur twice, within and across splits and datasets."""
+    """Find images and subjects that occur twice.
+
+    Looks within and across splits and datasets.
+    """
     from ..builders.source import Options
     from . import leakage
 
@@ -34,15 +37,17 @@ def audit(
     if ledger is not None:
         found.save(ledger)
     if as_json:
-        out.print_json(json.dumps(found.as_dict()))
+        print_json(found.as_dict())
     else:
         out.print(found.summary(), markup=False, highlight=False, soft_wrap=True)
 
 
 def episodes(
-    dataset: Annotated[str, typer.Argument(metavar="ID")],
+    dataset: Id,
     path: Annotated[Path, typer.Option("--out", help="Parquet file for the episodes.")],
-    task: Annotated[str | None, typer.Argument(metavar="TASK", help="The main task by default.")] = None,
+    task: Annotated[
+        str | None, typer.Argument(metavar="TASK", help="The main task by default.", autocompletion=complete.task)
+    ] = None,
     shots: Annotated[str, typer.Option(help='Support images per class; "1-10" draws a number per episode.')] = "5",
     queries: Annotated[int, typer.Option(help="Query images per class.")] = 10,
     number: Annotated[int, typer.Option("-n", help="Number of episodes.")] = 100,
@@ -54,13 +59,11 @@ def episodes(
     subject_disjoint: Annotated[
         bool, typer.Option(help="Whether support and query share no subject, where subjects are known.")
     ] = True,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Raw archives, a release or a Hub folder; else MEDIMETA_DATA, else a download.")
-    ] = None,
+    data_dir: From = None,
     labels: Labels = "released",
     partial: Partial = False,
 ) -> None:
-    """Draw few-shot episodes of one task and write them as one table."""
+    """Draw few-shot episodes of one task as a file."""
     try:
         low, _, high = shots.partition("-")
         shot_range = (int(low), int(high or low))

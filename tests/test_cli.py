@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -49,8 +50,53 @@ def test_list_in_a_pipe_is_plain_lines():
 def test_info_says_where_to_get_the_archives_and_what_to_run(dataset):
     shown = medimeta("info", dataset).stdout
 
-    assert f"medimeta build {dataset} --source FOLDER --out HUBDIR" in " ".join(shown.split())
+    assert f"medimeta build {dataset} --source FOLDER" in " ".join(shown.split())
+    assert all(archive in shown for archive in DATASETS[dataset].archives)
     assert all(task.name in shown for task in DATASETS[dataset].tasks)
+
+
+def test_info_counts_labels_where_the_data_are(raw):
+    shown = medimeta("info", "bus", "--data-dir", raw).stdout
+    counted = json.loads(medimeta("info", "bus", "--json", MEDIMETA_DATA=str(raw.parent)).stdout)
+
+    assert "key\tlabel\ttrain\tvalidation\ttest\tall" in shown
+    assert "balance" not in counted  # MEDIMETA_DATA has no bus
+    counted = json.loads(medimeta("info", "bus", "--json", "--source", raw).stdout)["balance"]
+    assert {label: sum(found.values()) for label, found in counted["case_category"].items()} == dict.fromkeys(
+        DATASETS["bus"].tasks[0].labels, 6
+    )
+    malignant = counted["malignancy"]["malignant finding"]
+    assert f"malignant finding\t{malignant['train']}\t{malignant['validation']}\t{malignant['test']}\t6" in shown
+
+
+def test_help_names_every_command_in_its_group():
+    shown = medimeta("--help").stdout
+    names = [name for group in cli.COMMANDS.values() for name in group]
+
+    assert re.findall(r"^  (\w+) {2,}[A-Z]", shown, flags=re.MULTILINE) == names
+    for name in names:
+        assert medimeta(name, "-h").returncode == 0
+
+
+def complete(words):
+    shown = medimeta(_MEDIMETA_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" ")))
+    return shown.stdout.split()
+
+
+def test_shell_completes_ids_tasks_and_words():
+    assert complete("medimeta info skinl") == ["skinl_derm", "skinl_photo"]
+    assert complete("medimeta episodes bus mal") == ["malignancy"]
+    assert complete("medimeta list --target mul") == ["multiclass", "multilabel"]
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m medimeta.cli list | head -1",
+        shell=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.stdout.startswith("aml")
+    assert done.stderr == ""
 
 
 def test_build_then_card(raw, tmp_path):
@@ -71,7 +117,11 @@ def test_build_then_card(raw, tmp_path):
         (["info", "bsu"], 2, ["Unknown dataset 'bsu'", "Did you mean 'bus'", "medimeta list"]),
         (["list", "--domain", "Brain"], 2, ["Unknown domain 'Brain'", "Choices: Abdominal CT"]),
         (["list", "--license", "free"], 2, ["Unknown licence filter 'free'", "commercial"]),
-        (["build", "bus"], 2, ["--out"]),
+        (
+            ["build", "bus"],
+            1,
+            ["no source of bus", "Dataset_BUSI.zip", "medimeta build bus --source FOLDER", "--release"],
+        ),
         (["build", "bus", "--out", "OUT", "--source", "NOWHERE"], 1, ["NOWHERE does not exist", "Dataset_BUSI.zip"]),
         (["build", "bus", "--out", "OUT", "--source", "RAW"], 1, ["expects 780 images, found 18", "--partial"]),
         (["build", "pbc", "--out", "OUT", "--source", "RAW"], 1, ["does not look like the source of pbc"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,18 +10,36 @@ import typer
 
 import medimeta
 
+from ..builders.errors import SourceNotFound
+from ..builders.locate import find_local, where_to_get
 from ..builders.parallel import pool
-from ..cards.catalogue import DATASETS
-from ..cards.console import AsJson, From, Labels, NumProc, Partial, SplitsFrom, WithMasks, out, progress_bar, resumable
+from ..cards import complete
+from ..cards.catalogue import DATASETS, DatasetCard
+from ..cards.console import (
+    AsJson,
+    From,
+    Ids,
+    Labels,
+    NumProc,
+    Partial,
+    SplitsFrom,
+    WithMasks,
+    out,
+    print_json,
+    progress_bar,
+    resumable,
+)
 from .record import BuildRecord
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Dataset ids; see `medimeta list`.")]
+HUB = Path("hub")  # where builds go by default
+Release = Annotated[bool, typer.Option("--release", help="Download the published release where no source is given.")]
 
 
 def build(
     datasets: Ids,
-    folder: Annotated[Path, typer.Option("--out", help="Hub folder to build into; other datasets in it stay.")],
+    folder: Annotated[Path, typer.Option("--out", help="Hub folder to build into; other datasets in it stay.")] = HUB,
     source: From = None,
+    release: Release = False,
     labels: Labels = "released",
     partial: Partial = False,
     splits_from: SplitsFrom = None,
@@ -31,17 +48,19 @@ def build(
     dask: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler to render on.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even when nothing changed.")] = False,
 ) -> None:
-    """Build datasets from their sources into a folder ready for the Hub."""
+    """Build datasets into a folder ready for the Hub."""
     from .folder import build as build_one
+    from .folder import check_folder
 
     options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
     cards = [DATASETS[dataset] for dataset in datasets]
+    check_folder(folder)
+    builders = [_builder(card, source, release, options) for card in cards]  # all of them, before any work
     with resumable(), pool(num_proc, dask) as (executor, workers), progress_bar() as progress:
-        for card in cards:
-            config = medimeta.MedIMeta(config_name=card.id, data_dir=None if source is None else str(source), **options)
+        for card, builder in zip(cards, builders, strict=True):
             bar = progress.add_task(card.id, total=None if partial else card.total)
             record = build_one(
-                config.source(),
+                builder.source(),
                 folder,
                 version=medimeta.__version__,
                 executor=executor,
@@ -53,20 +72,28 @@ def build(
             progress.console.print(f"{card.id}: {_splits(record)}; splits: {_membership(record.membership)}")
             if record.partial:
                 progress.console.print(f"{card.id}: incomplete, {sum(record.rows.values()):,} of {card.total:,} images")
-    out.print(f"Wrote {folder}. Load it with: load_dataset({str(folder)!r}, {cards[0].id!r})", soft_wrap=True)
+    _print_result(folder, cards[0].id)
 
 
 def card(folder: Annotated[Path, typer.Argument(metavar="HUBDIR")]) -> None:
-    """Write README.md of a Hub folder again."""
+    """Write the card of a Hub folder again."""
     from .folder import write_card
 
     out.print(f"Wrote {write_card(folder, medimeta.__version__)}", soft_wrap=True)
 
 
 def verify(
-    what: Annotated[str, typer.Argument(metavar="ID|HUBDIR", help="A dataset, with --against; or a folder to check.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|HUBDIR",
+            help="A dataset, with --against; or a folder to check.",
+            autocompletion=complete.dataset,
+        ),
+    ],
     against: Annotated[Path | None, typer.Option(help="Published rows: a Hub folder, or a release or its zip.")] = None,
     source: From = None,
+    release: Release = False,
     labels: Labels = "released",
     partial: Partial = False,
     splits_from: SplitsFrom = None,
@@ -74,7 +101,11 @@ def verify(
     num_proc: NumProc = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute a dataset and compare it row by row with a published one, or check a Hub folder; 1 if that fails."""
+    """Check a Hub folder, or compare a dataset with a published one.
+
+    With --against, the dataset is computed again from its source and compared row by row: pixels, labels, splits.
+    Exit code 1 says that something is wrong or differs.
+    """
     from ..builders.locate import open_source
     from ..builders.source import Options
     from .compare import compare
@@ -95,12 +126,12 @@ def verify(
         else:
             options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
             card = DATASETS[what]
-            config = medimeta.MedIMeta(config_name=card.id, data_dir=None if source is None else str(source), **options)
+            ours = _builder(card, source, release, options).source()
             theirs = open_source(card.id, against, Options(partial=partial, with_masks=with_masks))
-            comparison = compare(config.source(), theirs, **common)
+            comparison = compare(ours, theirs, **common)
             good, shown, facts = comparison.equal, comparison.summary(), comparison.as_dict()
     if as_json:
-        out.print_json(json.dumps(facts))
+        print_json(facts)
     else:
         out.print(shown, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(0 if good else 1)
@@ -114,7 +145,10 @@ def demo(
     ] = False,
     num_proc: NumProc = 1,
 ) -> None:
-    """Build a miniature of `bus` offline, load it, fine-tune a tiny ViT on it, and draw what happened."""
+    """Run the whole chain offline, on drawn images.
+
+    Builds a miniature of `bus`, loads it, fine-tunes a tiny ViT on it, and draws what happened.
+    """
     if not all_datasets:
         from ..examples.demo import run
 
@@ -131,7 +165,31 @@ def demo(
 
         common: Any = {"executor": executor, "workers": workers, "finished": finished}
         hub = build_miniatures(list(DATASETS), folder, version=medimeta.__version__, seed=seed, **common)
-    out.print(f"Wrote {hub}. Load it with: load_dataset({str(hub)!r}, 'bus')", soft_wrap=True)
+    _print_result(hub, "bus")
+
+
+def _builder(card: DatasetCard, source: Path | None, release: bool, options: dict[str, Any]) -> medimeta.MedIMeta:
+    """The reader of a dataset.
+
+    Raises:
+        SourceNotFound: If the dataset is neither at `source` nor under MEDIMETA_DATA, and nobody asked for a download.
+    """
+    if not release and find_local(card.id, source) is None:
+        raise SourceNotFound(
+            f"There is no source of {card.id}: neither --source nor MEDIMETA_DATA names one.\n{where_to_get(card)}\n"
+            f"Or build it from the published release, which is downloaded: medimeta build {card.id} --release"
+        )
+    return medimeta.MedIMeta(config_name=card.id, data_dir=None if source is None else str(source), **options)
+
+
+def _print_result(hub: Path, dataset: str) -> None:
+    out.print(
+        f"Wrote {hub}. Load it with: load_dataset({str(hub)!r}, {dataset!r})\n"
+        f"Look at it: medimeta preview {hub} --open. Check it: medimeta verify {hub}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _splits(record: BuildRecord) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from ..builders.balance import labels_of
 from ..builders.hub import HubSource, shards
-from ..cards.card import LICENCES, NONE, UNKNOWN, Config, Contents, label_names, render_card, render_licences
-from ..cards.catalogue import DatasetCard, Task
+from ..cards.card import LICENCES, Config, Contents, label_names, render_card, render_licences
+from ..cards.catalogue import DatasetCard
 from ..cards.croissant import render_croissant
 from ..cards.errors import MedIMetaError, some
 from ..cards.pictures import COLUMNS, Panel, balance_chart, montage
@@ -151,15 +152,6 @@ def _rows(own: Path, columns: Sequence[str]) -> Iterator[tuple[str, _Place, Mapp
                     for row in batch.to_pylist():
                         yield split, _Place(str(path), position, row["index"]), row
                         position += 1
-
-
-def labels_of(value: int | list[int] | None, task: Task) -> list[str]:
-    """What a row counts under."""
-    if value is None:
-        return [UNKNOWN]
-    if isinstance(value, list):
-        return [task.labels[label] for label in value] or [NONE]
-    return [task.labels[value]]
 
 
 def _images(own: Path, card: DatasetCard, examples: Mapping[str, Sequence[_Place]]) -> list[tuple[str, list[bytes]]]:

@@ -39,8 +39,9 @@ def push(
     ] = "",
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that check rows.")] = 1,
 ) -> None:
-    """Publish a folder on the Hub in one commit; a second run sends what is missing, or nothing.
+    """Publish a folder on the Hub in one commit.
 
+    A second run sends what is missing, or nothing.
     Datasets that are on the Hub and not in the folder stay there. Files that this command did not make are left alone.
     """
     from huggingface_hub import constants

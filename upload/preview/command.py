@@ -22,7 +22,10 @@ def preview(
     seed: Annotated[int, typer.Option(help="The same seed, the same images.")] = 0,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write a page to look at a Hub folder before publishing it: images, labels, class balance."""
+    """Write a page to look at a Hub folder with.
+
+    One HTML file without outside parts: images by label and split, class balance, search, the full rows.
+    """
     from ..refusals import chosen
     from .contents import contents
     from .page import check_space, render, write_page, write_space

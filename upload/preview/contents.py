@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from ...builders.balance import balance, labels_of
 from ...builders.hub import HubSource
 from ...builders.rows import splits_of
 from ...builders.source import Options
-from ...cards.card import MEMBERSHIP, label_names
+from ...cards.card import MEMBERSHIP
 from ...cards.catalogue import SPLITS, Task
 from ...cards.errors import MedIMetaError
-from ..card_files import labels_of
 from ..record import BuildRecord, read_records
 from ..refusals import chosen
 
@@ -91,7 +91,7 @@ def _dataset(folder: Path, record: BuildRecord, most: int, limit: int, seed: int
             "conflict": card.licence.conflict,
         },
         "issues": list(card.known_issues),
-        "tasks": [_task(task, names[task.column], rows["split"], splits) for task in card.tasks],
+        "tasks": [_task(task, names[task.column], rows["split"]) for task in card.tasks],
         "rows": _rows(source, rows.iloc[picked], names, limit),
     }
 
@@ -111,18 +111,15 @@ def _names(rows: pd.DataFrame, task: Task) -> list[list[str]]:
     return found
 
 
-def _task(task: Task, names: Sequence[Sequence[str]], of_split: pd.Series, splits: Sequence[str]) -> dict[str, Any]:
-    counts = {name: dict.fromkeys(splits, 0) for name in label_names(task)}
-    for split, row in zip(of_split, names, strict=True):
-        for name in row:
-            counts[name][split] += 1
-    balance = [
-        {"label": name, "counts": list(found.values())}
-        for name, found in counts.items()
-        if name in task.labels or any(found.values())
-    ]
-    facts = {"name": task.name, "column": task.column, "target": task.target, "labels": len(task.labels)}
-    return facts | {"balance": balance}
+def _task(task: Task, names: Sequence[Sequence[str]], of_split: pd.Series) -> dict[str, Any]:
+    counts = balance(names, of_split, task)
+    return {
+        "name": task.name,
+        "column": task.column,
+        "target": task.target,
+        "labels": len(task.labels),
+        "balance": [{"label": name, "counts": list(found.values())} for name, found in counts.items()],
+    }
 
 
 def sample(splits: Sequence[str], tasks: Sequence[Sequence[Sequence[str]]], most: int, seed: int) -> list[int]:
