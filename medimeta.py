@@ -71,6 +71,12 @@ __all__ = [
     "tasks",
 ]
 
+if tuple(int(part) for part in datasets.__version__.split(".")[:2]) < (3, 6):
+    raise ImportError(
+        f"medimeta needs datasets 3.6 or newer, found {datasets.__version__} in {Path(datasets.__file__).parent}. "
+        "Upgrade it: pip install --upgrade datasets"
+    )
+
 NAME = "medimeta"
 tasks = DATASETS.tasks
 
@@ -241,6 +247,7 @@ def load_dataset(
         SourceNotFound: If there are no data.
     """
     known = DATASETS[dataset].id
+    split = _full_names(split)  # a wrong name is an error here, before any work
     builder = MedIMeta(
         config_name=known,
         dataset_name=NAME,
@@ -256,7 +263,13 @@ def load_dataset(
 
 
 def _full_names(split: Any) -> Any:
-    return re.sub(r"\bval\b", split_name("val"), split) if isinstance(split, str) else split
+    """A split or an expression of some, with "val" as "validation"; other names are an error."""
+    if not isinstance(split, str):
+        return split
+    for name in re.findall(r"(?:^|\+)\s*(\w+)", split):
+        if name != "all":
+            split_name(name)
+    return re.sub(r"\bval\b", split_name("val"), split)
 
 
 @functools.cache

@@ -80,7 +80,7 @@ def _print_task(task: Task, counts: Balance) -> None:
     bar: list[str] = []
     rows = []
     for label, found in counts.items():
-        bar = ["█" * round(_BAR * totals[label] / most)] if out.is_terminal else []
+        bar = ["━" * round(_BAR * totals[label] / most)] if out.is_terminal else []
         rows.append([keys.get(label, ""), label, *(f"{n:,}" for n in found.values()), f"{totals[label]:,}", *bar])
     columns = ["key", "label", *next(iter(counts.values())), "all", *("" for _ in bar)]
     print_table(columns, rows, {0, *range(2, len(columns) - len(bar))}, titles=True)

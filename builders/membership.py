@@ -24,8 +24,6 @@ def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
     """
     from .archives import FolderFiles, ZipFiles
 
-    if not location.exists():
-        raise SourceNotFound(f"splits_from: {location} does not exist. Give a release folder, zip or annotations.csv.")
     if location.suffix == ".csv":
         table = pd.read_csv(location, dtype=str, encoding="utf-8-sig")
     else:
@@ -34,7 +32,10 @@ def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
         files = FolderFiles(location) if location.is_dir() else ZipFiles(location)
         found = [n for n in files.names() if n in ("annotations.csv", f"{card.id}/annotations.csv")]
         if not found:
-            raise SourceNotFound(f"splits_from: {location} holds no annotations.csv of {card.id}.")
+            raise SourceNotFound(
+                f"splits_from: {location} holds no annotations.csv of {card.id}. Give a release folder, zip or "
+                "annotations.csv."
+            )
         table = pd.read_csv(io.BytesIO(files.read(found[0])), dtype=str, encoding="utf-8-sig")
     lacking = [column for column in ("original_filepath", "split") if column not in table]
     if lacking:

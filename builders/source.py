@@ -20,7 +20,7 @@ from PIL import Image
 
 from ..cards.catalogue import DATASETS, DatasetCard
 from ..cards.errors import MedIMetaError, some, unknown
-from .errors import SourceIncomplete
+from .errors import SourceIncomplete, SourceNotFound
 from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical, records
 from .membership import apply_membership
@@ -50,7 +50,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
-            raise unknown("kind of labels", self.labels, LABELS)
+            raise unknown("kind of labels", self.labels, LABELS, hint="Give labels= (--labels) one of them.")
+        if self.splits_from is not None and not Path(self.splits_from).exists():
+            raise SourceNotFound(
+                f"splits_from: {self.splits_from} does not exist. Give a release folder, zip or annotations.csv."
+            )
 
 
 @dataclass(frozen=True)

@@ -323,10 +323,10 @@ class Catalogue(Mapping[str, DatasetCard]):
             UnknownName: If no dataset has the domain, or the target does not exist.
         """
         if domain is not None and domain.lower() not in (name.lower() for name in self.domains):
-            raise unknown("domain", domain, self.domains)
+            raise unknown("domain", domain, self.domains, hint="See: medimeta list")
         targets = Target.__args__  # type: ignore[attr-defined]
         if target is not None and target not in targets:
-            raise unknown("target", target, targets)
+            raise unknown("target", target, targets, hint="See: medimeta list")
         return [
             task
             for card in self.values()
@@ -349,7 +349,7 @@ def split_name(name: str) -> str:
     """
     full = {"val": "validation"}.get(name, name)
     if full not in SPLITS:
-        raise unknown("split", name, SPLITS)
+        raise unknown("split", name, SPLITS, hint='Give one of them, or "val".')
     return full
 
 

@@ -29,13 +29,15 @@ def list_datasets(
     """Show the 19 datasets, or some of them."""
     tasks = DATASETS.tasks(domain=domain, target=target)  # type: ignore[arg-type]
     if licence not in (None, *complete.USES):
-        raise unknown("licence filter", licence, complete.USES)
+        raise unknown("licence filter", licence, complete.USES, hint="All licences: medimeta list")
     wanted = {task.dataset for task in tasks} & set(DATASETS.commercial() if licence else DATASETS)
     cards = [card for name, card in DATASETS.items() if name in wanted]
     if as_json:
         print_json([_summary(card) for card in cards])
         return
-    rows = [[c.id, c.name, c.domain, _tasks(c), f"{c.total:,}", _licence(c)] for c in cards]
+    rows = [
+        [c.id, c.name, c.domain, _tasks(c), f"{c.total:,}", c.licence.id.removeprefix("LicenseRef-")] for c in cards
+    ]
     print_table(["id", "dataset", "domain", "tasks, main first", "images", "licence"], rows, right=(4,), first="cyan")
     count = sum(len(card.tasks) for card in cards)
     print_hint(
@@ -45,11 +47,7 @@ def list_datasets(
 
 def _tasks(card: DatasetCard) -> str:
     first = f"{card.tasks[0].name} ({len(card.tasks[0].labels)})"
-    return first if len(card.tasks) == 1 else f"{first} and {len(card.tasks) - 1} more"
-
-
-def _licence(card: DatasetCard) -> str:
-    return card.licence.id + ("" if card.licence.commercial else ", no commercial use")
+    return first if len(card.tasks) == 1 else f"{first} +{len(card.tasks) - 1}"
 
 
 def _summary(card: DatasetCard) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def leaked_indices(
                 "dataset of the ledger", name, ledger.images, hint="Audit all in one go: medimeta audit HUBDIR"
             )
     for kind in set(kinds) - set(KINDS):
-        raise unknown("kind of leak", kind, KINDS)
+        raise unknown("kind of leak", kind, KINDS, hint="Give kinds= some of them.")
     rows = ledger.rows
     rows = rows[rows["kind"].isin(kinds)]
     evaluated = rows[rows["split"].isin(others) & rows["dataset"].isin(ledger.images if datasets is None else datasets)]

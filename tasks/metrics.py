@@ -182,9 +182,15 @@ def check_scores(scores: np.ndarray, task: Task, rows: int) -> np.ndarray:
     if rows == 0 or found.shape not in fits:
         raise MedIMetaError(
             f"Scores of {task.name!r} ({task.dataset}, {task.target}) for {rows} labelled rows must have shape "
-            f"{' or '.join(map(str, fits))} and at least one row; got {found.shape}."
+            f"{' or '.join(map(str, fits))} and at least one row; got {found.shape}. Give a row per image "
+            "and a column per label."
         )
-    # A little slack for half precision; NaN fails the comparison too.
+    if (lost := int((~np.isfinite(found)).reshape(rows, -1).any(axis=1).sum())) > 0:
+        raise MedIMetaError(
+            f"Scores of {task.name!r} ({task.dataset}) are NaN or infinite in {lost} of {rows} rows, as from a model "
+            "whose training diverged. Train it again with a lower learning rate."
+        )
+    # A little slack for half precision.
     if not bool(((found >= -1e-3) & (found <= 1 + 1e-3)).all()):
         raise MedIMetaError(
             f"Scores of {task.name!r} ({task.dataset}) must be probabilities, 0 to 1; got {found.min():.4g} to "

@@ -65,7 +65,7 @@ class MixedBatches:
 
     def __post_init__(self) -> None:
         if self.choice not in CHOICES:
-            raise unknown("choice of tasks", self.choice, CHOICES)
+            raise unknown("choice of tasks", self.choice, CHOICES, hint="Give choice= one of them.")
         if empty := [f"{task.dataset} / {task.name}" for task, size in self.sizes.items() if size < 1]:
             raise MedIMetaError(f"There are no rows of {', '.join(empty)}. Leave it out of the pool.")
         rank, world = self.part

@@ -87,7 +87,7 @@ class Pools:
     def _class(self, name: str) -> int:
         lower = [label.lower() for label in self.names]
         if name.strip().lower() not in lower:
-            raise unknown(f"class of {self.where}", name, self.names)
+            raise unknown(f"class of {self.where}", name, self.names, hint="All labels: medimeta info ID")
         return lower.index(name.strip().lower())
 
     def _check(self, pool: int, recipe: Recipe, least: int) -> None:

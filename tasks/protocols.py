@@ -93,7 +93,7 @@ def leave_domain_out(domain: str, *, main_only: bool = False) -> SourcePool:
     """
     targets = tuple(card.id for card in DATASETS.values() if card.domain.lower() == domain.strip().lower())
     if not targets:
-        raise unknown("domain", domain, DATASETS.domains)
+        raise unknown("domain", domain, DATASETS.domains, hint="See: medimeta list")
     return _pool(targets, main_only)
 
 

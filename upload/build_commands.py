@@ -113,9 +113,7 @@ def verify(
     from .verify import verify_folder
 
     if against is None and (source is not None or (what in DATASETS and not Path(what).exists())):
-        raise typer.BadParameter(
-            "To compare a dataset, add --against DIR|RELEASE; to check a Hub folder, give just it."
-        )
+        raise typer.BadParameter(f"To compare {what}, add --against DIR|RELEASE; to check a Hub folder, give just it.")
     with pool(num_proc) as (executor, workers), progress_bar() as progress:
         bar = progress.add_task(what, total=None)
         common: Any = {"executor": executor, "workers": workers, "advance": lambda rows: progress.advance(bar, rows)}

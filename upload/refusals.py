@@ -37,7 +37,7 @@ def chosen(folder: Path, only: Collection[str]) -> list[str]:
         raise NotAHubFolder(f"{folder} holds no dataset that was built. Build one: medimeta build bus --out {folder}")
     for name in only:
         if name not in there:
-            raise unknown(f"dataset in {folder}", name, there)
+            raise unknown(f"dataset in {folder}", name, there, hint=f"Build it: medimeta build {name} --out {folder}")
     datasets = sorted(set(only) or there)
     if not (folder / CARD).is_file():
         raise PushRefused(
