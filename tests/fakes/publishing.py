@@ -1,4 +1,4 @@
-"""What the tests of `push` share: small Hub folders, a client that does not wait, and a push in another process."""
+"""What the tests of `push` share: small Hub folders and a client that does not wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from huggingface_hub.utils import close_session
 from medimeta.builders.locate import open_source
 from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.source import Options
-from medimeta.upload import patience, push, remote
+from medimeta.upload import patience, push
 from medimeta.upload.folder import build
 from medimeta.upload.push_options import PushOptions
 
@@ -78,12 +78,3 @@ def other_client():
         yield
     finally:
         close_session()
-
-
-def push_and_be_killed(url, token, folder, lfs):
-    """Push file by file, in a process of its own; rows were checked before."""
-    huggingface_hub.constants.HF_HUB_DISABLE_XET = lfs
-    huggingface_hub.utils.disable_progress_bars()
-    remote.BATCH_BYTES = 1
-    push.verify_folder = lambda *_, **__: []
-    push.push(folder, REPO, PushOptions(partial=True), version="0", api=HfApi(url, token))

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,8 +18,8 @@ import yaml
 from datasets import Features, load_dataset
 
 import medimeta
-from fakes.builds import build_in_small_shards
 from fakes.golden import RAW, as_golden, golden_rows
+from fakes.killed import build_slices, start
 from medimeta.builders.errors import SourceBroken
 from medimeta.builders.locate import open_source
 from medimeta.builders.miniatures import write_miniature
@@ -32,7 +31,6 @@ from medimeta.upload import atomic, folder
 from medimeta.upload.folder import NotAHubFolder, build
 
 PARTIAL = Options(partial=True)
-ROOT = Path(__file__).parents[2]
 
 
 def contents(place: Path) -> dict[str, bytes]:
@@ -51,6 +49,14 @@ def raw(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pbc(tmp_path_factory):
     return write_miniature("pbc", tmp_path_factory.mktemp("pbc"), per_class=20)
+
+
+@pytest.fixture(scope="module")
+def pbc_hub(pbc, tmp_path_factory):
+    """A Hub folder of it; only to be read."""
+    out = tmp_path_factory.mktemp("hub") / "hub"
+    build_one("pbc", pbc, out)
+    return out
 
 
 @pytest.mark.parametrize("dataset", RAW)
@@ -82,9 +88,8 @@ def test_needs_only_datasets_and_streams(raw, tmp_path):
     assert "no malignant finding" in done.stdout
 
 
-def test_shards_are_what_the_viewer_wants(pbc, tmp_path):
-    build_one("pbc", pbc, tmp_path / "hub")
-    path = tmp_path / "hub" / "pbc" / "train-00000-of-00001.parquet"
+def test_shards_are_what_the_viewer_wants(pbc_hub):
+    path = pbc_hub / "pbc" / "train-00000-of-00001.parquet"
     footer = pq.read_metadata(path)
 
     assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [100, 12]
@@ -115,9 +120,8 @@ def test_features_survive_metadata_and_card_in_every_datasets(dataset):
     assert Features._from_yaml_list(in_card) == wanted
 
 
-def test_datasets_built_one_after_another_share_a_folder(raw, pbc, tmp_path):
-    out = tmp_path / "hub"
-    build_one("pbc", pbc, out)
+def test_datasets_built_one_after_another_share_a_folder(raw, pbc_hub, tmp_path):
+    out = shutil.copytree(pbc_hub, tmp_path / "hub")
     before = contents(out / "pbc")
     build_one("bus", raw, out)
 
@@ -129,17 +133,15 @@ def test_datasets_built_one_after_another_share_a_folder(raw, pbc, tmp_path):
     assert "Incomplete" in (out / "README.md").read_text(encoding="utf-8")
 
 
-def test_any_number_of_workers_gives_the_same_bytes(pbc, tmp_path):
-    build_one("pbc", pbc, tmp_path / "one")
+def test_any_number_of_workers_gives_the_same_bytes(pbc, pbc_hub, tmp_path):
     with pool(2) as (executor, _):
         build_one("pbc", pbc, tmp_path / "two", executor=executor, workers=2)
 
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert contents(tmp_path / "two") == contents(pbc_hub)
 
 
-def test_a_cluster_gives_the_same_bytes(pbc, tmp_path):
+def test_a_cluster_gives_the_same_bytes(pbc, pbc_hub, tmp_path):
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not in the oldest environment")
-    build_one("pbc", pbc, tmp_path / "one")
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
         pool(dask=cluster.scheduler_address) as (executor, workers),
@@ -147,7 +149,7 @@ def test_a_cluster_gives_the_same_bytes(pbc, tmp_path):
         assert workers == 4
         build_one("pbc", pbc, tmp_path / "two", executor=executor, workers=workers)
 
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert contents(tmp_path / "two") == contents(pbc_hub)
 
 
 def test_a_cluster_that_does_not_answer(monkeypatch):
@@ -176,7 +178,7 @@ def test_an_unchanged_build_is_not_done_again(raw, tmp_path, monkeypatch):
     assert sum(finished) == 30
 
 
-def test_finished_shards_are_reused(pbc, tmp_path, monkeypatch):
+def test_finished_shards_are_reused(pbc, pbc_hub, tmp_path, monkeypatch):
     original, calls = folder.write_shard, []
 
     def fail_at_last(path, tables, columns):
@@ -194,8 +196,7 @@ def test_finished_shards_are_reused(pbc, tmp_path, monkeypatch):
     calls.clear()
     build_one("pbc", pbc, tmp_path / "hub")
     assert calls == ["test-00000-of-00001.parquet"]
-    build_one("pbc", pbc, tmp_path / "fresh")
-    assert contents(tmp_path / "hub") == contents(tmp_path / "fresh")
+    assert contents(tmp_path / "hub") == contents(pbc_hub)
 
 
 def test_a_broken_image_leaves_the_old_folder(tmp_path):
@@ -236,43 +237,30 @@ def test_replacing_a_folder_and_recovering(tmp_path, monkeypatch, exchange):
     assert (current / "file").read_text() == "new"
 
 
-@pytest.fixture(scope="module")
-def start_build():
-    """Starts builds in processes of their own group, forked from one that has imported everything already."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["fakes.builds"])
-
-    def start(raw, out, dataset="bus", processes=1):
-        ready = context.Event()
-        process = context.Process(target=build_in_small_shards, args=(ready, raw, out, dataset, processes))
-        process.start()
-        ready.wait()
-        return process
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the server takes its path from nothing else
-        yield start
-
-
-def finish(process):
+def finished(raw, out, dataset, processes=1):
+    """How long a build that nobody kills takes."""
+    process, begin = start(build_slices, raw, out, dataset, processes), time.monotonic()
     process.join()
     assert process.exitcode == 0
+    return time.monotonic() - begin
 
 
-def test_killed_at_any_moment_the_folder_is_old_or_new(raw, start_build, tmp_path):
+def test_killed_at_any_moment_the_folder_is_old_or_new(raw, tmp_path):
     """SIGKILL at random points of a build that replaces another one."""
     out, fresh = tmp_path / "hub", tmp_path / "fresh"
     other = write_miniature("bus", tmp_path / "raw", per_class=8)
     build_one("bus", raw, out)
+    shutil.copytree(out, tmp_path / "first")
     old = contents(out)
-    finish(start_build(other, fresh))
+    seconds = finished(other, fresh, "bus")
     new = contents(fresh)
     rng = random.Random(0)
     seen = set()
-    for _ in range(6):
-        build_one("bus", raw, out, force=True)
-        process = start_build(other, out)
-        time.sleep(rng.uniform(0, 0.4))
+    for _ in range(8):
+        shutil.rmtree(out)
+        shutil.copytree(tmp_path / "first", out)
+        process = start(build_slices, other, out, "bus", 1)
+        time.sleep(rng.uniform(0, seconds))
         process.kill()
         process.join()
         state = contents(out)
@@ -280,33 +268,36 @@ def test_killed_at_any_moment_the_folder_is_old_or_new(raw, start_build, tmp_pat
         seen.add(state == new)
 
     assert False in seen  # at least one was killed before it was done
-    finish(start_build(other, out))
+    finished(other, out, "bus")
     assert contents(out) == new
 
 
-def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(start_build, tmp_path):
+def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(tmp_path):
     """SIGINT or SIGKILL at random points, each time going on where the last one ended."""
-    raw = write_miniature("pbc", tmp_path / "raw", per_class=40)  # 320 rows: 33 shards
+    raw = write_miniature("pbc", tmp_path / "raw", per_class=10)  # 80 rows: 21 shards
     out, fresh = tmp_path / "hub", tmp_path / "fresh"
-    finish(start_build(raw, fresh, "pbc", processes=2))
+    seconds = {processes: finished(raw, tmp_path / str(processes) / "hub", "pbc", processes) for processes in (1, 2)}
+    fresh = contents(tmp_path / "1" / "hub")
+    assert contents(tmp_path / "2" / "hub") == fresh
     rng = random.Random(1)
     staged, kills = [0], 0
     while kills < 20:
         # Threads for the most part: processes take seconds to start, in which there is nothing to interrupt.
-        process = start_build(raw, out, "pbc", processes=2 if kills % 7 == 3 else 1)
-        time.sleep(rng.uniform(0, 1))
+        processes = 2 if kills in (5, 15) else 1
+        process = start(build_slices, raw, out, "pbc", processes)
+        time.sleep(rng.uniform(0, seconds[processes] / 2))
         how = rng.choice([signal.SIGINT, signal.SIGKILL])
         if process.is_alive():
             kills += 1
             os.killpg(process.pid, how)
         process.join()
         if out.exists():  # it was faster than the kill: start from nothing again
-            assert contents(out) == contents(fresh)
+            assert contents(out) == fresh
             shutil.rmtree(out)
             shutil.rmtree(out.parent / ".hub.medimeta")
         staged.append(len(list(out.parent.glob(".hub.medimeta/pbc-*/[!.]*.parquet"))))
 
     assert max(staged) > 0  # something was left to go on with
-    finish(start_build(raw, out, "pbc", processes=2))
-    assert contents(out) == contents(fresh)
+    finished(raw, out, "pbc")
+    assert contents(out) == fresh
     assert not list(out.rglob(".*"))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +17,8 @@ import pytest
 from huggingface_hub import HfApi, file_download
 
 from fakes.hub import Fault, Hub
-from fakes.publishing import REPO, build_folder, holds, other_client, publish, push_and_be_killed, without_waiting
+from fakes.killed import push_pieces, start
+from fakes.publishing import REPO, build_folder, holds, other_client, publish, without_waiting
 from medimeta.builders import rows
 from medimeta.upload import shards
 from medimeta.upload.patience import FAILURES, TRIES, PushFailed
@@ -72,8 +70,8 @@ def published(releases, tmp_path_factory):
 def sixty_shards(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SHARD_BYTES", 1)
-        patch.setattr(rows, "BATCH", 5)
-        folder = build_folder(tmp_path_factory.mktemp("sixty"), {"crc": 34})
+        patch.setattr(rows, "BATCH", 2)
+        folder = build_folder(tmp_path_factory.mktemp("sixty"), {"crc": 14})
     assert len(list(folder.glob("crc/*.parquet"))) >= 60
     return folder
 
@@ -307,17 +305,12 @@ def test_downloads_through_faults(published, tmp_path, monkeypatch):
         assert hub.injected.total() - hub.injected["none"] == 8 * len(whole) + 1
 
 
-def test_killed_again_and_again_nothing_is_sent_twice(transport, sixty_shards, tmp_path, monkeypatch):
+def test_killed_again_and_again_nothing_is_sent_twice(transport, sixty_shards, tmp_path):
     """Twenty SIGKILLs: before, amid or after a file (LFS), at some moment (Xet). Each run goes on from the last."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    processes = get_context("forkserver")  # imports are done once
-    processes.set_forkserver_preload(["fakes.publishing"])
-    lfs, rng, running = transport[0] == "lfs", random.Random(0), []
-    kills = 14 if lfs else 6
+    lfs, rng, running, kills = transport[0] == "lfs", random.Random(0), [], 20
 
     def run():
-        running.append(processes.Process(target=push_and_be_killed, args=(hub.url, hub.token, sixty_shards, lfs)))
-        running[-1].start()
+        running.append(start(push_pieces, hub.url, hub.token, sixty_shards, lfs))
         return running[-1]
 
     def kill():
@@ -327,7 +320,7 @@ def test_killed_again_and_again_nothing_is_sent_twice(transport, sixty_shards, t
     with Hub(tmp_path / "server") as hub:
         for _ in range(kills):
             if lfs:  # of the files that are still to be sent
-                hub.fail(Fault(rng.choice(["meanwhile", "cut", "lost"]), "PUT ", after=rng.randrange(7), act=kill))
+                hub.fail(Fault(rng.choice(["meanwhile", "cut", "lost"]), "PUT ", after=rng.randrange(5), act=kill))
             else:  # each run asks for a token per file
                 hub.fail(Fault("meanwhile", "xet-write-token", after=rng.randrange(60), act=kill))
             run().join()

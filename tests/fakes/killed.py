@@ -1,0 +1,64 @@
+"""Builds and pushes in processes of their own, made to be killed.
+
+A server that has the imports done forks them, so that they start at once: kills hit the work, not the imports.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from multiprocessing import get_context
+
+import huggingface_hub.constants
+from huggingface_hub import HfApi
+
+from medimeta.builders import rows
+from medimeta.builders.locate import open_source
+from medimeta.builders.parallel import pool
+from medimeta.upload import push, remote, shards
+from medimeta.upload.folder import build
+from medimeta.upload.push_options import PushOptions
+
+from .publishing import PARTIAL, REPO
+
+
+def start(target, *args):
+    """Run a function of this module in a process that leads a group of its own."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    ready = context.Event()
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # of the server, which starts with the first process
+    try:
+        process = context.Process(target=_alone, args=(ready, target, *args))
+        process.start()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    ready.wait()
+    return process
+
+
+def _alone(ready, target, *args):
+    os.setsid()
+    ready.set()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # an interrupted one has its traceback
+    target(*args)
+
+
+def build_slices(raw, out, dataset, processes):
+    """Build with a shard for every four rows, so that there is something to go on with."""
+    shards.SHARD_BYTES, rows.BATCH, shards.BATCH = 1, 4, 4
+    with pool(processes) as (executor, workers):
+        build(open_source(dataset, raw, PARTIAL), out, version="0", executor=executor, workers=workers)
+
+
+def push_pieces(url, token, folder, lfs):
+    """Push file by file; rows were checked before."""
+    huggingface_hub.constants.HF_HUB_DISABLE_XET = lfs
+    huggingface_hub.utils.disable_progress_bars()
+    remote.BATCH_BYTES = 1
+    push.verify_folder = lambda *_, **__: []
+    push.push(folder, REPO, PushOptions(partial=True), version="0", api=HfApi(url, token))
