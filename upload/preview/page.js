@@ -106,7 +106,7 @@
       el("dl", { className: "splits" }, ...Object.entries(dataset.splits).map(([split, count]) =>
         el("div", {}, el("dt", {}, dot(split), split), el("dd", {}, number(count))))),
       notes(dataset),
-      tabs,
+      dataset.tasks.length > 1 ? tabs : "",
       el("div", { id: "panel", className: "task", role: "region", "aria-labelledby": "task" },
         el("p", { className: "eyebrow" }, `${task.target} task`),
         el("h2", { id: "task" }, task.name),
