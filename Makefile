@@ -38,8 +38,7 @@ lint: .venv/ready
 
 # `make bench PEER=1` also measures the published loader, whose own environment takes 5.5 GB.
 bench: .venv/ready $(if $(PEER),.venv-peer/ready)
-	.venv/bin/python benchmarks/build.py $(REAL:%=--real %)
-	.venv/bin/python benchmarks/batches.py $(REAL:%=--real %)
+	.venv/bin/python benchmarks/run.py $(REAL:%=--real %) $(if $(PEER),--peer .venv-peer/bin/python)
 
 .venv-peer/ready:
 	$(PYTHON) -m venv .venv-peer
