@@ -107,7 +107,7 @@ def balance_chart(panels: Sequence[Panel], totals: Mapping[str, int]) -> bytes:
                 draw.text((_count_right(column), middle), f"{count:,}", colour if count else _PALE, font, anchor="rm")
             top += row_height
         top += 2 * _LINE - 24
-    return _png(canvas.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+    return _png(canvas.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
 
 
 def _share(count: int, total: int) -> float:
