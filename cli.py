@@ -12,18 +12,19 @@ from rich.markup import escape
 
 from medimeta import __version__
 from medimeta.builders.commands import info
-from medimeta.cards.commands import list_datasets
+from medimeta.cards.commands import cite, list_datasets
 from medimeta.cards.console import err, out
 from medimeta.cards.errors import MedIMetaError, UnknownName
-from medimeta.tasks.commands import audit, episodes
+from medimeta.tasks.commands import audit, cache, episodes
+from medimeta.tasks.result_commands import evaluate, table
 from medimeta.upload.build_commands import build, card, demo, verify
 from medimeta.upload.commands import push
 from medimeta.upload.preview.command import preview
 
 # In the order of `medimeta --help`.
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Find": {"list": list_datasets, "info": info},
-    "Learn": {"demo": demo, "episodes": episodes},
+    "Find": {"list": list_datasets, "info": info, "cite": cite},
+    "Learn": {"demo": demo, "episodes": episodes, "evaluate": evaluate, "table": table, "cache": cache},
     "Build": {"build": build, "verify": verify, "audit": audit},
     "Publish": {"preview": preview, "card": card, "push": push},
 }

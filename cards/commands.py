@@ -1,14 +1,16 @@
-"""`medimeta list`."""
+"""`medimeta list` and `medimeta cite`."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from . import complete
 from .catalogue import DATASETS, DatasetCard
-from .console import AsJson, print_hint, print_json, print_table
+from .citing import cite as find_citation
+from .console import AsJson, out, print_hint, print_json, print_table
 from .errors import unknown
 
 
@@ -48,6 +50,18 @@ def list_datasets(
 def _tasks(card: DatasetCard) -> str:
     first = f"{card.tasks[0].name} ({len(card.tasks[0].labels)})"
     return first if len(card.tasks) == 1 else f"{first} +{len(card.tasks) - 1}"
+
+
+def cite(
+    datasets: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="All 19 by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what to cite for some datasets: BibTeX, with the attribution that licences ask for as comments."""
+    found = find_citation(*(datasets or ()))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        out.file.write(f"{found}\n")
 
 
 def _summary(card: DatasetCard) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""`medimeta audit` and `medimeta episodes`."""
+"""`medimeta audit`, `medimeta episodes` and `medimeta cache`."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import medimeta
 
 from ..builders.parallel import pool
 from ..cards import complete
-from ..cards.console import AsJson, From, Id, Labels, NumProc, Partial, out, print_json, progress_bar
+from ..cards.console import AsJson, From, Id, Labels, NumProc, Partial, out, print_json, print_table, progress_bar
 
 
 def audit(
@@ -88,3 +89,38 @@ def episodes(
     )
     found.save(path)
     out.print(f"{found.summary()}\nWrote {path}, SHA-256 {found.sha256}", markup=False, highlight=False, soft_wrap=True)
+
+
+def cache(
+    clean: Annotated[bool, typer.Option("--clean", help="Delete them, and what killed builds left.")] = False,
+    unused_days: Annotated[
+        float, typer.Option(min=0, help="Only those that nobody asked for within so many days.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show the decoded images that are kept in the cache, the ones used last first, or delete them."""
+    from . import store
+
+    if clean:
+        freed = store.clean_cache(unused_days)
+        if as_json:
+            print_json({"freed_bytes": freed})
+        else:
+            out.print(f"{freed / 1e9:.2f} GB are free again.", highlight=False)
+        return
+    entries = [entry for entry in store.cache_entries() if entry.unused_days >= unused_days]
+    if as_json:
+        facts = [
+            {"path": str(e.path), "images": e.images, "bytes": e.bytes, "unused_days": round(e.unused_days, 2)}
+            for e in entries
+        ]
+        print_json(facts)
+        return
+    rows = [
+        [e.path.name, f"{e.images:,}", f"{e.bytes / 1e9:.2f} GB", f"{datetime.fromtimestamp(e.used):%Y-%m-%d %H:%M}"]
+        for e in entries
+    ]
+    print_table(["store", "images", "size", "last used"], rows, right=(1, 2))
+    if out.is_terminal:
+        total = sum(entry.bytes for entry in entries)
+        out.print(f"{len(entries)} store(s), {total / 1e9:.2f} GB, in {store.folder()}", markup=False, soft_wrap=True)

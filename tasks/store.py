@@ -80,6 +80,11 @@ class CacheEntry:
     bytes: int
     used: float
 
+    @property
+    def unused_days(self) -> float:
+        """Days since then."""
+        return (time.time() - self.used) / 86400
+
 
 def cache_entries() -> list[CacheEntry]:
     """All stores in the cache, the one used last first."""
@@ -101,7 +106,7 @@ def clean_cache(unused_days: float = 0) -> int:
     """
     freed = 0
     for entry in cache_entries():
-        if entry.used <= time.time() - unused_days * 86400:
+        if entry.unused_days >= unused_days:
             entry.path.unlink(missing_ok=True)
             freed += entry.bytes
     for link in folder().glob("*.key"):
@@ -183,6 +188,6 @@ def _check_space(images: int, shape: tuple[int, ...]) -> None:
     if needed > free:
         raise MedIMetaError(
             f"The pixels of {images:,} images take {needed / 1e9:.1f} GB; {folder()} has {free / 1e9:.1f} GB free. "
-            "Delete what is not needed any more (medimeta.tasks.store.clean_cache), move the cache to another disk "
-            "with HF_DATASETS_CACHE, or decode images each time they are used (store=False)."
+            "Delete what is not needed any more (medimeta cache --clean), move the cache to another disk with "
+            "HF_DATASETS_CACHE, or decode images each time they are used (store=False)."
         )

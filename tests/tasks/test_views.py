@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
+from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Sequence, Value
+from torch.utils.data import DataLoader
 
 import medimeta
 from medimeta.builders.miniatures import write_miniature
@@ -13,6 +14,7 @@ from medimeta.builders.rows import task_feature
 from medimeta.builders.source import Options, RawSource
 from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError, UnknownName
+from medimeta.tasks import views
 from medimeta.tasks.leakage import audit, leaked_indices
 from medimeta.tasks.views import class_weights, label_counts, load_task, multi_hot, positive_weights, task_view
 
@@ -68,8 +70,45 @@ def test_unknown_names_say_what_there_is(bus):
         load_task("bus", "malignant", data_dir=bus)
     with pytest.raises(UnknownName, match="bus"):
         load_task("buss")
-    with pytest.raises(MedIMetaError, match="does not stream"):
-        load_task("bus", streaming=True)
+
+
+def plain(view):
+    """All rows, images as pixels."""
+    return [row | {"image": np.asarray(row["image"]).tolist()} for row in view]
+
+
+@pytest.mark.parametrize("task", ["malignancy", ["case category", "malignancy"]])
+def test_a_stream_gives_the_rows_of_the_view(bus, task):
+    view = load_task("bus", task, data_dir=bus, partial=True)
+    stream = load_task("bus", task, data_dir=bus, partial=True, streaming=True)
+
+    assert isinstance(stream, IterableDataset)
+    assert stream.features == view.features
+    assert stream.column_names == view.column_names
+    assert plain(stream) == plain(view)
+
+
+def test_streamed_findings_are_vectors_and_no_image_is_looked_at():
+    rows = toy(FINDINGS, [[0, 2], [], None, [1]]).cast_column("image", Image(decode=False))
+
+    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1])
+
+    assert stream.features["label"] == Sequence(Value("float32"), length=3)
+    np.testing.assert_array_equal([row["label"] for row in stream], [[1, 0, 1], [np.nan] * 3, [0, 1, 0]])
+    loader = DataLoader(stream.select_columns(["label"]), batch_size=None, num_workers=2)
+    assert len(list(loader)) == 3
+
+
+def test_several_tasks_have_a_column_each(bus):
+    view = load_task("bus", ["Case category", "malignancy"], data_dir=bus, partial=True)
+
+    assert view.column_names == ["image", "case_category", "malignancy", "subject_id"]
+    for name in ("case_category", "malignancy"):
+        assert view[name][:] == load_task("bus", name, data_dir=bus, partial=True)["label"][:]
+    with pytest.raises(MedIMetaError, match="names a task twice"):
+        load_task("bus", ["malignancy", "Malignancy"], data_dir=bus, partial=True)
+    with pytest.raises(MedIMetaError, match="names no task"):
+        load_task("bus", [], data_dir=bus, partial=True)
 
 
 def test_multilabel_becomes_a_vector():
