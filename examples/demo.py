@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,20 +22,22 @@ from rich.table import Table
 
 import medimeta
 from medimeta.examples import finetune_vit
+from medimeta.tasks.results import Result
 from medimeta.upload.miniatures import build_miniatures
 
 DATASET, TASK = "bus", "case category"
 
 
-def run(out: Path, *, seed: int = 0) -> dict[str, Any]:
+def run(out: Path, *, seed: int = 0) -> Result:
     """Run the demo.
 
     Args:
-        out: Folder for everything: source/, hub/, model/, result.json, montage.png, curve.png. Created if need be.
+        out: Folder for everything: source/, hub/, montage.png, and in bus/case_category/ the model, result.json and
+            curve.png. Created if need be.
         seed: Of the drawn images and of the training.
 
     Returns:
-        What result.json says, see `finetune_vit.main`.
+        What result.json says.
     """
     console = Console()
     started = time.perf_counter()
@@ -46,16 +47,17 @@ def run(out: Path, *, seed: int = 0) -> dict[str, Any]:
     console.print(f"Loaded it: {', '.join(f'{split} {len(rows)}' for split, rows in dataset.items())} images.")
     montage(dataset["train"], out / "montage.png")
     with _calm():
-        result = finetune_vit.main(_arguments(out, hub, seed))
+        (result,) = finetune_vit.main(_arguments(out, hub, seed))
     table = Table(title=f"{DATASET}: {TASK}", show_header=False)
-    table.add_row("test AUROC", f"{result['test']['auroc']:.3f}")
-    table.add_row("test accuracy", f"{result['test']['accuracy']:.3f}")
-    table.add_row("best epoch", f"{result['best_epoch']} of {result['epochs']}")
-    table.add_row("training images/s", f"{result['images_per_second']:.0f}")
+    table.add_row("test AUROC", str(result.metrics["auroc"]))
+    table.add_row("test accuracy", str(result.metrics["accuracy"]))
+    table.add_row("best epoch", f"{result.extra['epoch']} of {len(result.extra['history'])}")
+    table.add_row("training images/s", f"{result.extra['images_per_second']:.0f}")
     table.add_row("seconds in all", f"{time.perf_counter() - started:.0f}")
     console.print(table)
-    for name in ("montage.png", "curve.png", "result.json", "model"):
-        console.print(f"  {out / name}", soft_wrap=True)
+    console.print(f"  {out / 'montage.png'}", soft_wrap=True)
+    for name in ("curve.png", "result.json", "model"):
+        console.print(f"  {out / DATASET / medimeta.DATASETS[DATASET].task(TASK).column / name}", soft_wrap=True)
     return result
 
 
@@ -66,8 +68,8 @@ def _build(out: Path, seed: int) -> Path:
 
 def _arguments(out: Path, hub: Path, seed: int) -> list[str]:
     places = ["--data-dir", str(hub), "--cache-dir", str(out / "cache"), "--output-dir", str(out)]
-    training = ["--tiny", "--epochs", "10", "--batch-size", "16", "--lr", "1e-3", "--seed", str(seed)]
-    return ["--dataset", DATASET, "--task", TASK, *places, *training]
+    training = ["--tiny", "--epochs", "10", "--batch-size", "16", "--no-augmentation", "--seed", str(seed)]
+    return ["--tasks", f"{DATASET}/{TASK}", *places, *training]
 
 
 @contextmanager

@@ -1,138 +1,113 @@
-"""Fine-tune a vision transformer on one MedIMeta task with Accelerate.
+"""Fine-tune an image classifier on MedIMeta tasks with Accelerate: full supervision, as published.
 
-    python finetune_vit.py --dataset bus --task "case category" --output-dir runs/bus
-    accelerate launch --num_processes 2 finetune_vit.py --dataset crc --output-dir runs/crc
+    python finetune_vit.py --tasks bus "cxr/disease labels" --output-dir runs
+    accelerate launch --num_processes 2 finetune_vit.py --tasks main --mixed-precision bf16
 
-The model of the epoch with the best validation AUROC is kept, and tested once on the test split. How many processes
-there are changes how fast a run is, not what it computes.
+Training images are augmented; training stops when validation AUROC gets no better; the best epochs by validation AUROC
+and by validation loss are each tested once on the test split. How many processes there are changes how fast a run is,
+not what it computes.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch.utils.data import DataLoader
+from tqdm import tqdm
 from transformers import AutoModelForImageClassification
 
 from medimeta.cards.catalogue import Task
-from medimeta.tasks import launch, models, runs, training
+from medimeta.tasks import arguments, checkpoints, launch, models, runs, training
+from medimeta.tasks.batches import serve
+from medimeta.tasks.results import Result
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Train, choose, test; return what result.json says."""
-    if argv is None:
-        launch.start_all_processes()
-    args = training.parser(__doc__).parse_args(argv)
-    accelerator = Accelerator(
-        mixed_precision=args.mixed_precision, gradient_accumulation_steps=args.gradient_accumulation
-    )
+def main(argv: Sequence[str] | None = None) -> list[Result]:
+    """Train, choose and test a model for each task; return what their result.json files say."""
+    parser = arguments.parser(__doc__)
+    arguments.add_tasks(parser)
+    arguments.add_training(parser)
+    arguments.add_class_weights(parser)
+    return runs.each_task(parser.parse_args(argv), finetune)
+
+
+def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
+    """One task."""
+    accelerator = runs.start(args, folder)
     set_seed(args.seed)
 
     # Data. The first process prepares the dataset, the others then find it prepared.
     with accelerator.main_process_first():
-        task, views = training.load_views(args)
-        (args.output_dir / "result.json").unlink(missing_ok=True)  # an earlier run's
-    model, preprocessing = models.load_model(args, task)
+        rows, data = training.load_splits(args, task)
     batches = training.EqualBatches(
-        len(views["train"]),
+        len(data["train"]),
         args.batch_size,
         seed=args.seed,
         parts=args.gradient_accumulation,
         processes=accelerator.num_processes,
         rank=accelerator.process_index,
     )
-    common = {
-        "collate_fn": preprocessing,
-        "num_workers": args.num_workers,
-        "persistent_workers": args.num_workers > 0,
-        "pin_memory": accelerator.device.type == "cuda",
-        "generator": torch.Generator().manual_seed(args.seed),
-    }
-    train = DataLoader(views["train"], batch_sampler=batches, **common)
     part_size = max(1, args.batch_size // (args.gradient_accumulation * accelerator.num_processes))
-    validation, test = (DataLoader(views[s], batch_size=part_size, **common) for s in ("validation", "test"))
 
-    # `train` is not prepared: its batches are this process's own already.
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
-    model, optimizer, validation, test = accelerator.prepare(model, optimizer, validation, test)
-    weights = training.loss_weights(args, views["train"], task)
+    # Model.
+    model, preprocessing = models.load_model(None if args.tiny else args.model, task)
+    weights = training.loss_weights(args, data["train"], task)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.learning_rate(args), weight_decay=args.weight_decay)
+    if accelerator.device.type == "cuda":
+        model = model.to(memory_format=torch.channels_last)
+    model, optimizer = accelerator.prepare(model, optimizer)
 
-    history: list[dict[str, float]] = []
-    best: dict[str, Any] = {}
-    seconds = 0.0
-    for epoch in range(1, args.epochs + 1):
+    def evaluate(model: torch.nn.Module, split: str) -> dict[str, float]:
+        logits = training.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
+        return training.measure(task, logits, data[split].labels)
+
+    def save(folder: Path) -> None:
+        accelerator.unwrap_model(model).save_pretrained(folder)
+        preprocessing.save_pretrained(folder)
+
+    # Training.
+    progress = checkpoints.Progress(
+        accelerator, folder, runs.identity(args, task, rows), patience=args.patience, resume=args.resume
+    )
+    seconds, images = 0.0, 0
+    for epoch in progress.epochs(args.epochs):
         started = time.perf_counter()
         model.train()
         batches.epoch = epoch
+        data["train"].set_epoch(epoch)
         total = torch.zeros((), device=accelerator.device)
-        for batch in train:
-            batch = {name: values.to(accelerator.device, non_blocking=True) for name, values in batch.items()}
+        served = serve(data["train"], batches, device=accelerator.device)
+        for batch in tqdm(served, f"{task.dataset} epoch {epoch}", len(batches), leave=False, disable=runs.quiet()):
             with accelerator.accumulate(model):
-                logits = model(pixel_values=batch["pixel_values"]).logits
+                logits = model(pixel_values=preprocessing(batch["pixel_values"])).logits
                 loss = training.image_losses(logits, batch["labels"], weights).sum()
                 accelerator.backward(loss / batches.share)
                 optimizer.step()
                 optimizer.zero_grad()
             total += loss.detach()
-        train_loss = accelerator.reduce(total, "sum").item() / len(views["train"])
-        seconds += time.perf_counter() - started
+        train_loss = accelerator.reduce(total, "sum").item() / len(data["train"])
+        seconds, images = seconds + time.perf_counter() - started, images + len(data["train"])
 
-        # Every process has all logits and labels, so all take the same decisions below.
-        metrics = evaluate(accelerator, model, validation, task)
-        auroc, validation_loss = metrics["auroc"], metrics["cross_entropy"]
-        history.append(
-            {"epoch": epoch, "train_loss": train_loss, "validation_loss": validation_loss, "validation_auroc": auroc}
-        )
-        losses = f"train {train_loss:.4f}, validation {validation_loss:.4f}"
-        accelerator.print(f"epoch {epoch:3}  loss: {losses}  validation AUROC: {auroc:.4f}")
-        if not best or training.merit(metrics) > training.merit(best["metrics"]):
-            best = {"epoch": epoch, "metrics": metrics}
-            if accelerator.is_main_process:
-                models.save_model(args.output_dir / "model", accelerator.unwrap_model(model), preprocessing)
-        elif epoch - best["epoch"] >= args.patience:
-            break
+        # Every process has all logits and labels, so all take the same decisions.
+        metrics = evaluate(model, "validation")
+        progress.end_epoch({"train_loss": train_loss}, metrics, save)
+        accelerator.log({"train_loss": train_loss, **{f"validation_{k}": v for k, v in metrics.items()}}, step=epoch)
+        losses = f"train {train_loss:.4f}, validation {metrics['cross_entropy']:.4f}"
+        accelerator.print(f"epoch {epoch:3}  loss: {losses}  validation AUROC: {metrics['auroc']:.4f}")
 
-    accelerator.wait_for_everyone()  # until the best model is on disk
-    chosen = AutoModelForImageClassification.from_pretrained(args.output_dir / "model").to(accelerator.device)
-    tested = evaluate(accelerator, chosen, test, task)
-    found = runs.result(
-        args,
-        task,
-        views,
-        processes=accelerator.num_processes,
-        epochs=len(history),
-        best_epoch=best["epoch"],
-        history=history,
-        validation=best["metrics"],
-        test=tested,
-        images_per_second=len(history) * len(views["train"]) / seconds,
-    )
-    if accelerator.is_main_process:
-        runs.write_result(found, args.output_dir)
-    accelerator.print("test: " + ", ".join(f"{name} {value:.4f}" for name, value in tested.items()))
-    accelerator.end_training()
-    return found
-
-
-@torch.no_grad()
-def evaluate(accelerator: Accelerator, model: torch.nn.Module, loader: DataLoader[Any], task: Task) -> dict[str, float]:
-    """The task's metrics over a whole split, the same in every process."""
-    model.eval()
-    logits, labels = [], []
-    for batch in loader:
-        with accelerator.autocast():
-            found = model(pixel_values=batch["pixel_values"]).logits.float()
-        # Processes get equally many batches; the images that were repeated for that are dropped here.
-        found, truth = accelerator.gather_for_metrics((found, batch["labels"]))
-        logits.append(found.cpu())
-        labels.append(truth.cpu())
-    return training.measure(task, torch.cat(logits), torch.cat(labels))
+    # Test: the best epoch by AUROC, and the best by loss, once each.
+    logits = {}
+    for by, saved in progress.models().items():
+        best = AutoModelForImageClassification.from_pretrained(saved).to(accelerator.device)
+        logits[by] = training.predict(accelerator, best, preprocessing, data["test"], batch_size=part_size)
+    progress.finish()
+    speed = images / max(seconds, 1e-9)
+    return runs.finish(args, task, rows, accelerator, progress.history, progress.best, logits, images_per_second=speed)
 
 
 if __name__ == "__main__":
-    main()
+    launch.run(main)

@@ -1,155 +1,184 @@
-"""Fine-tune a vision transformer on one MedIMeta task with the transformers Trainer.
+"""Fine-tune an image classifier on MedIMeta tasks with the transformers Trainer: full supervision, as published.
 
-    python train_with_trainer.py --dataset bus --task "case category" --output-dir runs/bus
+    python train_with_trainer.py --tasks bus "cxr/disease labels" --output-dir runs
 
-The arguments and result.json are those of finetune_vit.py, where the training loop is written out.
+Arguments and results are those of finetune_vit.py, where the training loop is written out.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
-from transformers import (
-    AutoModelForImageClassification,
-    EarlyStoppingCallback,
-    EvalPrediction,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from torch.utils.data import DataLoader
+from transformers import AutoModelForImageClassification, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from medimeta.tasks import launch, models, runs, training
+from medimeta.cards.catalogue import Task
+from medimeta.tasks import arguments, checkpoints, launch, models, runs, training
+from medimeta.tasks.batches import collate
+from medimeta.tasks.results import Result
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Train, choose, test; return what result.json says."""
-    if argv is None:
-        launch.start_all_processes()
-    args = training.parser(__doc__).parse_args(argv)
-    has_accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
-    state = PartialState(cpu=not has_accelerator)
+def main(argv: Sequence[str] | None = None) -> list[Result]:
+    """Train, choose and test a model for each task; return what their result.json files say."""
+    parser = arguments.parser(__doc__)
+    arguments.add_tasks(parser)
+    arguments.add_training(parser)
+    arguments.add_class_weights(parser)
+    return runs.each_task(parser.parse_args(argv), train)
+
+
+def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
+    """One task."""
+    accelerator = runs.start(args, folder)
     set_seed(args.seed)
-
-    with state.main_process_first():  # the first process prepares the dataset, the others then find it prepared
-        task, views = training.load_views(args)
-        (args.output_dir / "result.json").unlink(missing_ok=True)  # an earlier run's, like the checkpoints
-        shutil.rmtree(args.output_dir / "checkpoints", ignore_errors=True)
-    model, preprocessing = models.load_model(args, task)
-    weights = training.loss_weights(args, views["train"], task)
-
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> torch.Tensor:
-        # The Trainer counts label values over the whole batch, all parts and processes: k per image for multilabel.
-        images = len(labels) if num_items_in_batch is None else num_items_in_batch / labels[0].numel()
-        return training.image_losses(outputs.logits, labels, weights).sum() / images
-
-    def metrics(prediction: EvalPrediction) -> dict[str, float]:
-        found = training.measure(task, prediction.predictions, prediction.label_ids)
-        return found | {"merit": training.merit(found)}
-
-    part_size = max(1, args.batch_size // (args.gradient_accumulation * state.num_processes))
-    arguments = TrainingArguments(
-        output_dir=str(args.output_dir / "checkpoints"),
-        num_train_epochs=args.epochs,
-        per_device_train_batch_size=part_size,
-        per_device_eval_batch_size=part_size,
-        gradient_accumulation_steps=args.gradient_accumulation,
-        learning_rate=args.lr,
-        weight_decay=args.weight_decay,
-        lr_scheduler_type="constant",
-        max_grad_norm=0.0,  # no clipping, as in finetune_vit.py
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        logging_strategy="epoch",
-        save_total_limit=1,  # beside the best
-        save_only_model=True,
-        metric_for_best_model="eval_merit",
-        greater_is_better=True,
-        remove_unused_columns=False,  # the Trainer does not know the column `image`
-        label_names=["labels"],
-        dataloader_num_workers=args.num_workers,
-        fp16=args.mixed_precision == "fp16",
-        bf16=args.mixed_precision == "bf16",
-        use_cpu=not has_accelerator,
+    with accelerator.main_process_first():  # the first process prepares the dataset, the others then find it prepared
+        rows, data = training.load_splits(args, task)
+    batches = training.EqualBatches(
+        len(data["train"]),
+        args.batch_size,
         seed=args.seed,
-        report_to="none",
-        disable_tqdm=True,
+        parts=args.gradient_accumulation,
+        processes=accelerator.num_processes,
+        rank=accelerator.process_index,
     )
-    common = {"data_collator": preprocessing, "compute_metrics": metrics, "compute_loss_func": loss}
-    clock = Clock()
-    trainer = Trainer(
-        model,
-        arguments,
-        train_dataset=views["train"],
-        eval_dataset=views["validation"],
-        callbacks=[EarlyStoppingCallback(args.patience), clock],
-        **common,
-    )
-    trainer.train()
+    model, preprocessing = models.load_model(None if args.tiny else args.model, task)
+    weights = training.loss_weights(args, data["train"], task)
+    part_size = max(1, args.batch_size // (args.gradient_accumulation * accelerator.num_processes))
 
-    log = trainer.state.log_history
-    validations = [entry for entry in log if "eval_auroc" in entry]
+    def predict(model: torch.nn.Module, split: str) -> torch.Tensor:
+        return training.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
+
+    class TaskTrainer(Trainer):
+        """Our batches, so that every image comes once per epoch in any number of processes, and the task's loss."""
+
+        def get_train_dataloader(self) -> DataLoader[Any]:
+            return DataLoader(data["train"], batch_sampler=batches, collate_fn=collate)
+
+        def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+            inputs = super()._prepare_inputs(inputs)  # to the device, where they are normalised
+            return {"pixel_values": preprocessing(inputs["pixel_values"]), "labels": inputs["labels"]}
+
+        def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], **_: Any) -> torch.Tensor:
+            logits = model(pixel_values=inputs["pixel_values"]).logits
+            loss = training.image_losses(logits, inputs["labels"], weights).sum() / batches.share
+            return loss / self.args.gradient_accumulation_steps
+
+        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+            metrics = training.measure(task, predict(self.model, "validation"), data["validation"].labels)
+            named = {f"eval_{name}": value for name, value in metrics.items()}
+            self.log(named)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
+            return named
+
+    class Best(TrainerCallback):
+        """Keeps the best models and stops in time, by nothing but the log, which a resumed run has too.
+
+        Not `load_best_model_at_end`: transformers 5 saves a ViT under old names of its weights, and the Trainer, which
+        looks for the new ones, would leave the last epoch's weights in place with no more than a warning.
+        """
+
+        def on_epoch_begin(self, arguments: Any, state: Any, control: Any, **_: Any) -> None:
+            batches.epoch = 1 + round(state.epoch or 0)
+            data["train"].set_epoch(batches.epoch)
+
+        def on_evaluate(self, arguments: Any, state: Any, control: Any, **_: Any) -> None:
+            history, best = chronicle(state.log_history)
+            accelerator.log(history[-1], step=len(history))
+            for by, found in best.items():
+                if found["epoch"] == len(history) and accelerator.is_main_process:
+                    models.save_model(folder / f"best-{by}", accelerator.unwrap_model(trainer.model), preprocessing)
+            control.should_training_stop |= len(history) - best["auroc"]["epoch"] >= args.patience
+
+    # A resumed run gets its weights here: the Trainer, as said above, would not find them.
+    last = latest(folder / "state") if args.resume else None
+    identity = runs.identity(args, task, rows) | {"processes": accelerator.num_processes}
+    if last is None:
+        if accelerator.is_main_process:
+            shutil.rmtree(folder / "state", ignore_errors=True)
+            checkpoints.write_settings(folder / "state", identity)
+    else:
+        checkpoints.check_settings(checkpoints.read_settings(folder / "state"), identity, folder / "state")
+        model = AutoModelForImageClassification.from_pretrained(last)
+    accelerator.wait_for_everyone()
+    trainer = TaskTrainer(
+        model,
+        TrainingArguments(
+            output_dir=str(folder / "state"),
+            num_train_epochs=args.epochs,
+            per_device_train_batch_size=part_size,
+            gradient_accumulation_steps=args.gradient_accumulation,
+            learning_rate=arguments.learning_rate(args),
+            weight_decay=args.weight_decay,
+            lr_scheduler_type="constant",
+            max_grad_norm=0.0,  # no clipping, as in finetune_vit.py
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            logging_strategy="epoch",
+            save_total_limit=1,
+            remove_unused_columns=False,  # or it would take batches apart
+            fp16=args.mixed_precision == "fp16",
+            bf16=args.mixed_precision == "bf16",
+            use_cpu=accelerator.device.type == "cpu",
+            seed=args.seed,
+            report_to="none",  # Accelerate's trackers are told by `Best`
+            disable_tqdm=runs.quiet() is not None,
+        ),
+        train_dataset=data["train"],
+        eval_dataset=data["validation"],
+        callbacks=[Best()],
+    )
+    seconds = trainer.train(resume_from_checkpoint=last).metrics["train_runtime"]
+
+    history, best = chronicle(trainer.state.log_history)
+    chosen = {by: folder / f"best-{by}" for by in checkpoints.FINAL}
+    accelerator.wait_for_everyone()
+    logits = {
+        by: predict(AutoModelForImageClassification.from_pretrained(path).to(accelerator.device), "test")
+        for by, path in chosen.items()
+    }
+    if accelerator.is_main_process:
+        for by, path in chosen.items():
+            models.replace_folder(path, folder / checkpoints.FINAL[by])
+        shutil.rmtree(folder / "state")
+    accelerator.wait_for_everyone()
+    speed = len(history) * len(data["train"]) / seconds  # with evaluation in it
+    return runs.finish(args, task, rows, accelerator, history, best, logits, images_per_second=speed)
+
+
+def chronicle(log: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """History and best epochs, as `checkpoints.Progress` has them, from the Trainer's log."""
+    metrics = [
+        {k.removeprefix("eval_"): v for k, v in e.items() if k not in ("epoch", "step")}
+        for e in log
+        if "eval_auroc" in e
+    ]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
     history = [
         {
             "epoch": epoch,
-            "train_loss": train_loss,
-            "validation_loss": entry["eval_cross_entropy"],
-            "validation_auroc": entry["eval_auroc"],
+            "train_loss": loss,
+            "validation_auroc": found["auroc"],
+            "validation_loss": found["cross_entropy"],
         }
-        for epoch, (train_loss, entry) in enumerate(
-            zip((entry["loss"] for entry in log if "loss" in entry), validations, strict=True), start=1
-        )
+        for epoch, (loss, found) in enumerate(zip(losses, metrics, strict=True), start=1)
     ]
-    best = max(validations, key=lambda entry: entry["eval_merit"])
-    # Not `load_best_model_at_end`: transformers 5 saves a ViT under old names of its weights, and the Trainer, which
-    # looks for the new ones, would leave the last epoch's weights in place with no more than a warning.
-    chosen = AutoModelForImageClassification.from_pretrained(trainer.state.best_model_checkpoint)
-    test = Trainer(chosen, arguments, eval_dataset=views["test"], **common).evaluate()
-    found = runs.result(
-        args,
-        task,
-        views,
-        processes=state.num_processes,
-        epochs=len(history),
-        best_epoch=1 + validations.index(best),
-        history=history,
-        validation=only_metrics(best),
-        test=only_metrics(test),
-        images_per_second=len(history) * len(views["train"]) / clock.seconds,
-    )
-    if state.is_main_process:
-        models.save_model(args.output_dir / "model", chosen, preprocessing)
-        shutil.rmtree(arguments.output_dir)
-        runs.write_result(found, args.output_dir)
-    trainer.accelerator.end_training()
-    return found
+    best = {
+        "auroc": max(range(len(metrics)), key=lambda i: checkpoints.merit(metrics[i])),
+        "loss": min(range(len(metrics)), key=lambda i: metrics[i]["cross_entropy"]),
+    }
+    return history, {by: {"epoch": 1 + i, "metrics": metrics[i]} for by, i in best.items()}
 
 
-class Clock(TrainerCallback):
-    """Adds up the time of training alone; the Trainer's own figure has evaluation in it."""
-
-    seconds = 0.0
-
-    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        """Start."""
-        self._started = time.perf_counter()
-
-    def on_epoch_end(self, *_: Any, **__: Any) -> None:
-        """Stop; evaluation comes after this."""
-        self.seconds += time.perf_counter() - self._started
-
-
-def only_metrics(entry: dict[str, float]) -> dict[str, float]:
-    """The metrics of an evaluation under their plain names, without the Trainer's loss and timings."""
-    own = ("loss", "merit", "runtime", "samples_per_second", "steps_per_second", "model_preparation_time")
-    found = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
-    return {name: value for name, value in found.items() if name not in own}
+def latest(state: Path) -> str | None:
+    """The last whole checkpoint of the Trainer; it writes trainer_state.json last but for random states."""
+    found = [path for path in state.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
 
 
 if __name__ == "__main__":
-    main()
+    launch.run(main)

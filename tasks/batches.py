@@ -10,7 +10,7 @@ A loop with the published augmentation:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -186,11 +186,28 @@ def batches(
     rows = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     if drop_last and rows and len(rows[-1]) < batch_size:
         rows.pop()
+    yield from serve(dataset, rows, device=device, ahead=ahead)
+
+
+def serve(
+    dataset: PixelDataset, batches: Iterable[Rows], *, device: torch.device | str | None = None, ahead: int = 1
+) -> Iterator[Tensors]:
+    """The batches of given rows, for an order of your own.
+
+    Args:
+        dataset: What to serve; its epoch is as it was set.
+        batches: The rows of each batch.
+        device: As for `PixelDataset.batch`.
+        ahead: As for `batches`.
+
+    Yields:
+        What `PixelDataset.batch` gives.
+    """
     if ahead == 0:
-        yield from (dataset.batch(part, device) for part in rows)
+        yield from (dataset.batch(rows, device) for rows in batches)
         return
     with ThreadPoolExecutor(ahead) as executor:
-        yield from ordered_map(lambda part: dataset.batch(part, device), rows, executor, ahead + 1)
+        yield from ordered_map(lambda rows: dataset.batch(rows, device), batches, executor, ahead + 1)
 
 
 def collate_images(

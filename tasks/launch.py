@@ -5,9 +5,24 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from ..cards.errors import MedIMetaError
 
 _STARTED_BY_A_LAUNCHER = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def run(main: Callable[[], object]) -> None:
+    """Call a script's main function in all processes; a user's mistake ends in a message, not in a traceback."""
+    start_all_processes()
+    try:
+        main()
+    except MedIMetaError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("Interrupted. The same command with --resume goes on.", file=sys.stderr)  # noqa: T201
+        raise SystemExit(130) from None
 
 
 def start_all_processes() -> None:
@@ -15,7 +30,7 @@ def start_all_processes() -> None:
 
     On a machine without MPI, accelerate (1.15) starts a single process on the CPU and drops the number without a word.
     This process then starts the script again under torchrun, N times, and never returns. In any other case nothing
-    happens. Call it first in a script's main function.
+    happens.
     """
     forgotten = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1") and "MASTER_PORT" in os.environ
     if not forgotten or any(name in os.environ for name in _STARTED_BY_A_LAUNCHER):

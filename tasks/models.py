@@ -1,30 +1,30 @@
-"""Models for the training scripts: a checkpoint or a tiny random ViT with a task's head, and its preprocessing."""
+"""Models for the training scripts: a checkpoint or a tiny random ViT, with a head or without, and its preprocessing."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 from transformers import AutoModelForImageClassification, PreTrainedModel, ViTConfig, ViTForImageClassification
 from transformers.image_processing_base import ImageProcessingMixin
 
 from ..builders.images import SIDE
 from ..cards.catalogue import Task
+from ..upload.atomic import replace_folder
+from .normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "patch_size": 16}
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From rows of a task view to a batch of tensors, without torchvision; also the collate function of a DataLoader.
+    """From the pixels of a batch to what the model takes, on the device where they are; without torchvision.
 
     Attributes:
         size: Height and width that the model wants.
@@ -36,20 +36,19 @@ class Preprocessing:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Stack rows into `pixel_values` (N, 3, size, size), float32, and `labels` (N,), int64, or (N, k), float32."""
-        pixels = torch.from_numpy(np.stack([self._rgb(row["image"]) for row in rows]))
-        pixels = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
-        return {
-            "pixel_values": pixels.div_(255).sub_(mean).div_(std),
-            "labels": torch.tensor([row["label"] for row in rows]),
-        }
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalise, repeat grey for each channel, and resize if need be.
 
-    def _rgb(self, image: Image.Image) -> np.ndarray:
-        if image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return np.asarray(image.convert("RGB"))  # repeats grey three times
+        Args:
+            pixels: uint8, shape (N, height, width, channels), as a `PixelDataset` with dtype=torch.uint8 gives them.
+
+        Returns:
+            float32, shape (N, 3, size, size); channels_last where there is a GPU, whose convolutions are faster then.
+        """
+        values = normalise(pixels, mean=self.mean, std=self.std)
+        if values.shape[-2:] != (self.size, self.size):
+            values = interpolate(values, size=(self.size, self.size), mode="bilinear", antialias=True)
+        return values if values.device.type == "cpu" else values.contiguous(memory_format=torch.channels_last)
 
     def save_pretrained(self, folder: Path) -> None:
         """Write preprocessor_config.json, so that `pipeline("image-classification", folder)` does the same."""
@@ -68,27 +67,45 @@ class Preprocessing:
         (folder / "preprocessor_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
-def load_model(args: argparse.Namespace, task: Task) -> tuple[PreTrainedModel, Preprocessing]:
-    """A model with a new head for the task, and the preprocessing that it was trained with.
+def load_model(name: str | None, task: Task) -> tuple[PreTrainedModel, Preprocessing]:
+    """A model with a new head for a task, and the preprocessing that it was trained with.
 
     Seed the generators first: the head's weights are drawn here.
+
+    Args:
+        name: A checkpoint on the Hub or in a folder, with another head or none; None for the small random ViT.
+        task: Its labels name the outputs.
     """
-    head = {
-        "id2label": dict(enumerate(task.labels)),
-        "label2id": {name: i for i, name in enumerate(task.labels)},
-        "problem_type": f"{'multi' if task.target == 'multilabel' else 'single'}_label_classification",
-    }
-    if args.tiny:
+    return _load(
+        name,
+        id2label=dict(enumerate(task.labels)),
+        label2id={label: i for i, label in enumerate(task.labels)},
+        problem_type=f"{'multi' if task.target == 'multilabel' else 'single'}_label_classification",
+    )
+
+
+def load_backbone(name: str | None) -> tuple[PreTrainedModel, Preprocessing]:
+    """A model without a head, whose "logits" are the features that a head would see; see `load_model`."""
+    return _load(name, num_labels=0)
+
+
+def _load(name: str | None, **head: Any) -> tuple[PreTrainedModel, Preprocessing]:
+    if name is None:
         model = ViTForImageClassification(ViTConfig(image_size=SIDE, **TINY, **head))
         return model, Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
     # The checkpoint's own head has other classes; it is replaced. Weights stored in half precision are trained in full.
-    model = AutoModelForImageClassification.from_pretrained(args.model, ignore_mismatched_sizes=True, **head).float()
+    model = AutoModelForImageClassification.from_pretrained(name, ignore_mismatched_sizes=True, **head).float()
+    return model, preprocessing_of(name, model)
+
+
+def preprocessing_of(name: str, model: PreTrainedModel) -> Preprocessing:
+    """The preprocessing that a checkpoint says it was trained with; that of ImageNet where it does not say."""
     try:
-        config, _ = ImageProcessingMixin.get_image_processor_dict(args.model)
+        config, _ = ImageProcessingMixin.get_image_processor_dict(name)
     except OSError:  # the checkpoint comes without one
         config = {}
     size = getattr(model.config, "image_size", SIDE)
-    return model, Preprocessing(
+    return Preprocessing(
         size=size if isinstance(size, int) else size[0],
         mean=tuple(config.get("image_mean") or IMAGENET_MEAN),
         std=tuple(config.get("image_std") or IMAGENET_STD),
@@ -102,6 +119,4 @@ def save_model(folder: Path, *parts: Any) -> None:
     fresh.mkdir(parents=True)
     for part in parts:
         part.save_pretrained(fresh)
-    if folder.exists():
-        shutil.rmtree(folder)
-    fresh.rename(folder)
+    replace_folder(fresh, folder)

@@ -1,65 +1,192 @@
-"""The result of a training run: what it was, what it measured, and its curve."""
+"""A training run from its start to its result: trackers, resuming, test metrics, curve, model card."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import platform
-from collections.abc import Mapping
-from importlib.metadata import version
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import Accelerator, PartialState
 from datasets import Dataset
 
-import medimeta
-
 from ..cards.catalogue import Task
+from ..cards.errors import MedIMetaError
+from ..upload.atomic import whole_file
+from .arguments import named_tasks, settings
+from .metrics import probabilities
+from .model_card import check_hub, push, repository, write_card
+from .results import FILE, Result
+from .rows import canonical, fingerprint
 
-_SAID = ("dataset", "task", "model", "tiny", "seed")  # arguments that the result has under their own names
+CHOICES = {"auroc": FILE, "loss": "result-by-loss.json"}  # the result of the best epoch, by what it is the best
+PROTOCOL, METHOD = "full supervision", "fine-tuning"
+Run = Callable[[argparse.Namespace, Task, Path], Result]
 
 
-def result(args: argparse.Namespace, task: Task, views: Mapping[str, Dataset], **measured: Any) -> dict[str, Any]:
-    """All that identifies a run and all that it measured, ready for JSON (NaN becomes None)."""
-    packages = ("datasets", "transformers", "accelerate", "torch", "numpy", "scikit-learn")
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in sorted(vars(args).items()) if k not in _SAID}
-    return {
-        "dataset": task.dataset,
-        "task": task.name,
-        "target": task.target,
-        "model": "tiny random ViT" if args.tiny else args.model,
-        "seed": args.seed,
-        "images": {split: len(view) for split, view in views.items()},
-        **{name: _without_nan(value) for name, value in measured.items()},
-        "settings": settings,
-        "versions": {"python": platform.python_version(), "medimeta": medimeta.__version__}
-        | {name: version(name) for name in packages},
+def each_task(args: argparse.Namespace, run: Run) -> list[Result]:
+    """Run one task after another, each in `<output-dir>/<dataset>/<column>`; a failed one does not stop the others.
+
+    Args:
+        args: With `--resume`, a task that has a result of the same settings keeps it.
+        run: Trains and tests; called with arguments, task and output folder.
+
+    Raises:
+        MedIMetaError: In the end, naming the tasks that failed and why.
+    """
+    tasks = named_tasks(args.tasks)
+    if args.push_to_hub is not None:
+        check_hub(args.push_to_hub, tasks)
+    results, failed = [], []
+    for task in tasks:
+        folder = args.output_dir / task.dataset / task.column
+        if args.resume and (found := finished(folder / FILE, settings(args))) is not None:
+            print(f"{folder} is finished.")  # noqa: T201
+            results.append(found)
+            continue
+        try:
+            results.append(run(args, task, folder))
+        except MedIMetaError as error:
+            if len(tasks) == 1:
+                raise
+            failed.append(f"  {task.dataset}/{task.name}: {error}")
+            print(f"{task.dataset}/{task.name} failed: {error}", file=sys.stderr)  # noqa: T201
+    if failed:
+        raise MedIMetaError("\n".join([f"{len(failed)} of {len(tasks)} tasks failed:", *failed]))
+    return results
+
+
+def finished(path: Path, wanted: Mapping[str, Any]) -> Result | None:
+    """The result of an earlier run, if it is whole and has these settings.
+
+    Args:
+        path: Its file.
+        wanted: Settings; others that the result has do not matter.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = Result.load(path)
+    except MedIMetaError:  # of another version, or damaged: as good as none
+        return None
+    missing = object()
+    return found if all(found.settings.get(name, missing) == value for name, value in wanted.items()) else None
+
+
+def start(args: argparse.Namespace, folder: Path) -> Accelerator:
+    """An `Accelerator` as the arguments say, its trackers running; an earlier run's results are gone.
+
+    Raises:
+        MedIMetaError: If the tracker is unknown or not installed.
+    """
+    tracker = None if args.report_to == "none" else args.report_to
+    try:
+        accelerator = Accelerator(
+            mixed_precision=args.mixed_precision,
+            gradient_accumulation_steps=getattr(args, "gradient_accumulation", 1),
+            log_with=tracker,
+            project_dir=folder,
+        )
+    except ValueError as error:
+        raise MedIMetaError(f"--report-to {tracker}, --mixed-precision {args.mixed_precision}: {error}") from error
+    if tracker is not None and not accelerator.log_with:  # Accelerate says nothing
+        raise MedIMetaError(f"--report-to {tracker}: its package is not installed. Install it: pip install {tracker}")
+    if accelerator.is_main_process:
+        for name in CHOICES.values():
+            (folder / name).unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    if tracker is not None:
+        plain = {k: v if isinstance(v, int | float | str | bool) else str(v) for k, v in settings(args).items()}
+        accelerator.init_trackers("medimeta", config=plain)
+    return accelerator
+
+
+def identity(args: argparse.Namespace, task: Task, rows: Mapping[str, Dataset]) -> dict[str, Any]:
+    """All that decides what a run does: settings, task, and which images and labels there are."""
+    data = {split: fingerprint(view, task) for split, view in rows.items()}
+    return settings(args) | {
+        "task": f"{task.dataset}/{task.name}",
+        "data": hashlib.sha256(canonical(data)).hexdigest(),
     }
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+def finish(
+    args: argparse.Namespace,
+    task: Task,
+    rows: Mapping[str, Dataset],
+    accelerator: Accelerator,
+    history: Sequence[Mapping[str, Any]],
+    best: Mapping[str, Mapping[str, Any]],
+    logits: Mapping[str, torch.Tensor],
+    *,
+    images_per_second: float,
+) -> Result:
+    """Write the results of the test split, curve and model cards; result.json, the last, says that all is there.
+
+    Args:
+        args: Of the run.
+        task: The task.
+        rows: The splits, with all columns.
+        accelerator: Of the run; its trackers end.
+        history: See `Progress`.
+        best: See `Progress`; their models are in `model/` and `model-by-loss/`.
+        logits: Of the test split, for the best epochs by "auroc" and "loss".
+        images_per_second: Of training alone.
+
+    Returns:
+        The result of the best epoch by AUROC.
+    """
+    results = {}
+    for by, found in logits.items():
+        results[by] = Result.of_scores(
+            task,
+            probabilities(task, found.numpy()),
+            rows["test"],
+            split="test",
+            protocol=PROTOCOL,
+            method=METHOD,
+            model="tiny random ViT" if args.tiny else args.model,
+            seed=args.seed,
+            settings=settings(args),
+            extra={
+                "chosen_by": f"validation {by}",
+                "epoch": best[by]["epoch"],
+                "validation": best[by]["metrics"],
+                "history": list(history),
+                "images": {split: len(view) for split, view in rows.items()},
+                "processes": accelerator.num_processes,
+                "images_per_second": images_per_second,
+            },
+        )
+    result, folder = results["auroc"], args.output_dir / task.dataset / task.column
+    accelerator.log({f"test_{name}": found.value for name, found in result.metrics.items() if found.value is not None})
+    if accelerator.is_main_process:
+        plot_curve(result, folder / "curve.png")
+        for by, name in (("loss", "model-by-loss"), ("auroc", "model")):
+            write_card(folder / name, [results[by]])
+        if args.push_to_hub is not None:
+            push(folder / "model", repository(args.push_to_hub, task))
+        for by, name in sorted(CHOICES.items(), reverse=True):
+            results[by].save(folder / name)
+    accelerator.end_training()
+    accelerator.print("test: " + ", ".join(f"{name} {metric}" for name, metric in result.metrics.items()))
+    return result
 
 
-def write_result(found: Mapping[str, Any], folder: Path) -> None:
-    """Write curve.png and then result.json, each whole or not at all."""
-    plot_curve(found, folder / "curve.png")
-    fresh = folder / ".result.json"
-    fresh.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    fresh.replace(folder / "result.json")
+def quiet() -> bool | None:
+    """The `disable` of progress bars: only the main process shows them, and only on a terminal."""
+    return None if PartialState().is_main_process else True
 
 
-def plot_curve(found: Mapping[str, Any], path: Path) -> None:
+def plot_curve(found: Result, path: Path) -> None:
     """Draw losses and validation AUROC per epoch, with the chosen epoch marked."""
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
     from matplotlib.ticker import MaxNLocator
 
-    history, best = found["history"], found["best_epoch"]
+    history, best = found.extra["history"], found.extra["epoch"]
     figure = Figure(figsize=(8, 3.2), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, key, label, colour in (
@@ -76,7 +203,6 @@ def plot_curve(found: Mapping[str, Any], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    figure.suptitle(f"{found['dataset']}, {found['task']}: {found['model']}", fontsize="medium")
-    fresh = path.with_name(f".{path.name}")
-    figure.savefig(fresh, format="png")
-    fresh.replace(path)
+    figure.suptitle(f"{found.dataset}, {found.task}: {found.model}", fontsize="medium")
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")

@@ -1,74 +1,58 @@
-"""What the training scripts in `examples/` share: arguments, data, batches, losses and the choice of a model.
+"""What the training scripts in `examples/` share: data, batches, losses and metrics.
 
-torch and transformers are imported here, so import this module only where you train.
+torch is imported here, so import this module only where you train.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
 from torch.nn import functional
 from torch.utils.data import Sampler
 
-from ..cards.catalogue import DATASETS, SPLITS, Task
+import medimeta
+
+from ..cards.catalogue import SPLITS, Task
 from ..cards.errors import MedIMetaError
-from .metrics import evaluate_scores
-from .views import class_weights, labels_of, load_task, positive_weights
-
-VIT = "google/vit-base-patch16-224-in21k"
-
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The command line of a training script; the defaults are the published protocol where it names them."""
-    wanted = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
-    add = wanted.add_argument
-    add("--dataset", required=True, help="id of the dataset, e.g. bus")
-    add("--task", help="name of the task; the main task if not given")
-    add("--data-dir", help="raw source, release or Hub folder; without it MEDIMETA_DATA or a download")
-    add("--partial", action="store_true", help="accept a raw source with fewer images than published")
-    add("--cache-dir", help="cache of the prepared dataset; that of `datasets` if not given")
-    model = wanted.add_mutually_exclusive_group()
-    model.add_argument(
-        "--model", default=VIT, help="checkpoint for image classification, Hub name or folder (%(default)s)"
-    )
-    model.add_argument("--tiny", action="store_true", help="instead, a small ViT with random weights; needs no Hub")
-    add("--epochs", type=int, default=100, help="at most (%(default)s)")
-    add("--patience", type=int, default=10, help="stop after this many epochs without a better one (%(default)s)")
-    add("--batch-size", type=int, default=64, help="images per optimiser step, over all processes (%(default)s)")
-    add("--gradient-accumulation", type=int, default=1, help="parts to compute a batch in (%(default)s)")
-    add("--lr", type=float, default=1e-4, help="learning rate of AdamW (%(default)s)")
-    add("--weight-decay", type=float, default=0.0, help="weight decay of AdamW (%(default)s)")
-    add("--class-weights", action="store_true", help="weigh classes (multilabel: positives) by their rarity in train")
-    add("--mixed-precision", choices=("no", "fp16", "bf16"), default="no", help="fp16 needs a GPU (%(default)s)")
-    add("--seed", type=int, default=0, help="of the new weights and the order of images (%(default)s)")
-    add("--num-workers", type=int, default=0, help="processes that decode images (%(default)s)")
-    add("--output-dir", type=Path, required=True, help="for model/, result.json and curve.png")
-    return wanted
+from .arguments import data_options
+from .augment import Augmentation
+from .batches import PixelDataset, serve
+from .metrics import evaluate_scores, probabilities
+from .models import Preprocessing
+from .views import class_weights, labels_of, positive_weights, task_view
 
 
-def load_views(args: argparse.Namespace) -> tuple[Task, dict[str, Dataset]]:
-    """The task and its three splits, with the columns `image` and `label`.
+def load_splits(args: argparse.Namespace, task: Task) -> tuple[dict[str, Dataset], dict[str, PixelDataset]]:
+    """The three splits of a task, with all columns and as uint8 pixels, training images with published augmentation.
 
     Raises:
         MedIMetaError: If the validation split cannot tell a better model from a worse one.
     """
-    card = DATASETS[args.dataset]
-    task = card.tasks[0] if args.task is None else card.task(args.task)
-    options = {"data_dir": args.data_dir, "partial": args.partial, "cache_dir": args.cache_dir}
-    views = {s: load_task(card.id, task.name, split=s, **options).select_columns(["image", "label"]) for s in SPLITS}
-    labels = labels_of(views["validation"], task)
+    options = data_options(args, task.dataset)
+    rows = {split: medimeta.load_dataset(task.dataset, split=split, **options) for split in SPLITS}
+    labels = labels_of(task_view(rows["validation"], task), task)
     if math.isnan(evaluate_scores(task, np.full((len(labels), len(task.labels)), 0.5), labels)["auroc"]):
         raise MedIMetaError(
-            f"The {len(labels)} validation image(s) of {task.name!r} ({card.id}) are all of one class, so that "
+            f"The {len(labels)} validation image(s) of {task.name!r} ({task.dataset}) are all of one class, so that "
             "validation AUROC cannot choose a model. Use a fuller source, or another task."
         )
-    return task, views
+    augmentation = None if args.no_augmentation else Augmentation()
+    return rows, {
+        split: PixelDataset(
+            task_view(view, task),
+            dtype=torch.uint8,
+            augmentation=augmentation if split == "train" else None,
+            seed=args.seed,
+            store=not args.no_store,
+        )
+        for split, view in rows.items()
+    }
 
 
 class EqualBatches(Sampler[list[int]]):
@@ -116,11 +100,11 @@ class EqualBatches(Sampler[list[int]]):
                 yield np.array_split(part, self.processes)[self.rank].tolist()
 
 
-def loss_weights(args: argparse.Namespace, view: Dataset, task: Task) -> torch.Tensor | None:
+def loss_weights(args: argparse.Namespace, data: PixelDataset, task: Task) -> torch.Tensor | None:
     """The weights that `--class-weights` asks for, from the training labels alone."""
     if not args.class_weights:
         return None
-    return torch.from_numpy((positive_weights if task.target == "multilabel" else class_weights)(view, task))
+    return torch.from_numpy((positive_weights if task.target == "multilabel" else class_weights)(data.labels, task))
 
 
 def image_losses(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
@@ -162,12 +146,48 @@ def measure(task: Task, logits: torch.Tensor | np.ndarray, labels: torch.Tensor 
     logits, labels = torch.as_tensor(logits).cpu(), torch.as_tensor(labels).cpu()
     if not logits.isfinite().all():
         raise MedIMetaError("The model gives NaN or infinity: training diverged. Use a lower --lr, or full precision.")
-    scores = logits.double().sigmoid() if task.target == "multilabel" else logits.double().softmax(dim=1)
     loss = image_losses(logits, labels).mean().item()
-    return evaluate_scores(task, scores.numpy(), labels.numpy()) | {"cross_entropy": loss}
+    return evaluate_scores(task, probabilities(task, logits.numpy()), labels.numpy()) | {"cross_entropy": loss}
 
 
-def merit(metrics: Mapping[str, float]) -> float:
-    """What the best epoch is chosen by: AUROC and, where it is equal (as often on small splits), the lower loss."""
-    loss = metrics["cross_entropy"]
-    return metrics["auroc"] - 1e-9 * loss / (1 + loss)
+@torch.no_grad()
+def predict(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    preprocessing: Preprocessing,
+    data: PixelDataset,
+    *,
+    batch_size: int = 64,
+) -> torch.Tensor:
+    """The logits of all images of a split, in its order and in every process; the processes share the work.
+
+    Args:
+        accelerator: Says which processes there are, and the precision.
+        model: Prepared or not; left in evaluation mode.
+        preprocessing: That of the model.
+        data: Pixels as uint8.
+        batch_size: Images at a time, in each process.
+
+    Returns:
+        float32, shape (N, k), on the CPU.
+    """
+    # The bare model: data-parallel wrappers wait in each pass for the others, who may have a batch less.
+    model = accelerator.unwrap_model(model).eval()
+    world = accelerator.num_processes
+    if world > 1:  # statistics of batch normalisation differ between processes while they train; the first one's hold
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
+    shares = np.array_split(np.arange(len(data)), world)
+    mine = shares[accelerator.process_index]
+    parts = [mine[start : start + batch_size] for start in range(0, max(1, len(mine)), batch_size)]
+    logits = []
+    for batch in serve(data, parts, device=accelerator.device):
+        with accelerator.autocast():
+            logits.append(model(pixel_values=preprocessing(batch["pixel_values"])).logits.float())
+    if world == 1:
+        return torch.cat(logits).cpu()
+    longest = len(shares[0])
+    found = torch.cat(logits)
+    padded = functional.pad(found, (0, 0, 0, longest - len(found)))
+    everyone = accelerator.gather(padded).cpu().split(longest)
+    return torch.cat([part[: len(share)] for part, share in zip(everyone, shares, strict=True)])

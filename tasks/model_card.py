@@ -1,0 +1,145 @@
+"""The model card of a trained model, with its results as metadata (`model-index`), and its way to the Hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from string import Formatter
+
+from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+from ..cards.catalogue import DATASETS, Task
+from ..cards.errors import MedIMetaError
+from .results import Result
+
+_TYPES = {"auroc": "roc_auc", "accuracy": "accuracy", "f1": "f1", "mae": "mae"}  # names that the Hub knows
+
+_TEXT = """
+# {title}
+
+{model} {how} on [MedIMeta](https://arxiv.org/abs/2404.16000).
+
+| dataset | task | split | {metrics} |
+|---|---|---|{rule}
+{rows}
+
+Intervals: {interval}.
+
+## Settings
+
+{settings}
+
+## Use
+
+```python
+from transformers import {auto}
+
+model = {auto}.from_pretrained("{name}")
+```
+
+The images and labels come with licences of their own: {licences}. The model is for research, not for diagnosis.
+"""
+
+
+def write_card(folder: Path, results: Sequence[Result], *, backbone: str | None = None) -> None:
+    """Write README.md into a model's folder.
+
+    Args:
+        folder: Holds the model.
+        results: What it achieves; one or more, of one model and the same settings.
+        backbone: What the model was made by, if it has no head, e.g. "pre-trained on 18 tasks".
+    """
+    first = results[0]
+    name = folder.resolve().name if backbone else f"{first.dataset}-{first.task}".replace(" ", "-").lower()
+    evaluations = [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type="medimeta",
+            dataset_name=f"MedIMeta: {DATASETS[result.dataset].name}, {result.task}",
+            dataset_config=result.dataset,
+            dataset_split=result.split,
+            metric_type=_TYPES.get(metric, metric),
+            metric_name=metric,
+            metric_value=found.value,
+            metric_args=None if found.low is None else {"interval_low": found.low, "interval_high": found.high},
+        )
+        for result in results
+        for metric, found in result.metrics.items()
+        if found.value is not None
+    ]
+    is_local = first.settings.get("tiny", False) or os.path.isdir(first.model)  # noqa: PTH112
+    data = ModelCardData(
+        model_name=name,
+        base_model=None if is_local else first.model,
+        library_name="transformers",
+        pipeline_tag="image-feature-extraction" if backbone else "image-classification",
+        tags=["medical", "medimeta"],
+        eval_results=evaluations or None,
+    )
+    columns = [metric for metric in first.metrics if metric in ("auroc", "accuracy")]
+    licences = {DATASETS[result.dataset].licence.id for result in results}
+    text = _TEXT.format(
+        title=f"{first.model}, {backbone}" if backbone else f"{DATASETS[first.dataset].name}: {first.task}",
+        model=first.model,
+        how=backbone or "fine-tuned",
+        metrics=" | ".join(columns),
+        rule="---|" * len(columns),
+        rows="\n".join(
+            f"| {r.dataset} | {r.task} | {r.split} | {' | '.join(str(r.metrics[c]) for c in columns)} |"
+            for r in results
+        ),
+        interval=first.interval,
+        settings="\n".join(f"* {key}: {value}" for key, value in first.settings.items()),
+        auto="AutoModel" if backbone else "AutoModelForImageClassification",
+        name=folder.name,
+        licences=", ".join(sorted(licences)),
+    )
+    ModelCard(f"---\n{data.to_yaml()}\n---\n{text}").save(folder / "README.md")
+
+
+def repository(pattern: str, task: Task) -> str:
+    """The repository for the model of a task: {dataset} and {task} in the pattern are filled in."""
+    return pattern.format(dataset=task.dataset, task=task.column)
+
+
+def check_hub(pattern: str, tasks: Sequence[Task]) -> None:
+    """Refuse, before hours of training, what could not be uploaded after them.
+
+    Raises:
+        MedIMetaError: If the models would have the same repository, or nobody is logged in.
+    """
+    fields = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}
+    repositories = {repository(pattern, task) for task in tasks} if fields <= {"dataset", "task"} else set()
+    if len(repositories) < len(tasks):
+        raise MedIMetaError(
+            f"--push-to-hub {pattern} must name a repository per model, for {len(tasks)} of them. Put {{dataset}} and "
+            "{task} into it, e.g. me/vit-{dataset}-{task}."
+        )
+    with _said("log in"):
+        HfApi().whoami()
+
+
+def push(folder: Path, repo: str) -> None:
+    """Upload a model's folder in one commit; the repository is created if need be.
+
+    Raises:
+        MedIMetaError: If the Hub refuses; the model is still in its folder.
+    """
+    with _said(f"upload {folder} to {repo}"):
+        HfApi().create_repo(repo, exist_ok=True)
+        HfApi().upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload model and card")
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Errors of the Hub's client as our own."""
+    try:
+        yield
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, ConnectionError) as error:
+        raise MedIMetaError(
+            f"The Hub did not let us {what}: {str(error).strip().partition(chr(10))[0]} Log in with a token that may "
+            "write (hf auth login, or HF_TOKEN), and check the repository's name."
+        ) from error
