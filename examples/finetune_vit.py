@@ -63,7 +63,7 @@ def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
 
     def evaluate(model: torch.nn.Module, split: str) -> dict[str, float]:
         logits = training.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
-        return training.measure(task, logits, data[split].labels)
+        return training.measure(task, logits, training.targets(data[split]))
 
     def save(folder: Path) -> None:
         accelerator.unwrap_model(model).save_pretrained(folder)

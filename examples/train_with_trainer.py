@@ -21,6 +21,7 @@ from medimeta.cards.catalogue import Task
 from medimeta.tasks import arguments, checkpoints, launch, models, runs, training
 from medimeta.tasks.batches import collate
 from medimeta.tasks.results import Result
+from medimeta.upload.atomic import replace_folder
 
 
 def main(argv: Sequence[str] | None = None) -> list[Result]:
@@ -50,11 +51,15 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     weights = training.loss_weights(args, data["train"], task)
     part_size = max(1, args.batch_size // (args.gradient_accumulation * accelerator.num_processes))
 
+    targets = training.targets(data["validation"])
+
     def predict(model: torch.nn.Module, split: str) -> torch.Tensor:
         return training.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
 
     class TaskTrainer(Trainer):
         """Our batches, so that every image comes once per epoch in any number of processes, and the task's loss."""
+
+        control: Any
 
         def get_train_dataloader(self) -> DataLoader[Any]:
             return DataLoader(data["train"], batch_sampler=batches, collate_fn=collate)
@@ -66,13 +71,14 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], **_: Any) -> torch.Tensor:
             logits = model(pixel_values=inputs["pixel_values"]).logits
             loss = training.image_losses(logits, inputs["labels"], weights).sum() / batches.share
-            return loss / self.args.gradient_accumulation_steps
+            scaled: torch.Tensor = loss / self.args.gradient_accumulation_steps
+            return scaled
 
         def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-            metrics = training.measure(task, predict(self.model, "validation"), data["validation"].labels)
+            metrics = training.measure(task, predict(self.model, "validation"), targets)
             named = {f"eval_{name}": value for name, value in metrics.items()}
             self.log(named)
-            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
+            self.callback_handler.on_evaluate(self.args, self.state, self.control, named)  # changes `control` in place
             return named
 
     class Best(TrainerCallback):
@@ -143,7 +149,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     }
     if accelerator.is_main_process:
         for by, path in chosen.items():
-            models.replace_folder(path, folder / checkpoints.FINAL[by])
+            replace_folder(path, folder / checkpoints.FINAL[by])
         shutil.rmtree(folder / "state")
     accelerator.wait_for_everyone()
     speed = len(history) * len(data["train"]) / seconds  # with evaluation in it

@@ -55,6 +55,13 @@ def load_splits(args: argparse.Namespace, task: Task) -> tuple[dict[str, Dataset
     }
 
 
+def targets(data: PixelDataset) -> np.ndarray:
+    """The labels of data that have some."""
+    if data.labels is None:
+        raise MedIMetaError("These images have no labels. Make the PixelDataset with label='label'.")
+    return data.labels
+
+
 class EqualBatches(Sampler[list[int]]):
     """Every image once per epoch, in random batches of nearly equal size, and this process's share of each.
 
@@ -104,7 +111,7 @@ def loss_weights(args: argparse.Namespace, data: PixelDataset, task: Task) -> to
     """The weights that `--class-weights` asks for, from the training labels alone."""
     if not args.class_weights:
         return None
-    return torch.from_numpy((positive_weights if task.target == "multilabel" else class_weights)(data.labels, task))
+    return torch.from_numpy((positive_weights if task.target == "multilabel" else class_weights)(targets(data), task))
 
 
 def image_losses(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
