@@ -10,13 +10,14 @@ from typing import Any
 
 import yaml
 
-from .catalogue import SPLITS, DatasetCard, SplitRule, Task
+from .catalogue import DATASETS, SPLITS, DatasetCard, SplitRule, Task
 from .citing import MEDIMETA, entries
 
 ARXIV = "2404.16000"
 DOI = "10.1038/s41597-025-04866-4"
 LICENCES = "LICENSE.md"  # one of the two names that the Hub links to
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+Foreign = Mapping[str, Sequence[Mapping[str, Any]]]  # entries of `configs` and `dataset_info`
 NONE, UNKNOWN = "none of these", "unknown"
 
 MEMBERSHIP = {
@@ -109,17 +110,18 @@ def label_names(task: Task) -> tuple[str, ...]:
     return (*task.labels, *((NONE,) if task.target == "multilabel" else ()), UNKNOWN)
 
 
-def render_card(configs: Sequence[Config], version: str) -> str:
+def render_card(configs: Sequence[Config], version: str, foreign: Foreign | None = None) -> str:
     """The text of README.md.
 
     Args:
         configs: The datasets of the folder, in order; at least one. Each has its contents.
         version: Version of this project.
+        foreign: Entries of other configs to keep in the front matter, as `foreign_entries` gives them.
 
     Returns:
         YAML front matter and Markdown body; the same input gives the same text.
     """
-    return _render("card.md.jinja", configs, version)
+    return _render("card.md.jinja", configs, version, foreign)
 
 
 def render_licences(configs: Sequence[Config], version: str) -> str:
@@ -127,7 +129,7 @@ def render_licences(configs: Sequence[Config], version: str) -> str:
     return "# Licences\n\n" + _render("licences.md.jinja", configs, version)
 
 
-def _render(template: str, configs: Sequence[Config], version: str) -> str:
+def _render(template: str, configs: Sequence[Config], version: str, foreign: Foreign | None = None) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -143,7 +145,7 @@ def _render(template: str, configs: Sequence[Config], version: str) -> str:
     environment.filters["codes"] = lambda names: ", ".join(f"`{name}`" for name in names)
     environment.filters["dois"] = lambda dois: ", ".join(f"[{doi}](https://doi.org/{doi})" for doi in dois)
     return environment.get_template(template).render(
-        front_matter=yaml.safe_dump(front_matter(configs), sort_keys=False, allow_unicode=True, width=10_000),
+        front_matter=yaml.safe_dump(front_matter(configs, foreign), sort_keys=False, allow_unicode=True, width=10_000),
         configs=configs,
         splits=SPLITS,
         split_rule=_split_rule,
@@ -168,8 +170,10 @@ def _split_rule(rule: SplitRule) -> str:
     )
 
 
-def front_matter(configs: Sequence[Config]) -> dict[str, Any]:
-    """The card's YAML: what the Hub and `load_dataset` read."""
+def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> dict[str, Any]:
+    """The card's YAML: what the Hub and `load_dataset` read; arguments as for `render_card`."""
+    foreign = foreign or {}
+    taken = any(entry.get("default") or _name(entry) == "default" for entry in foreign.get("configs", ()))
     rows = sum(config.rows for config in configs)
     targets = {task.target for config in configs for task in config.card.tasks}
     domains = {config.card.domain.lower().replace(" ", "-") for config in configs}
@@ -185,9 +189,27 @@ def front_matter(configs: Sequence[Config]) -> dict[str, Any]:
         ],
         "tags": ["medical", *sorted(domains), f"arxiv:{ARXIV}", f"doi:{DOI}"],
         "size_categories": [next(name for limit, name in SIZES if rows < limit)],
-        "configs": [_config(config, default=position == 0) for position, config in enumerate(configs)],
-        "dataset_info": [_info(config) for config in configs],
+        "configs": [
+            *(_config(config, default=position == 0 and not taken) for position, config in enumerate(configs)),
+            *foreign.get("configs", ()),
+        ],
+        "dataset_info": [*map(_info, configs), *foreign.get("dataset_info", ())],
     }
+
+
+def foreign_entries(front: Mapping[str, Any]) -> Foreign:
+    """What a front matter says of configs that are no datasets of the catalogue, such as `push_to_hub` adds."""
+    found = {}
+    for key in ("configs", "dataset_info"):
+        told = front.get(key)
+        entries = told if isinstance(told, list) else [told]  # `datasets` writes a single `dataset_info` without a list
+        found[key] = [entry for entry in entries if isinstance(entry, dict) and _name(entry) not in DATASETS]
+    return found
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """Name of the config that an entry is about; `datasets` leaves out "default"."""
+    return str(entry.get("config_name", "default"))
 
 
 def _config(config: Config, *, default: bool) -> dict[str, Any]:

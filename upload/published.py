@@ -137,10 +137,18 @@ class Published:
 def front_matter_of(hub: Path) -> dict[str, Any] | str:
     """The YAML of a Hub folder's README.md, or why it cannot be read."""
     try:
-        text = (hub / CARD).read_text(encoding="utf-8")
-        front = yaml.load(text.split("---\n")[1], Loader=_LOADER)  # noqa: S506  a safe one
+        return front_matter_in((hub / CARD).read_bytes())
     except FileNotFoundError:
         return "is missing"
-    except (OSError, UnicodeError, IndexError, yaml.YAMLError) as error:
+    except OSError as error:
+        return f"cannot be read ({error})"
+
+
+def front_matter_in(card: bytes) -> dict[str, Any] | str:
+    """The YAML of a README.md, or why it cannot be read."""
+    try:
+        text = card.decode().replace("\r\n", "\n")
+        front = yaml.load(text.split("---\n")[1], Loader=_LOADER)  # noqa: S506  a safe one
+    except (UnicodeError, IndexError, yaml.YAMLError) as error:
         return f"has no readable front matter ({type(error).__name__}: {error})"
     return front if isinstance(front, dict) else "has no front matter"

@@ -4,7 +4,8 @@ Contents go first, in batches, and stay on the Hub whatever comes after; then on
 which state it starts, so that it fails when somebody else was faster: then the repository is looked at again, and only
 what still differs is committed. The same look tells that a commit landed whose answer was lost.
 
-Datasets on the Hub that are not pushed keep their files, and their place in the card (see `release`).
+Datasets on the Hub that are not pushed keep their files, and their place in the card (see `release`); configs that
+others added keep their entries in its front matter.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from tempfile import TemporaryDirectory
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from ..cards.card import Config
+from ..cards.card import Config, Foreign, foreign_entries
 from ..cards.errors import some
 from . import refusals
+from .card_files import CARD
 from .patience import FAILURES, PushFailed, transient, wait
 from .plan import CARD_RECORD, LocalFile, Plan, compare, kept
+from .published import front_matter_in
 from .push_options import PushOptions, Watch
 from .refusals import PushRefused
 from .release import Release, load
@@ -92,6 +95,7 @@ class _Push:
         self.title = f"Release {options.tag + ': ' if options.tag else ''}{some(release.datasets)}"
         self._data: dict[str, LocalFile] = {}
         self._others: dict[Stored, Config] = {}
+        self._foreign: dict[Stored, Foreign] = {}
         self._sent: dict[tuple[str, str], CommitOperationAdd] = {}
 
     def run(self, executor: Executor | None, workers: int) -> Pushed:
@@ -140,7 +144,7 @@ class _Push:
     def _plan(self, state: State) -> Plan:
         """What is to do; the card covers the datasets that stay, too."""
         others = {name: self._other(name, state) for name in kept(state.files, self.replaced)}
-        plan = compare(self._data | self.release.card(others), state, self.replaced)
+        plan = compare(self._data | self.release.card(others, self._foreign_entries(state)), state, self.replaced)
         refusals.foreign_rows(plan)
         return plan
 
@@ -156,6 +160,16 @@ class _Push:
         if stored not in self._others:
             self._others[stored] = load(name, self.remote.read(path, state))
         return self._others[stored]
+
+    def _foreign_entries(self, state: State) -> Foreign:
+        """What the card on the Hub says of configs that others added, for example with `push_to_hub`."""
+        stored = state.files.get(CARD)
+        if stored is None:
+            return {}
+        if stored not in self._foreign:
+            front = front_matter_in(self.remote.read(CARD, state))
+            self._foreign[stored] = {} if isinstance(front, str) else foreign_entries(front)
+        return self._foreign[stored]
 
     def _prepared(self, plan: Plan) -> Plan:
         """Make repository, branch, gate and pull request where they are wanted and not there."""

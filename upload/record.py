@@ -59,6 +59,16 @@ class BuildRecord:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
+def there(folder: Path) -> list[str]:
+    """Names of the datasets that were built in a Hub folder, half-built ones included, in alphabetical order.
+
+    A folder of Parquet files with another name and without a build record is someone else's.
+    """
+    built = {path.parent.name for path in folder.glob(f"*/{RECORD}")}
+    rows = {path.parent.name for path in folder.glob("*/*.parquet")}
+    return sorted(name for name in built | (rows & set(DATASETS)) if not name.startswith("."))
+
+
 def read_records(folder: Path) -> list[BuildRecord]:
     """The records of all datasets in a Hub folder, in alphabetical order.
 

@@ -11,7 +11,7 @@ from ..cards.errors import MedIMetaError, some, unknown
 from .card_files import CARD, NotAHubFolder
 from .findings import Finding, clean, summary
 from .plan import Plan, strangers
-from .record import RECORD, BuildRecord, read_records
+from .record import RECORD, BuildRecord, read_records, there
 from .remote import State
 
 
@@ -32,13 +32,13 @@ def chosen(folder: Path, only: Collection[str]) -> list[str]:
         PushRefused: If it is half-built.
         SourceBroken: If a split lacks shards.
     """
-    there = sorted({path.parent.name for path in [*folder.glob(f"*/{RECORD}"), *folder.glob("*/*.parquet")]})
-    if not there:
+    found = there(folder)
+    if not found:
         raise NotAHubFolder(f"{folder} holds no dataset that was built. Build one: medimeta build bus --out {folder}")
     for name in only:
-        if name not in there:
-            raise unknown(f"dataset in {folder}", name, there, hint=f"Build it: medimeta build {name} --out {folder}")
-    datasets = sorted(set(only) or there)
+        if name not in found:
+            raise unknown(f"dataset in {folder}", name, found, hint=f"Build it: medimeta build {name} --out {folder}")
+    datasets = sorted(set(only) or found)
     if not (folder / CARD).is_file():
         raise PushRefused(
             f"{folder} has no {CARD}, so that its build is not finished. Write it: medimeta card {folder}"

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..builders.hub import shards
-from ..cards.card import Config, Contents, render_card, render_licences
+from ..cards.card import Config, Contents, Foreign, render_card, render_licences
 from ..cards.catalogue import DATASETS
 from ..cards.croissant import render_croissant
 from ..cards.errors import MedIMetaError
@@ -40,7 +40,7 @@ class Release:
         self._place, self._to_check = workshop / "release", workshop / "to_check"
         self._link(self._place, self.datasets)
         (self._place / ASSETS).mkdir()
-        self._covered: dict[str, Config] | None = None  # the others that the card now covers
+        self._covered: tuple[Mapping[str, Config], Foreign] | None = None  # what the card now tells of others
 
     @cached_property
     def records(self) -> list[BuildRecord]:
@@ -69,17 +69,23 @@ class Release:
                 advance(file.size)
         return files
 
-    def card(self, others: Mapping[str, Config]) -> dict[str, LocalFile]:
+    def card(self, others: Mapping[str, Config], foreign: Foreign) -> dict[str, LocalFile]:
         """The card and what goes with it, by their paths on the Hub.
 
         Args:
             others: What the card says of further datasets, whose pictures are on the Hub.
+            foreign: Entries of the front matter that are someone else's.
         """
-        if others != self._covered:
-            ordered = sorted({**self.cards, **others}.items())
-            for name, render in zip(CARD_FILES, (render_card, render_licences, render_croissant), strict=True):
-                (self._place / name).write_bytes(render([config for _, config in ordered], self.version).encode())
-            self._covered = dict(others)
+        if (others, foreign) != self._covered:
+            configs = [config for _, config in sorted({**self.cards, **others}.items())]
+            texts = (
+                render_card(configs, self.version, foreign),
+                render_licences(configs, self.version),
+                render_croissant(configs, self.version),
+            )
+            for name, text in zip(CARD_FILES, texts, strict=True):
+                (self._place / name).write_bytes(text.encode())
+            self._covered = dict(others), foreign
         files = {name: self._place / name for name in CARD_FILES}
         for name, config in self.cards.items():
             files |= {picture: self._place / picture for picture in (config.chart, config.montage) if picture}

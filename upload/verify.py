@@ -12,7 +12,7 @@ from .file_rules import FILE_RULES
 from .findings import Finding, Problem
 from .folder import NotAHubFolder
 from .published import Published, front_matter_of
-from .record import RECORD
+from .record import there
 from .row_rules import ROW_RULES, SET_RULES, Seen, scan
 from .tally import NONE
 from .viewer_rules import VIEWER_RULES
@@ -58,12 +58,12 @@ def verify_folder(
 
 def _datasets(folder: Path) -> list[str]:
     """Names of the datasets that are there or that README.md lists, in alphabetical order."""
-    paths = [*folder.glob(f"*/{RECORD}"), *folder.glob("*/*.parquet")]
-    names = {path.parent.name for path in paths if not path.parent.name.startswith(".")}
+    names = set(there(folder))
     front = front_matter_of(folder)
     configs = front.get("configs") if isinstance(front, dict) else None
     if isinstance(configs, list):
-        names |= {str(entry["config_name"]) for entry in configs if isinstance(entry, dict) and "config_name" in entry}
+        listed = {str(entry["config_name"]) for entry in configs if isinstance(entry, dict) and "config_name" in entry}
+        names |= listed & set(DATASETS)  # others may add configs of their own
     return sorted(names)
 
 

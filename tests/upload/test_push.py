@@ -32,12 +32,14 @@ from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
 from medimeta.cards.errors import MedIMetaError, UnknownName
+from medimeta.upload.findings import clean
 from medimeta.upload.folder import NotAHubFolder, build, write_card
 from medimeta.upload.patience import PushFailed
 from medimeta.upload.plan import owner
 from medimeta.upload.push import push
 from medimeta.upload.push_options import PushOptions
 from medimeta.upload.refusals import PushRefused
+from medimeta.upload.verify import verify_folder
 
 FOREIGN = {
     "notes.txt": b"mine",
@@ -85,6 +87,40 @@ def changed(folder):
     """Another subject for one row of bus, with the card that goes with it."""
     set_values(shard(folder), 0, subject_id="someone")
     write_card(folder, "0")
+
+
+LOAD_CONFIGS = """
+import json, sys
+from datasets import load_dataset
+split = lambda name: load_dataset("ns/medimeta", name, split="train").select_columns(
+    ["subject_id"] if name == "bus" else ["episode", "support"])
+print(json.dumps({name: split(name).to_list() for name in sys.argv[1:]}))
+"""
+PUSH_CONFIG = """
+import sys
+from datasets import Dataset
+rows = Dataset.from_dict({"episode": [0, 1], "support": [[1, 2], [0, 5]]})
+rows.push_to_hub("ns/medimeta", config_name=sys.argv[1], split="train")
+"""
+
+
+def in_another_process(hub, home, script, *arguments):
+    """What a script prints that uses the Hub of the tests; the client reads its address only when imported."""
+    more = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-P", "-c", script, *arguments]
+    done = subprocess.run(command, env=os.environ | more, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def push_elsewhere(hub, home, name):
+    """`Dataset.push_to_hub` of a small table as a config."""
+    in_another_process(hub, home, PUSH_CONFIG, name)
+
+
+def loaded(hub, home, *names):
+    """Rows of the training split of configs, as `load_dataset` gives them."""
+    return json.loads(in_another_process(hub, home, LOAD_CONFIGS, *names))
 
 
 def titles(hub):
@@ -186,6 +222,60 @@ def test_a_dataset_goes_only_when_it_is_named(lfs_hub, small):
     assert set(after) == ({*contents(small), *FOREIGN, ".gitattributes"}) - gone
     front = yaml.safe_load(after["README.md"].split(b"---\n")[1])
     assert [entry["config_name"] for entry in front["configs"]] == ["bus", "crc"]
+
+
+def test_configs_of_others_stay_loadable(lfs_hub, tmp_path):
+    folder = build_folder(tmp_path, {"bus": 3, "crc": 1})
+    publish(lfs_hub, folder)
+    push_elsewhere(lfs_hub, tmp_path, "episodes_bus_1shot")
+    theirs = {path: data for path, data in lfs_hub.files(REPO).items() if path.startswith("episodes_")}
+    changed(folder)
+
+    done = publish(lfs_hub, folder)
+
+    assert titles(lfs_hub)[:3] == ["Release bus, crc", "Upload dataset", "Release bus, crc"]
+    after = lfs_hub.files(REPO)
+    assert theirs
+    assert {path: data for path, data in after.items() if path.startswith("episodes_")} == theirs
+    front = yaml.safe_load(after["README.md"].split(b"---\n")[1])
+    for key in ("configs", "dataset_info"):
+        assert [entry["config_name"] for entry in front[key]] == ["bus", "crc", "episodes_bus_1shot"]
+    assert sum(entry.get("default", False) for entry in front["configs"]) == 1
+    assert not publish(lfs_hub, folder).made
+    assert done.made
+    rows = loaded(lfs_hub, tmp_path, "bus", "episodes_bus_1shot")
+    assert rows["bus"][0]["subject_id"] == "someone"
+    assert rows["episodes_bus_1shot"] == [{"episode": 0, "support": [1, 2]}, {"episode": 1, "support": [0, 5]}]
+
+
+def test_a_downloaded_copy_with_configs_of_others_is_clean_and_can_be_pushed(lfs_hub, small, tmp_path):
+    publish(lfs_hub, small)
+    push_elsewhere(lfs_hub, tmp_path, "episodes_bus_1shot")
+    for path, data in lfs_hub.files(REPO).items():
+        (tmp_path / "copy" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / path).write_bytes(data)
+
+    found = verify_folder(tmp_path / "copy")
+
+    assert {finding.dataset for finding in found} <= {"bus", "crc", "pneumonia"}
+    assert clean(found)
+    assert publish(lfs_hub, tmp_path / "copy").plan.files.keys() == contents(small).keys()
+
+
+@pytest.mark.parametrize("default", [{"config_name": "mine", "default": True}, {"config_name": "default"}, {}])
+def test_a_default_config_of_others_stays_the_only_one(lfs_hub, small, default):
+    """With two of them `load_dataset` fails."""
+    entry = {**default, "data_files": "mine.csv"}
+    card = {"configs": [entry], "dataset_info": {"features": []} | default}
+    lfs_hub.create(REPO)
+    lfs_hub.commit(REPO, {"README.md": f"---\n{yaml.safe_dump(card)}---\nMine\n".replace("\n", "\r\n").encode()})
+
+    publish(lfs_hub, small)
+
+    front = yaml.safe_load(lfs_hub.files(REPO)["README.md"].split(b"---\n")[1])
+    assert front["configs"][-1] == entry
+    assert front["dataset_info"][-1] == {"features": []} | default
+    assert not any("default" in entry for entry in front["configs"][:-1])
 
 
 def test_changed_features_are_told_by_the_card(lfs_hub, tmp_path):
@@ -509,6 +599,9 @@ def test_other_readers_of_parquet(lfs_hub, small, tmp_path):
 
 
 def test_the_command(lfs_hub, small, monkeypatch, capsys):
+    template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
+    elsewhere = template.replace(huggingface_hub.constants.ENDPOINT, lfs_hub.url)
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", elsewhere)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", lfs_hub.url)
     monkeypatch.setenv("HF_TOKEN", lfs_hub.token)
 
