@@ -13,6 +13,7 @@ import hashlib
 import json
 import operator
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -22,10 +23,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset
+from datasets import Dataset, DatasetDict, load_dataset
 
-from ..cards.catalogue import Task
-from ..cards.errors import MedIMetaError
+from ..cards.catalogue import DATASETS, Task
+from ..cards.errors import MedIMetaError, some
 from ..upload.atomic import whole_file
 from .draws import Rows
 from .recipe import Episode, EpisodeBatch, Labels, Recipe
@@ -33,6 +34,7 @@ from .rows import canonical, columns_of, fingerprint, gatherer
 from .views import multi_hot
 
 VERSION = 1  # of the table and of the rule by which episodes are drawn
+_DATASET = "The dataset"  # in messages, where there is no path
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,27 +207,135 @@ class EpisodeSet:
         metadata = table.schema.metadata or {}
         if not {b"medimeta", b"medimeta.sha256"} <= set(metadata):
             raise _unusable(path, "is no episode set (its metadata are missing)")
-        found = cls(table.replace_schema_metadata({b"medimeta": metadata[b"medimeta"]}), rows)
+        sha256 = metadata[b"medimeta.sha256"].decode()
+        return cls._checked(str(path), table, metadata[b"medimeta"], sha256, rows)
+
+    @classmethod
+    def _checked(cls, what: str, table: pa.Table, about: bytes, sha256: str, rows: Dataset | None) -> EpisodeSet:
+        """A set that was read, if it is unchanged and of these rows."""
+        found = cls(table.replace_schema_metadata({b"medimeta": about}), rows)
         if found.about.get("version") != VERSION:
-            raise _unusable(path, f"has version {found.about.get('version')}, not {VERSION}")
-        if found.sha256 != metadata[b"medimeta.sha256"].decode():
-            raise _unusable(path, "was changed after it was written: its SHA-256 is another")
+            raise _unusable(what, f"has version {found.about.get('version')}, not {VERSION}")
+        if found.sha256 != sha256:
+            raise _unusable(what, "was changed after it was written: its SHA-256 is another")
         if rows is not None:
             found.check(rows)
         return found
 
     def to_dataset(self) -> Dataset:
-        """The table for `datasets`, e.g. to push as a config; the task, split, seed and hash become columns."""
+        """The table for `datasets`; task, split, seed, hash and all else that the set says of itself become columns."""
         task = self.task
         columns: dict[str, str | int] = {"dataset": task.dataset, "task": task.name, "target": task.target}
         columns |= {"split": self.split, "seed": self.seed, "queries": self.about["recipe"]["queries"]}
-        columns["sha256"] = self.sha256
+        columns |= {"sha256": self.sha256, "about": canonical(self.about).decode()}
         table = self.table.replace_schema_metadata(None)
         names = [[task.labels[label] for label in classes] for classes in table["classes"].to_pylist()]
         table = table.add_column(2, "class_names", pa.array(names, pa.list_(pa.string())))
         for name, value in columns.items():
             table = table.append_column(name, pa.array([value] * len(table)))
         return Dataset(table)
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset, rows: Dataset | None = None) -> EpisodeSet:
+        """Read what `to_dataset` gave, wherever it has been since.
+
+        Args:
+            dataset: All episodes of the set, in their order.
+            rows: As for `load`.
+
+        Raises:
+            MedIMetaError: If it is of another kind or version, or changed; or if the rows are others.
+        """
+        what = _DATASET
+        table = dataset.with_format("arrow")[:]
+        if not {*_schema(False).names, "about", "sha256"} <= set(table.column_names) or not len(table):
+            raise _unusable(what, "is no episode set (columns are missing, or there are no rows)")
+        about, sha256 = table["about"].unique().to_pylist(), table["sha256"].unique().to_pylist()
+        if len(about) > 1 or len(sha256) > 1:
+            raise _unusable(what, "is more than one episode set")
+        try:
+            schema = _schema(json.loads(about[0])["task"]["target"] == "multilabel")
+            table = table.select(schema.names).cast(schema)
+        except (ValueError, LookupError, TypeError, pa.ArrowException) as error:
+            raise _unusable(what, f"is no episode set ({error})") from error
+        return cls._checked(what, table, about[0].encode(), sha256[0], rows)
+
+    def push(
+        self,
+        repo: str,
+        name: str | None = None,
+        *,
+        token: str | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+    ) -> str:
+        """Publish the set on the Hub, best in the repository of the data, as a config of its own, in one commit.
+
+        Anyone reads it with `EpisodeSet.pull`, or with `datasets.load_dataset(repo, name)`. A later `medimeta push`
+        leaves it as it is; a set of the same name is replaced.
+
+        Args:
+            repo: Name of the dataset repository, "<namespace>/<name>"; made when it is not there.
+            name: Of the config; by default `episodes_<dataset>_<task column>_<shots>shot`.
+            token: By default the one that `hf auth login` stored.
+            private: Whether a new repository is only for its owner.
+            revision: Branch to commit to, `main` by default.
+
+        Returns:
+            The config's name.
+
+        Raises:
+            MedIMetaError: If the name is that of a dataset, or no name.
+            HfHubHTTPError: If the Hub does not accept it.
+        """
+        if name is None:
+            shots = self.about["recipe"]["shots"]
+            shots = "-".join(map(str, shots)) if isinstance(shots, Sequence) else shots
+            name = f"episodes_{self.task.dataset}_{self.task.column}_{shots}shot"
+        if name in DATASETS or not re.fullmatch(r"\w[\w.-]*", name):
+            why = "is a dataset, whose rows it would replace" if name in DATASETS else "is no name for a config"
+            raise MedIMetaError(f"{name!r} {why}. Take letters, digits, _ and -, such as 'episodes_{name or 'bus'}'.")
+        split = re.sub(r"\W", "_", self.split)  # "train+validation" would be no name for a split
+        DatasetDict({split: self.to_dataset()}).push_to_hub(
+            repo,
+            name,
+            data_dir=f"episodes/{name}",
+            commit_message=f"Publish {name}: {len(self):,} episodes, SHA-256 {self.sha256}",
+            token=token,
+            private=private,
+            revision=revision,
+        )
+        return name
+
+    @classmethod
+    def pull(
+        cls,
+        repo: str,
+        name: str,
+        rows: Dataset | None = None,
+        *,
+        token: str | None = None,
+        revision: str | None = None,
+    ) -> EpisodeSet:
+        """Read what `push` published.
+
+        Args:
+            repo: Name of the dataset repository.
+            name: Of the config.
+            rows: As for `load`.
+            token: By default the one that `hf auth login` stored.
+            revision: Branch, tag or commit, `main` by default.
+
+        Raises:
+            MedIMetaError: If it is of another kind or version, or changed; or if the rows are others.
+            DatasetNotFoundError, ValueError: If there is no such repository or config.
+        """
+        parts = load_dataset(repo, name, token=token, revision=revision)
+        if len(parts) != 1:
+            raise MedIMetaError(
+                f"{name} of {repo} has the splits {some(list(parts))}, so it is no set that `push` published."
+            )
+        return cls.from_dataset(next(iter(parts.values())), rows)
 
 
 def _schema(multilabel: bool) -> pa.Schema:
@@ -245,5 +355,6 @@ def _numbers(values: pa.Array) -> Rows:
     return numbers
 
 
-def _unusable(path: str | os.PathLike[str], why: str) -> MedIMetaError:
-    return MedIMetaError(f"{path} {why}. Draw the set again: medimeta episodes ID [TASK] --out {path}")
+def _unusable(what: str | os.PathLike[str], why: str) -> MedIMetaError:
+    path = "FILE" if what == _DATASET else what
+    return MedIMetaError(f"{what} {why}. Draw the set again: medimeta episodes ID [TASK] --out {path}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -56,6 +59,15 @@ def holds(hub, folder, revision="main", foreign=None):
     found, wanted = hub.files(REPO, revision), contents(folder) | (foreign or {})
     del found[".gitattributes"]
     return set(found) == set(wanted) and all(data in (None, found[path]) for path, data in wanted.items())
+
+
+def in_another_process(hub, home, script, *arguments):
+    """What a script prints that uses the Hub of the tests; the client reads its address only when imported."""
+    more = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-P", "-c", script, *arguments]
+    done = subprocess.run(command, env=os.environ | more, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def without_waiting(monkeypatch, *, lfs):

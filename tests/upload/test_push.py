@@ -24,7 +24,17 @@ from PIL import Image
 import medimeta
 from fakes.hub import READ_TOKEN, Fault, Hub
 from fakes.parquet import edit, rows_of, set_values
-from fakes.publishing import PARTIAL, REPO, build_folder, contents, holds, other_client, publish, without_waiting
+from fakes.publishing import (
+    PARTIAL,
+    REPO,
+    build_folder,
+    contents,
+    holds,
+    in_another_process,
+    other_client,
+    publish,
+    without_waiting,
+)
 from medimeta import cli
 from medimeta.builders.errors import SourceBroken
 from medimeta.builders.locate import open_source
@@ -102,15 +112,6 @@ from datasets import Dataset
 rows = Dataset.from_dict({"episode": [0, 1], "support": [[1, 2], [0, 5]]})
 rows.push_to_hub("ns/medimeta", config_name=sys.argv[1], split="train")
 """
-
-
-def in_another_process(hub, home, script, *arguments):
-    """What a script prints that uses the Hub of the tests; the client reads its address only when imported."""
-    more = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-P", "-c", script, *arguments]
-    done = subprocess.run(command, env=os.environ | more, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def push_elsewhere(hub, home, name):
