@@ -24,12 +24,14 @@ TITLES = {
     "batches": "Training batches, beside the published loader",
     "episodes": "Drawing episodes",
     "push": "Publishing, beside DatasetDict.push_to_hub",
+    "faults": "Publishing and downloading through faults",
 }
 TINY = {
     "build": ["--rows", "64", "--rounds", "1"],
     "batches": ["--rows", "64", "--rounds", "1", "--datasets", "bus"],
     "episodes": ["--episodes", "5", "--rounds", "1"],
     "push": ["--per-class", "2"],
+    "faults": ["--faults", "20"],
 }
 PACKAGES = ("datasets", "huggingface_hub", "pyarrow", "numpy", "Pillow", "torch")
 
