@@ -148,7 +148,7 @@ def finish(
             split="test",
             protocol=PROTOCOL,
             method=METHOD,
-            model="tiny random ViT" if args.tiny else args.model,
+            model=model_name(args),
             seed=args.seed,
             settings=settings(args),
             extra={
@@ -174,6 +174,16 @@ def finish(
     accelerator.end_training()
     accelerator.print("test: " + ", ".join(f"{name} {metric}" for name, metric in result.metrics.items()))
     return result
+
+
+def model_name(args: argparse.Namespace, *, kind: str = "ViT") -> str:
+    """What results call the model.
+
+    Args:
+        args: Of the run.
+        kind: Of the model that `--tiny` stands for.
+    """
+    return f"tiny random {kind}" if args.tiny else str(args.model)
 
 
 def quiet() -> bool | None:

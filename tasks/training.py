@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -28,17 +28,28 @@ from .models import Preprocessing
 from .views import class_weights, labels_of, positive_weights, task_view
 
 
-def load_splits(args: argparse.Namespace, task: Task) -> tuple[dict[str, Dataset], dict[str, PixelDataset]]:
-    """The three splits of a task, with all columns and as uint8 pixels, training images with published augmentation.
+class OneClass(MedIMetaError):
+    """The validation split cannot tell a better model from a worse one."""
+
+
+def load_splits(
+    args: argparse.Namespace, task: Task, splits: Sequence[str] = SPLITS
+) -> tuple[dict[str, Dataset], dict[str, PixelDataset]]:
+    """Splits of a task, with all columns and as uint8 pixels, training images with published augmentation.
+
+    Args:
+        args: Of `arguments.parser`, with those of `add_training`.
+        task: The task.
+        splits: The splits, with "validation".
 
     Raises:
-        MedIMetaError: If the validation split cannot tell a better model from a worse one.
+        OneClass: If all validation images with known labels are of one class.
     """
     options = data_options(args, task.dataset)
-    rows = {split: medimeta.load_dataset(task.dataset, split=split, **options) for split in SPLITS}
+    rows = {split: medimeta.load_dataset(task.dataset, split=split, **options) for split in splits}
     labels = labels_of(task_view(rows["validation"], task), task)
     if math.isnan(evaluate_scores(task, np.full((len(labels), len(task.labels)), 0.5), labels)["auroc"]):
-        raise MedIMetaError(
+        raise OneClass(
             f"The {len(labels)} validation image(s) of {task.name!r} ({task.dataset}) are all of one class, so that "
             "validation AUROC cannot choose a model. Use a fuller source, or another task."
         )

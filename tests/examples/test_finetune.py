@@ -16,29 +16,13 @@ from huggingface_hub import ModelCard
 
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.errors import MedIMetaError
-from medimeta.examples import demo, finetune_vit, train_with_trainer
+from medimeta.examples import demo, finetune_vit, pretrain_multitask, train_with_trainer
 from medimeta.tasks import launch, models, training
 from medimeta.tasks.normalise import IMAGENET_MEAN, IMAGENET_STD
 from medimeta.tasks.results import Result
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = pytest.mark.parametrize("script", [finetune_vit, train_with_trainer])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny models gain nothing from threads, which on a busy machine wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Arguments for a short training; miniatures are drawn once: of bus 42 images, and 6 and 12 to evaluate on."""
-    cache = tmp_path_factory.mktemp("cache")
-    return ["--tiny", "--batch-size", "16", "--cache-dir", str(cache)]
 
 
 def numbers(result):
@@ -139,7 +123,7 @@ def test_a_task_that_fails_does_not_stop_the_others(tiny, tmp_path, monkeypatch)
 
 RECORDER = """
 import json, os, sys
-from medimeta.examples import finetune_vit
+from medimeta.examples import finetune_vit, pretrain_multitask
 from medimeta.tasks import batches, launch
 
 launch.start_all_processes()  # as a script does
@@ -151,17 +135,20 @@ def recorded(self, rows, device=None):
     return batch(self, rows, device)
 
 batches.PixelDataset.batch = recorded
-finetune_vit.main(sys.argv[2:])
-with open(os.path.join(sys.argv[1], "seen-" + os.environ["RANK"]), "w") as file:
+folder, options = sys.argv[1], sys.argv[2:]
+finetune_vit.main([*options, "--tasks", "bus", "--epochs", "2", "--output-dir", "two"])
+with open(os.path.join(folder, "seen-" + os.environ["RANK"]), "w") as file:
     json.dump(seen, file)
+pretrain_multitask.main([*options, "--target", "oct", "--sources", "bus", "--epochs", "1", "--output-dir", "two-pt"])
 """
 
 
 def test_two_processes_do_what_one_does(tiny, tmp_path):
     (tmp_path / "recorder.py").write_text(RECORDER)
-    arguments = [*tiny, "--tasks", "bus", "--epochs", "2", "--output-dir"]
-    (one,) = finetune_vit.main([*arguments, str(tmp_path / "one")])
-    script = ["recorder.py", str(tmp_path), *arguments, "two"]
+    (one,) = finetune_vit.main([*tiny, "--tasks", "bus", "--epochs", "2", "--output-dir", str(tmp_path / "one")])
+    mixed = ["--target", "oct", "--sources", "bus", "--epochs", "1", "--output-dir", str(tmp_path / "one-pt")]
+    alone = pretrain_multitask.main([*tiny, *mixed])
+    script = ["recorder.py", str(tmp_path), *tiny]
     done = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", *script],
         cwd=tmp_path,
@@ -174,8 +161,12 @@ def test_two_processes_do_what_one_does(tiny, tmp_path):
     two = Result.load(next((tmp_path / "two").rglob("result.json")))
     assert (one.extra["processes"], two.extra["processes"]) == (1, 2)
     assert two.metrics["auroc"].value == pytest.approx(one.metrics["auroc"].value, abs=1e-4)
-    for alone, together in zip(one.extra["history"], two.extra["history"], strict=True):
-        assert together == pytest.approx(alone, abs=1e-4)
+    for mine, ours in zip(one.extra["history"], two.extra["history"], strict=True):
+        assert ours == pytest.approx(mine, abs=1e-4)
+    together = json.loads((tmp_path / "two-pt" / "training.json").read_text())
+    assert (alone["processes"], together["processes"]) == (1, 2)
+    assert together["validation"] == pytest.approx(alone["validation"], abs=1e-4)
+    assert together["history"][0]["train_loss"] == pytest.approx(alone["history"][0]["train_loss"], abs=1e-4)
     seen = [json.loads((tmp_path / f"seen-{rank}").read_text()) for rank in (0, 1)]
     steps = len(seen[0]) // 2
     for epoch in range(2):
