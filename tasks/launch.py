@@ -17,12 +17,20 @@ def run(main: Callable[[], object]) -> None:
     start_all_processes()
     try:
         main()
+        _part()
     except MedIMetaError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("Interrupted. The same command with --resume goes on.", file=sys.stderr)  # noqa: T201
         raise SystemExit(130) from None
+
+
+def _part() -> None:
+    """Let the processes, if there are several, part in an orderly way; torch warns of those that just end."""
+    from accelerate import PartialState
+
+    PartialState().destroy_process_group()
 
 
 def start_all_processes() -> None:

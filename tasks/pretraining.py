@@ -18,6 +18,7 @@ from .model_card import push, write_card
 from .protocols import SourcePool, cross_domain, leave_domain_out
 from .results import FILE as RESULT
 from .results import Result, versions
+from .runs import end_trackers
 
 FILE = "training.json"
 
@@ -111,5 +112,5 @@ def finish(
             push(args.output_dir / FINAL["auroc"], args.push_to_hub)
         with whole_file(args.output_dir / FILE) as partial:
             partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    accelerator.end_training()
+    end_trackers(accelerator)
     return found

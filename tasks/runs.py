@@ -104,6 +104,12 @@ def start(args: argparse.Namespace, folder: Path) -> Accelerator:
     return accelerator
 
 
+def end_trackers(accelerator: Accelerator) -> None:
+    """What `Accelerator.end_training` does, but the processes stay together: another run may follow."""
+    for tracker in accelerator.trackers:
+        tracker.finish()
+
+
 def identity(args: argparse.Namespace, task: Task, rows: Mapping[str, Dataset]) -> dict[str, Any]:
     """All that decides what a run does: settings, task, and which images and labels there are."""
     data = {split: fingerprint(view, task) for split, view in rows.items()}
@@ -171,7 +177,7 @@ def finish(
             push(folder / "model", repository(args.push_to_hub, task))
         for by, name in sorted(CHOICES.items(), reverse=True):
             results[by].save(folder / name)
-    accelerator.end_training()
+    end_trackers(accelerator)
     accelerator.print("test: " + ", ".join(f"{name} {metric}" for name, metric in result.metrics.items()))
     return result
 
