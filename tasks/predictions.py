@@ -62,7 +62,10 @@ class Predictions:
         try:
             table = pd.read_parquet(path) if path.suffix in (".parquet", ".pq") else pd.read_csv(path)
         except (OSError, ValueError) as error:
-            raise MedIMetaError(f"{path} cannot be read as {path.suffix or 'CSV'}: {error}.") from error
+            why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read as a table ({error})"
+            raise MedIMetaError(
+                f"{path} {why}. Give a CSV or Parquet file with a row per image; its columns: medimeta evaluate --help"
+            ) from error
         found = cls(path, table, task, logits)
         given = [label for label in task.labels if label in table.columns]
         lone = {"prediction"} if task.target != "multilabel" else set()

@@ -59,10 +59,13 @@ def places(tmp_path_factory):
         (home / folder).mkdir()
     (home / "theses" / "thesis.tex").write_text("mine")
     (home / "notes.txt").write_text("mine")
+    (home / "predictions.csv").write_text("index,score\n0,1\n")
     archive = next(raw.glob("*.zip")).read_bytes()
     (home / "broken" / "Dataset_BUSI.zip").write_bytes(archive[: len(archive) // 2])
-    names = {"own": "theses", "text": "notes.txt"}
-    found = {name: str(home / names.get(name, name)) for name in ("hub", "half", "own", "broken", "text")}
+    names = {"own": "theses", "text": "notes.txt", "predictions": "predictions.csv"}
+    found = {
+        name: str(home / names.get(name, name)) for name in ("hub", "half", "own", "broken", "text", "predictions")
+    }
     return found | {"raw": str(raw)}
 
 
@@ -99,6 +102,8 @@ def test_message_names_the_thing_and_says_why_and_what_to_do(mistake, places, tm
             raise OSError(number, os.strerror(number), f"shard {path.name}")
 
         monkeypatch.setattr("medimeta.upload.folder.write_shard", refused)
+    if "token" in mistake:
+        monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     shown = of_command(mistake, places, capsys) if "command" in mistake else of_python(mistake, places, monkeypatch)
 
     shown = " ".join(shown.split())

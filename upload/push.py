@@ -80,6 +80,8 @@ def push(
     refusals.repository_name(repo)
     datasets = refusals.chosen(folder, options.only)
     refusals.scripts((path.name for path in folder.iterdir()), repo, str(folder))
+    if not options.dry_run:
+        refusals.logged_in(repo, api)
     with TemporaryDirectory(prefix="medimeta-push-") as workshop:
         release = Release(folder, datasets, version, Path(workshop))
         remote = Remote(repo, options.revision, api or HfApi())

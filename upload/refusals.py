@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+import huggingface_hub
+from huggingface_hub import HfApi
+
 from ..builders.hub import shards
 from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError, some, unknown
@@ -62,6 +65,15 @@ def repository_name(repo: str) -> None:
     """
     if repo.count("/") != 1:
         raise PushRefused(f"{repo!r} names no repository. Give <user or organisation>/<name>, such as ns/medimeta.")
+
+
+def logged_in(repo: str, api: HfApi | None) -> None:
+    """Refuse to publish for somebody whom the Hub does not know; an empty token would be asked about for minutes."""
+    if not ((api and api.token) or huggingface_hub.get_token()):
+        raise PushRefused(
+            f"Nobody is logged in, and only who is may publish {repo}. Run: hf auth login, or set HF_TOKEN to a token "
+            "with write access. --dry-run needs none for a public repository."
+        )
 
 
 def scripts(names: Iterable[str], repo: str, where: str) -> None:

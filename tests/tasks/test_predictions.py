@@ -101,8 +101,8 @@ def test_mistakes_are_named(columns, message, tmp_path):
 def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "p.parquet").write_text("no")
 
-    for name in ("p.parquet", "absent.csv"):
-        with pytest.raises(MedIMetaError, match=f"{name} cannot be read"):
+    for name, why in (("p.parquet", "cannot be read"), ("absent.csv", "does not exist")):
+        with pytest.raises(MedIMetaError, match=f"{name} {why}"):
             read(tmp_path / name, KIND, toy(KIND, [0]))
 
 
