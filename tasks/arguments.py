@@ -46,8 +46,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--output-dir", type=Path, default=Path("runs"), help="for models and results (%(default)s)")
     add("--resume", action="store_true", help="go on where an interrupted run stopped; finished ones are left alone")
     add("--report-to", default="none", help="tracker that Accelerate knows: tensorboard, wandb, ... (%(default)s)")
-    add("--push-to-hub", metavar="REPO", help="upload the model; for several, e.g. me/vit-{dataset}-{task}")
     return wanted
+
+
+def add_push(wanted: argparse.ArgumentParser) -> None:
+    """The argument `--push-to-hub`, of scripts that make a model."""
+    wanted.add_argument(
+        "--push-to-hub", metavar="REPO", help="upload the model; for several, e.g. me/vit-{dataset}-{task}"
+    )
 
 
 def add_tasks(wanted: argparse.ArgumentParser) -> None:
@@ -71,6 +77,7 @@ def add_training(wanted: argparse.ArgumentParser) -> None:
     add("--lr", type=float, help="learning rate of AdamW (1e-3 for ResNet-18 and --tiny, else 1e-4)")
     add("--weight-decay", type=float, default=0.0, help="weight decay of AdamW (%(default)s)")
     add("--no-augmentation", action="store_true", help="show training images as they are")
+    add_push(wanted)
 
 
 def add_class_weights(wanted: argparse.ArgumentParser) -> None:
@@ -114,19 +121,24 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def data_options(args: argparse.Namespace, dataset: str) -> dict[str, Any]:
+def data_options(args: argparse.Namespace, dataset: str, *, per_class: int = MINIATURE) -> dict[str, Any]:
     """Where a dataset is, as arguments for `medimeta.load_dataset`.
 
     With `--tiny` and no data named, its miniature is drawn into the cache first, unless it is there. Call it in the
     main process first.
+
+    Args:
+        args: Of `parser`.
+        dataset: Its id.
+        per_class: Images per class of the main task, in the miniature.
     """
     options = {"data_dir": args.data_dir, "partial": args.partial, "cache_dir": args.cache_dir}
     if not args.tiny or args.data_dir is not None or DATA_VARIABLE in os.environ:
         return options
     cache = Path(args.cache_dir or datasets.config.HF_DATASETS_CACHE) / "medimeta-miniatures" / medimeta.__version__
-    source = cache / f"{DATASETS[dataset].builder}-{MINIATURE}"
+    source = cache / f"{DATASETS[dataset].builder}-{per_class}"
     if not source.exists():
         draft = source.with_name(f".{source.name}.{os.getpid()}.part")
         shutil.rmtree(draft, ignore_errors=True)
-        write_miniature(dataset, draft, per_class=MINIATURE).rename(source)
+        write_miniature(dataset, draft, per_class=per_class).rename(source)
     return options | {"data_dir": str(source), "partial": True}

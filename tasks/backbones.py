@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+
+from .augment import Augmentation
+from .models import Preprocessing
 
 
 class Network(nn.Module):
@@ -50,6 +54,28 @@ class Network(nn.Module):
         """From (N, 3, size, size) to logits, (N, outputs)."""
         logits: torch.Tensor = self.head(self.features(pixels))
         return logits
+
+
+def pixel_values(
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    device: torch.device | str,
+    *,
+    draws: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """What a model takes, from images as `Pixels.take` gives them; the work is done on the device.
+
+    Args:
+        images: uint8, shape (N, height, width, channels).
+        preprocessing: That of the model.
+        device: Where the result lies.
+        draws: Random numbers of the published augmentation, for training images; None leaves them as they are.
+
+    Returns:
+        float32, shape (N, 3, size, size).
+    """
+    pixels = torch.from_numpy(images).to(device, non_blocking=True)
+    return preprocessing(pixels if draws is None else Augmentation()(pixels, draws))
 
 
 def weights_sha256(model: nn.Module) -> str:

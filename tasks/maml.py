@@ -69,12 +69,15 @@ class MetaLearner:
     Attributes:
         network: The same.
         rates: By name of the weight, of its shape; "head.weight" (1, features), "head.bias" (1,).
+        state: Backbone and rates as a module, whose state is all that there is to save and to go on from.
     """
 
     def __init__(self, network: Network, rate: float = 0.1) -> None:
         self.network = network
         shapes = self.weights | {"head.weight": network.head.weight[:1], "head.bias": network.head.bias[:1]}
-        self.rates = {name: torch.full_like(like, rate).requires_grad_() for name, like in shapes.items()}
+        rates = nn.ParameterList([torch.full_like(like, rate) for like in shapes.values()])
+        self.rates: Weights = dict(zip(shapes, rates, strict=True))
+        self.state = nn.ModuleDict({"network": network, "rates": rates})
 
     @property
     def weights(self) -> Weights:
@@ -85,17 +88,6 @@ class MetaLearner:
     def parameters(self) -> list[torch.Tensor]:
         """All that is learned, in a fixed order."""
         return [*self.weights.values(), *self.rates.values()]
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that is learned, and the statistics of batch normalisation, to go on from."""
-        return {"backbone": self.network.model.state_dict(), "rates": {n: r.detach() for n, r in self.rates.items()}}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave, in place."""
-        self.network.model.load_state_dict(state["backbone"])
-        with torch.no_grad():
-            for name, rate in self.rates.items():
-                rate.copy_(state["rates"][name])
 
     def save_pretrained(self, folder: Path) -> None:
         """Write a plain backbone, which `AutoModel.from_pretrained` opens, and rates.safetensors beside it.
