@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -14,10 +15,12 @@ import torch
 import transformers
 from huggingface_hub import ModelCard
 
+import medimeta
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.errors import MedIMetaError
 from medimeta.examples import demo, finetune_vit, pretrain_multitask, train_with_trainer
-from medimeta.tasks import launch, models, training
+from medimeta.tasks import arguments, launch, models, training
+from medimeta.tasks.metrics import evaluate_scores
 from medimeta.tasks.normalise import IMAGENET_MEAN, IMAGENET_STD
 from medimeta.tasks.results import Result
 
@@ -41,8 +44,8 @@ def numbers(result):
     ],
 )
 def test_learns_every_target_and_writes_what_it_says(task, problem, tiny, tmp_path):
-    arguments = [*tiny, "--tasks", task, "--epochs", "10", "--no-augmentation", "--output-dir", str(tmp_path)]
-    (result,) = finetune_vit.main(arguments)
+    options = [*tiny, "--tasks", task, "--epochs", "10", "--no-augmentation", "--output-dir", str(tmp_path)]
+    (result,) = finetune_vit.main(options)
 
     assert result.metrics["auroc"].value > 0.9
     assert result.metrics["auroc"].low <= result.metrics["auroc"].value <= result.metrics["auroc"].high
@@ -58,10 +61,36 @@ def test_learns_every_target_and_writes_what_it_says(task, problem, tiny, tmp_pa
     assert values["roc_auc"] == result.metrics["auroc"].value
 
 
+def test_the_saved_model_gives_its_reported_scores_in_a_pipeline(tiny, tmp_path):
+    (result,) = finetune_vit.main([*tiny, "--tasks", "bus", "--epochs", "2", "--output-dir", str(tmp_path)])
+    task = DATASETS["bus"].task(result.task)
+    where = argparse.Namespace(tiny=True, data_dir=None, partial=False, cache_dir=tiny[-1])
+    rows = medimeta.load_dataset("bus", split="test", **arguments.data_options(where, "bus"))
+    classify = transformers.pipeline("image-classification", str(next(tmp_path.rglob("model"))))
+
+    found = [{one["label"]: one["score"] for one in classify(image, top_k=None)} for image in rows["image"]]
+    scores = np.array([[one[label] for label in task.labels] for one in found])
+    metrics = evaluate_scores(task, scores, np.array(rows[task.column]))
+    for name in ("auroc", "accuracy", "calibration_error"):
+        assert metrics[name] == pytest.approx(result.metrics[name].value, abs=1e-3)
+
+
+def test_a_validation_split_of_one_class_is_refused(tiny, tmp_path, monkeypatch):
+    load_dataset = medimeta.load_dataset
+
+    def cut(dataset, *, split, **options):
+        rows = load_dataset(dataset, split=split, **options)
+        return rows.select([0]) if split == "validation" else rows
+
+    monkeypatch.setattr(medimeta, "load_dataset", cut)
+    with pytest.raises(training.OneClass, match=r"1 validation image\(s\) of 'case category' \(bus\)"):
+        finetune_vit.main([*tiny, "--tasks", "bus", "--output-dir", str(tmp_path)])
+
+
 def test_trainer_and_loop_give_the_same(tiny, tmp_path):
-    arguments = [*tiny, "--tasks", "bus", "--epochs", "2", "--gradient-accumulation", "2", "--class-weights"]
+    options = [*tiny, "--tasks", "bus", "--epochs", "2", "--gradient-accumulation", "2", "--class-weights"]
     (loop,), (trainer,) = (
-        script.main([*arguments, "--output-dir", str(tmp_path / script.__name__)])
+        script.main([*options, "--output-dir", str(tmp_path / script.__name__)])
         for script in (finetune_vit, train_with_trainer)
     )
 
@@ -72,8 +101,8 @@ def test_trainer_and_loop_give_the_same(tiny, tmp_path):
 
 @SCRIPTS
 def test_interrupted_after_any_epoch_and_resumed_is_the_same(script, tiny, tmp_path, monkeypatch):
-    arguments = [*tiny, "--tasks", "bus", "--epochs", "3", "--output-dir"]
-    (whole,) = script.main([*arguments, str(tmp_path / "whole")])
+    options = [*tiny, "--tasks", "bus", "--epochs", "3", "--output-dir"]
+    (whole,) = script.main([*options, str(tmp_path / "whole")])
     predict = training.predict
 
     for epoch in (1, 2):
@@ -87,22 +116,22 @@ def test_interrupted_after_any_epoch_and_resumed_is_the_same(script, tiny, tmp_p
 
         monkeypatch.setattr(training, "predict", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            script.main([*arguments, str(tmp_path / str(epoch))])
+            script.main([*options, str(tmp_path / str(epoch))])
         monkeypatch.setattr(training, "predict", predict)
         if epoch == 1:
             with pytest.raises(MedIMetaError, match=r"weight_decay was 0\.0, is 0\.1"):
-                script.main([*arguments, str(tmp_path / "1"), "--resume", "--weight-decay", "0.1"])
-        (resumed,) = script.main([*arguments, str(tmp_path / str(epoch)), "--resume"])
+                script.main([*options, str(tmp_path / "1"), "--resume", "--weight-decay", "0.1"])
+        (resumed,) = script.main([*options, str(tmp_path / str(epoch)), "--resume"])
         assert numbers(resumed) == numbers(whole)
 
     monkeypatch.setattr(training, "predict", None)  # what is finished is not trained again
-    assert script.main([*arguments, str(tmp_path / "2"), "--resume"]) == [resumed]
+    assert script.main([*options, str(tmp_path / "2"), "--resume"]) == [resumed]
 
 
 def test_seeds_reproduce(tiny, tmp_path):
-    arguments = [*tiny, "--tasks", "bus", "--epochs", "1", "--report-to", "tensorboard"]
+    options = [*tiny, "--tasks", "bus", "--epochs", "1", "--report-to", "tensorboard"]
     first, again, other = (
-        finetune_vit.main([*arguments, "--seed", seed, "--output-dir", str(tmp_path / str(i))])[0]
+        finetune_vit.main([*options, "--seed", seed, "--output-dir", str(tmp_path / str(i))])[0]
         for i, seed in enumerate("001")
     )
     assert numbers(first) == numbers(again)

@@ -39,8 +39,8 @@ def answer(call):
 
 
 def route(method, pattern):
-    """Register an endpoint; `%` stands for a dataset's API and `{x}` for a quoted part of the path."""
-    pattern = pattern.replace("%", f"/api/datasets/{REPO}")
+    """Register an endpoint; `%` stands for the API of a dataset or model and `{x}` for a quoted part of the path."""
+    pattern = pattern.replace("%", f"/api/(?:datasets|models)/{REPO}")
 
     def register(function):
         ROUTES.append((method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)), function))
