@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -13,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 
 import medimeta
+from fakes.hub import Hub
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.errors import MedIMetaError
 from medimeta.examples import demo, finetune_vit, pretrain_multitask, train_with_trainer
-from medimeta.tasks import arguments, launch, models, training
+from medimeta.tasks import arguments, launch, model_card, models, training
 from medimeta.tasks.metrics import evaluate_scores
 from medimeta.tasks.normalise import IMAGENET_MEAN, IMAGENET_STD
 from medimeta.tasks.results import Result
@@ -73,6 +75,24 @@ def test_the_saved_model_gives_its_reported_scores_in_a_pipeline(tiny, tmp_path)
     metrics = evaluate_scores(task, scores, np.array(rows[task.column]))
     for name in ("auroc", "accuracy", "calibration_error"):
         assert metrics[name] == pytest.approx(result.metrics[name].value, abs=1e-3)
+
+
+def test_pushes_the_model_with_its_card(tiny, tmp_path, monkeypatch):
+    with Hub(tmp_path / "server") as hub:
+        client = functools.partial(HfApi, endpoint=hub.url, token=hub.token)
+        monkeypatch.setattr(model_card, "HfApi", client)
+        options = [*tiny, "--tasks", "bus", "--epochs", "1", "--output-dir", str(tmp_path / "runs")]
+        with pytest.raises(MedIMetaError, match="must name a repository per model"):
+            finetune_vit.main([*options, "--tasks", "bus", "pbc", "--push-to-hub", "ns/vit"])
+        finetune_vit.main([*options, "--push-to-hub", "ns/vit-{dataset}"])
+
+        (folder,) = (tmp_path / "runs").rglob("model")
+        assert set(hub.files("ns/vit-bus")) - {".gitattributes"} == {path.name for path in folder.iterdir()}
+        assert hub.files("ns/vit-bus")["README.md"] == (folder / "README.md").read_bytes()
+
+        monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token="wrong"))
+        with pytest.raises(MedIMetaError, match="Log in with a token that may write"):
+            finetune_vit.main([*options, "--push-to-hub", "ns/vit-{dataset}"])
 
 
 def test_a_validation_split_of_one_class_is_refused(tiny, tmp_path, monkeypatch):
