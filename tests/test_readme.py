@@ -20,6 +20,7 @@ from medimeta.upload.miniatures import build_miniatures
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+MAPS = [f"{room}/README.md" for room in ("builders", "cards", "tasks", "upload")]
 BLOCKS = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARIES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # "..." stands for what varies
 
@@ -85,7 +86,7 @@ def test_table_of_datasets_is_the_catalogue():
     assert datasets_table() in README, "copy the output of: python -m medimeta.cards.table"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES + MAPS)
 def test_make_targets_and_linked_files_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
