@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     if accelerator.is_main_process:
         title = f"{task.dataset}, {task.name}: {args.name or runs.model_name(args)}"
         plot_shots(points, title, args.output_dir / "shots.png")
-    accelerator.end_training()
+    runs.end_trackers(accelerator)
     return found
 
 

@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     for result in found:
         accelerator.print(f"{result.protocol}: AUROC {result.metrics['auroc']}, accuracy {result.metrics['accuracy']}")
         accelerator.log({f"{result.protocol} auroc": result.metrics["auroc"].value})
-    accelerator.end_training()
+    runs.end_trackers(accelerator)
     return found
 
 
