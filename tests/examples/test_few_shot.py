@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import transformers
 
 import medimeta
 from medimeta.builders.miniatures import write_miniature
 from medimeta.cards.errors import MedIMetaError
-from medimeta.examples import few_shot, zero_shot
+from medimeta.examples import few_shot, pretrain_maml, zero_shot
+from medimeta.tasks import meta_training
 from medimeta.tasks.clip import ZeroShot
 from medimeta.tasks.results import Result, results
 from medimeta.tasks.solver import Solver
@@ -25,9 +27,7 @@ WHOLE = ["--split", "train+validation+test"]
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """Arguments for a tiny model; the miniature of bus has 60 images."""
-    home = tmp_path_factory.mktemp("data")
-    for dataset in ("bus",):
-        write_miniature(dataset, home, per_class=20)
+    home = write_miniature("bus", tmp_path_factory.mktemp("data"), per_class=20)
     return ["--tiny", "--data-dir", str(home), "--partial", "--cache-dir", str(tmp_path_factory.mktemp("cache"))]
 
 
@@ -129,3 +129,31 @@ def test_zero_shot_on_a_split_asks_about_all_classes(tiny, tmp_path, capsys):
         f"{label} in a breast ultrasound image" for label in ("normal", "benign", "malignant")
     ]
     assert (found.protocol, found.images) == ("zero-shot", 60)
+
+
+def test_meta_training_goes_on_where_it_was_interrupted(tiny, tmp_path, monkeypatch):
+    home = write_miniature("bus", tmp_path / "data", per_class=60)  # so that validation has 3 of each class
+    tiny = [*tiny, "--data-dir", str(home)]
+    options = ["--target", "pbc", "--sources", "bus", "--main-only", "--epochs", "2"]
+    options += ["--shots", "1", "1", "--queries", "2", "--train-episodes", "8", "--validation-episodes", "2"]
+    options += ["--inner-steps", "2", "--validation-steps", "4", "--no-augmentation", "--output-dir"]
+    whole = pretrain_maml.main([*tiny, *options, str(tmp_path / "whole")])
+
+    outer_batch = meta_training.outer_batch
+
+    def interrupted(step, *args, **kwargs):
+        if step == 3:  # in the second epoch
+            raise KeyboardInterrupt
+        return outer_batch(step, *args, **kwargs)
+
+    monkeypatch.setattr(meta_training, "outer_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_maml.main([*tiny, *options, str(tmp_path / "cut")])
+    monkeypatch.setattr(meta_training, "outer_batch", outer_batch)
+    resumed = pretrain_maml.main([*tiny, *options, str(tmp_path / "cut"), "--resume"])
+
+    assert (resumed["history"], resumed["validation"]) == (whole["history"], whole["validation"])
+    monkeypatch.setattr(meta_training, "outer_batch", None)  # what is finished is not trained again
+    assert pretrain_maml.main([*tiny, *options, str(tmp_path / "cut"), "--resume"]) == resumed
+    transformers.AutoModel.from_pretrained(tmp_path / "cut" / "model")
+    assert "roc_auc" in (tmp_path / "cut" / "model" / "README.md").read_text()
