@@ -80,7 +80,8 @@ if tuple(int(part) for part in datasets.__version__.split(".")[:2]) < (3, 6):
 NAME = "medimeta"
 tasks = DATASETS.tasks
 
-# Public names that are imported on first use, so that importing medimeta stays light: name -> module.
+# Public names that are imported on first use, so that importing medimeta stays light: name -> module. No `__dir__`
+# lists them: `datasets` takes every name that a builder's module lists, and would import all with the first dataset.
 _LAZY = {
     "EpisodeSet": "medimeta.tasks.episode_set",
     "Result": "medimeta.tasks.results",
@@ -96,10 +97,6 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
 
 
 @dataclass
