@@ -100,11 +100,11 @@ def rate(epoch: Callable[[], Iterable[Any]], images: int, seconds: float = 0.5) 
     return epochs * images / taken
 
 
-def ours(view: Any, ahead: int = 1, **options: Any) -> Epochs:
+def ours(view: Any, **options: Any) -> Epochs:
     """A side of ours."""
     half = (0.5,) * (3 if view[0]["image"].mode == "RGB" else 1)
     data = PixelDataset(view, mean=half, std=half, **options)
-    return Epochs(data, lambda: batches(data, BATCH, ahead=ahead), collate_fn=collate)
+    return Epochs(data, lambda: batches(data, BATCH), collate_fn=collate)
 
 
 def gather(store: PixelStore) -> Iterable[Any]:
@@ -146,8 +146,8 @@ def sides(dataset: str, raw: Path, home: Path, python: Path | None) -> dict[str,
         "store, uint8": ours(view, dtype=torch.uint8),
         "store, float32 normalised": ours(view),
         "store, bfloat16 normalised": ours(view, dtype=torch.bfloat16),
-        "decoded each time, float32": ours(view, ahead=2, store=False),
-        "store, float32 augmented": ours(view, ahead=2, augmentation=Augmentation()),
+        "decoded each time, float32": ours(view, store=False),
+        "store, float32 augmented": ours(view, augmentation=Augmentation()),
     }
 
 

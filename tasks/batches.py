@@ -23,7 +23,8 @@ from ..builders.parallel import ordered_map
 from ..cards.errors import MedIMetaError, unknown
 from .augment import Augmentation, epoch_draws
 from .normalise import IMAGENET_MEAN, IMAGENET_STD, check_form, normalise
-from .pixels import Rows, pixels
+from .pixels import PixelStore, Rows, pixels
+from .store import THREADS
 
 Tensors = dict[str, torch.Tensor]
 
@@ -163,7 +164,7 @@ def batches(
     shuffle: bool = True,
     drop_last: bool = False,
     device: torch.device | str | None = None,
-    ahead: int = 1,
+    ahead: int | None = None,
 ) -> Iterator[Tensors]:
     """One epoch of batches.
 
@@ -174,7 +175,8 @@ def batches(
         shuffle: Serve rows in random order, or in theirs.
         drop_last: Leave out a last batch with fewer images.
         device: As for `PixelDataset.batch`.
-        ahead: Batches that threads, one each, prepare while the last one is in use; 0 does without threads.
+        ahead: Batches that threads, one each, prepare while the last one is in use; 0 does without threads. By default
+            one, or one per core (at most 8) where images are decoded or augmented.
 
     Yields:
         What `PixelDataset.batch` gives.
@@ -190,7 +192,7 @@ def batches(
 
 
 def serve(
-    dataset: PixelDataset, batches: Iterable[Rows], *, device: torch.device | str | None = None, ahead: int = 1
+    dataset: PixelDataset, batches: Iterable[Rows], *, device: torch.device | str | None = None, ahead: int | None = None
 ) -> Iterator[Tensors]:
     """The batches of given rows, for an order of your own.
 
@@ -203,6 +205,9 @@ def serve(
     Yields:
         What `PixelDataset.batch` gives.
     """
+    if ahead is None:
+        gathered = isinstance(dataset.pixels, PixelStore) and dataset.augmentation is None
+        ahead = 1 if gathered else min(THREADS, 8)
     if ahead == 0:
         yield from (dataset.batch(rows, device) for rows in batches)
         return

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import parent_process
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,7 +96,7 @@ class PixelStore:
 
 @dataclass(frozen=True)
 class DecodedPixels:
-    """Images decoded each time; in several threads, but in one where many processes share the work.
+    """Images decoded each time; in several threads, but in the caller's where workers or threads share the work.
 
     Attributes:
         images: One column of images, in the format "arrow".
@@ -119,10 +120,10 @@ class DecodedPixels:
             decode_images(data[part], numbers[part], pictures[part])
 
         starts = range(0, len(numbers), 8)
-        threads = 1 if parent_process() is not None else THREADS
-        if threads == 1:
+        shared = parent_process() is not None or current_thread() is not main_thread()
+        if shared or THREADS == 1:
             list(map(decode, starts))
         else:
-            with ThreadPoolExecutor(threads) as executor:  # a new one: threads do not survive a fork
+            with ThreadPoolExecutor(THREADS) as executor:  # a new one: threads do not survive a fork
                 list(executor.map(decode, starts))
         return pictures
