@@ -81,12 +81,13 @@ def pool(processes: int = 1, dask: str | None = None) -> Iterator[tuple[Executor
 class _Processes(ThreadPoolExecutor):
     """This process and others beside it: the next task goes to whichever is free.
 
-    The others take seconds to start, for which this one need not wait: each has a thread here that hands it a task and
-    waits for what comes of it, and one task at a time is done here.
+    The others take seconds to start, for which this one need not wait: threads here hand them tasks and wait for what
+    comes of them, and one task at a time is done here. Each other process has two threads, so that its next task lies
+    ready while a result is on its way.
     """
 
     def __init__(self, processes: int) -> None:
-        super().__init__(processes)
+        super().__init__(1 + 2 * (processes - 1))
         # Spawned, not forked: a fork of a process whose libraries run threads may hang.
         self._others = ProcessPoolExecutor(processes - 1, mp_context=get_context("spawn"), initializer=_watch_parent)
         self._here = threading.Lock()
