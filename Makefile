@@ -8,7 +8,7 @@ PARALLEL = -n $(JOBS) --dist worksteal
 
 .PHONY: demo test lint bench clean
 
-demo: .venv/ready
+demo: $(or $(wildcard .venv/ready),.venv/demo)
 	.venv/bin/medimeta demo --out demo
 
 # One thread per worker: two workers that each start a thread per core wait for each other.
@@ -24,6 +24,12 @@ lint: .venv/ready
 	.venv/bin/python -m hatchling build -t wheel -d build/lint
 	cd build/lint && $(CURDIR)/.venv/bin/python -m zipfile -e *.whl . && \
 		$(CURDIR)/.venv/bin/mypy --config-file $(CURDIR)/pyproject.toml -p medimeta
+
+# The demo needs less than the tests do, and a newcomer should not wait for the rest.
+.venv/demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) -e '.[train]'
+	touch $@
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

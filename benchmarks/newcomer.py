@@ -45,6 +45,7 @@ def main() -> None:
             if line != "make test" or not arguments.no_test:
                 newcomer.run(*shlex.split(line))
             if line == "make demo":
+                newcomer.run("make", ".venv/ready", shown="the installation for make test")
                 newcomer.run(".venv/bin/python", "-c", EXAMPLES, shown="the examples of README.md")
         newcomer.run(".venv/bin/python", "-m", "hatchling", "build", "-t", "wheel", "-d", "dist")
         newcomer.run(sys.executable, "-m", "venv", "../fresh")
