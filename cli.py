@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from medimeta import __version__
 from medimeta.builders.commands import info
+from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.commands import cite, list_datasets
 from medimeta.cards.console import err, out
 from medimeta.cards.errors import MedIMetaError, UnknownName
@@ -29,7 +30,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Publish": {"preview": preview, "card": card, "push": push},
 }
 app = typer.Typer(
-    help="MedIMeta: 19 medical imaging datasets, 54 tasks, one interface.",
+    help=f"MedIMeta: {len(DATASETS)} medical imaging datasets, {len(DATASETS.tasks())} tasks, one interface.",
     epilog="Start with: medimeta list, medimeta info ID. Exit codes: 0 worked, 1 did not, 2 a mistake in the command.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -223,7 +223,7 @@ def load_dataset(
     download_mode: str | None = None,
     **options: Any,
 ) -> Any:
-    """Load one of the 19 datasets; the same as `datasets.load_dataset("medimeta", dataset, ...)`.
+    """Load one of the datasets; the same as `datasets.load_dataset("medimeta", dataset, ...)`.
 
     Args:
         dataset: Its id, e.g. "crc"; `medimeta.DATASETS` lists them.

@@ -41,7 +41,7 @@ def cite(*datasets: str) -> Citation:
     % bus: ...
 
     Args:
-        *datasets: Ids of the datasets used; all 19 by default.
+        *datasets: Ids of the datasets used; all by default.
 
     Raises:
         UnknownName: If there is no such dataset.

@@ -28,7 +28,7 @@ def list_datasets(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the 19 datasets, or some of them."""
+    """Show all datasets, or some of them."""
     tasks = DATASETS.tasks(domain=domain, target=target)  # type: ignore[arg-type]
     if licence not in (None, *complete.USES):
         raise unknown("licence filter", licence, complete.USES, hint="All licences: medimeta list")
@@ -53,7 +53,7 @@ def _tasks(card: DatasetCard) -> str:
 
 
 def cite(
-    datasets: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="All 19 by default.")] = None,
+    datasets: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="All by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what to cite for some datasets: BibTeX, with the attribution that licences ask for as comments."""

@@ -63,7 +63,7 @@ def add_tasks(wanted: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="TASK",
-        help='ids of datasets for their main tasks (crc), tasks ("cxr/disease labels"), "main" (19), or "all" (54)',
+        help='ids of datasets for their main tasks (crc), tasks ("cxr/disease labels"), "main", or "all"',
     )
 
 

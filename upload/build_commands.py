@@ -139,7 +139,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where results go.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of data and training.")] = 0,
     all_datasets: Annotated[
-        bool, typer.Option("--all", help="Build miniatures of all 19 datasets instead, without training.")
+        bool, typer.Option("--all", help="Build miniatures of all datasets instead, without training.")
     ] = False,
     num_proc: NumProc = 1,
 ) -> None:
@@ -155,7 +155,7 @@ def demo(
     from .miniatures import build_miniatures
 
     with resumable(), pool(num_proc) as (executor, workers), progress_bar() as progress:
-        bar = progress.add_task("all 19", total=None)
+        bar = progress.add_task("all", total=None)
 
         def finished(record: BuildRecord) -> None:
             progress.advance(bar, sum(record.rows.values()))
