@@ -192,7 +192,11 @@ def batches(
 
 
 def serve(
-    dataset: PixelDataset, batches: Iterable[Rows], *, device: torch.device | str | None = None, ahead: int | None = None
+    dataset: PixelDataset,
+    batches: Iterable[Rows],
+    *,
+    device: torch.device | str | None = None,
+    ahead: int | None = None,
 ) -> Iterator[Tensors]:
     """The batches of given rows, for an order of your own.
 
