@@ -90,7 +90,7 @@ class Newcomer:
         output = done.stdout.decode(errors="replace")
         print(f"{time.perf_counter() - started:7.1f} s  {shown or shlex.join(command)}", flush=True)
         last = [line for line in output.splitlines() if line.strip()][-3:]
-        print("".join(f"           {line}\n" for line in last), end="", flush=True)
+        print("".join(f"           {line.strip()[:100]}\n" for line in last), end="", flush=True)
         if done.returncode:
             raise SystemExit(f"It ended with {done.returncode}:\n{output}")
 
