@@ -26,11 +26,12 @@ from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError
 from medimeta.tasks import arguments, checkpoints, launch, models, pretraining, runs, training
 from medimeta.tasks.batches import PixelDataset
+from medimeta.tasks.json_values import canonical
 from medimeta.tasks.metrics import probabilities
 from medimeta.tasks.mixing import MixedBatches
 from medimeta.tasks.multitask import MultiTask, served, sum_gradients
 from medimeta.tasks.results import Result
-from medimeta.tasks.rows import canonical, fingerprint
+from medimeta.tasks.rows import fingerprint
 
 SPLITS = ("train", "validation")
 Data = dict[Task, tuple[dict[str, Dataset], dict[str, PixelDataset]]]

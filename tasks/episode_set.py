@@ -29,8 +29,9 @@ from ..cards.catalogue import DATASETS, Task
 from ..cards.errors import MedIMetaError, some
 from ..upload.atomic import whole_file
 from .draws import Rows
+from .json_values import canonical
 from .recipe import Episode, EpisodeBatch, Labels, Recipe
-from .rows import canonical, columns_of, fingerprint, gatherer
+from .rows import columns_of, fingerprint, gatherer
 from .views import multi_hot
 
 VERSION = 1  # of the table and of the rule by which episodes are drawn

@@ -105,6 +105,18 @@ def bootstrap(
     return {name: _ends(np.concatenate(values)) for name, values in found.items()}
 
 
+def bootstrap_in_words(subjects: Sequence[str | None], resamples: int) -> str:
+    """What `bootstrap` did, for readers of its intervals: over how many subjects or images, how often."""
+    if not resamples:
+        return "none"
+    units = int(groups(subjects, len(subjects)).max()) + 1
+    alone = sum(subject is None for subject in subjects)
+    what = f"{units:,} images" if alone == len(subjects) else f"{units - alone:,} subjects"
+    if 0 < alone < len(subjects):
+        what += f" and {alone:,} images without a known subject"
+    return f"95 %, percentile bootstrap over {what}, {resamples:,} resamples"
+
+
 def groups(subjects: Sequence[str | None] | None, rows: int) -> np.ndarray:
     """Numbers from 0 that are equal for rows of one subject; a row without a known subject has its own.
 

@@ -21,12 +21,13 @@ from .backbones import pixel_values
 from .draws import Draws
 from .episode_set import EpisodeSet
 from .episodes import sample_episodes
+from .json_values import canonical
 from .maml import Problem
 from .models import Preprocessing
 from .pixels import Pixels, pixels
 from .problems import task_of
 from .recipe import Recipe
-from .rows import canonical, fingerprint
+from .rows import fingerprint
 from .targets import MINIATURE
 
 

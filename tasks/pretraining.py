@@ -17,8 +17,9 @@ from .checkpoints import FINAL, Progress
 from .model_card import push, write_card
 from .protocols import SourcePool, cross_domain, leave_domain_out
 from .results import FILE as RESULT
-from .results import Result, versions
+from .results import Result
 from .runs import end_trackers
+from .versions import versions
 
 FILE = "training.json"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..cards.errors import MedIMetaError
 from ..upload.atomic import whole_file
-from .rows import canonical
+from .json_values import canonical
 
 
 class Records:

@@ -25,29 +25,37 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 import numpy as np
 from datasets import Dataset
-
-import medimeta
 
 from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
 from ..upload.atomic import whole_file
 from .episode_set import EpisodeSet
-from .intervals import RESAMPLES, Measured, bootstrap, groups, mean_interval
+from .intervals import RESAMPLES, Measured, bootstrap, bootstrap_in_words, mean_interval
+from .json_values import plain
 from .metrics import absent_labels, check_scores, evaluate_scores
 from .rows import fingerprint, labels_and_subjects
+from .versions import versions
 
 FILE = "result.json"
 SCHEMA = 1
-_PACKAGES = ("datasets", "numpy", "scikit-learn", "torch", "transformers", "accelerate")
+
+
+class About(TypedDict):
+    """What a script knows of its result, besides the numbers; the keys are those of `Result`."""
+
+    protocol: str
+    method: str
+    model: str
+    seed: NotRequired[int | None]
+    settings: NotRequired[Mapping[str, Any] | None]
+    extra: NotRequired[Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Result:
     episodes: str | None = None
     seed: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=lambda: versions())
+    versions: dict[str, str] = field(default_factory=versions)
     extra: dict[str, Any] = field(default_factory=dict)
     schema: Literal[1] = 1
 
@@ -101,13 +109,8 @@ class Result:
         rows: Dataset,
         *,
         split: str,
-        protocol: str,
-        method: str,
-        model: str,
-        seed: int | None = None,
-        settings: Mapping[str, Any] | None = None,
         resamples: int = RESAMPLES,
-        extra: Mapping[str, Any] | None = None,
+        **about: Unpack[About],
     ) -> Result:
         """Evaluate predictions of a split: all metrics, with bootstrap intervals over its subjects.
 
@@ -116,13 +119,9 @@ class Result:
             scores: Probabilities of every row, as for `evaluate_scores`; rows without a known label are left out.
             rows: The split as `medimeta.load_dataset` gives it, with all columns.
             split: Its name.
-            protocol: See `Result`.
-            method: See `Result`.
-            model: See `Result`.
-            seed: See `Result`.
-            settings: See `Result`.
             resamples: Of the bootstrap; 0 leaves the intervals out.
-            extra: See `Result`; "absent" is added, the labels that no row has, where there are any.
+            **about: `protocol`, `method`, `model`, and where there are some `seed`, `settings` and `extra`, as in
+                `Result`. To `extra` "absent" is added, the labels that no row has, if any.
 
         Raises:
             MedIMetaError: If the scores do not fit the rows.
@@ -138,47 +137,28 @@ class Result:
         del found["absent"]
         ends = bootstrap(task, scores, labels, subjects, resamples=resamples) if resamples else {}
         absent = absent_labels(task, labels)
-        return cls(
-            dataset=task.dataset,
-            task=task.name,
-            target=task.target,
+        return cls._of(
+            task,
+            about,
+            {"absent": absent} if absent else {},
             split=split,
-            protocol=protocol,
-            method=method,
-            model=model,
             metrics={name: Measured(value, *ends.get(name, (None, None))) for name, value in found.items()},
-            interval=_bootstrap_in_words(subjects, resamples),
+            interval=bootstrap_in_words(subjects, resamples),
             images=len(labels),
             fingerprint=fingerprint(rows, task),
-            seed=seed,
-            settings=dict(settings or {}),
-            extra={**({"absent": absent} if absent else {}), **(extra or {})},
         )
 
     @classmethod
     def of_episodes(
-        cls,
-        episodes: EpisodeSet,
-        values: Mapping[str, Sequence[float] | np.ndarray],
-        *,
-        protocol: str,
-        method: str,
-        model: str,
-        seed: int | None = None,
-        settings: Mapping[str, Any] | None = None,
-        extra: Mapping[str, Any] | None = None,
+        cls, episodes: EpisodeSet, values: Mapping[str, Sequence[float] | np.ndarray], **about: Unpack[About]
     ) -> Result:
         """Sum up what was measured on the query sets of episodes: means over episodes, +- 1.96 standard errors.
 
         Args:
             episodes: The episodes.
             values: Per metric, a number for each of them in order; NaN where it is not defined.
-            protocol: See `Result`.
-            method: See `Result`.
-            model: See `Result`.
-            seed: See `Result`.
-            settings: See `Result`.
-            extra: See `Result`; "undefined" is added, the number of episodes without a value per metric, if any.
+            **about: As for `of_scores`. To `extra` "undefined" is added, the number of episodes without a value per
+                metric, if any.
 
         Raises:
             MedIMetaError: If there is not one number per episode.
@@ -187,28 +167,28 @@ class Result:
             if len(given) != len(episodes):
                 raise MedIMetaError(f"{len(given)} values of {name} for {len(episodes)} episodes. Give one for each.")
         undefined = {name: int(np.isnan(given).sum()) for name, given in values.items() if np.isnan(given).any()}
-        task = episodes.task
-        return cls(
-            dataset=task.dataset,
-            task=task.name,
-            target=task.target,
+        return cls._of(
+            episodes.task,
+            about,
+            {"undefined": undefined} if undefined else {},
             split=episodes.split,
-            protocol=protocol,
-            method=method,
-            model=model,
             metrics={name: mean_interval(given) for name, given in values.items()},
             interval=f"95 %, mean +- 1.96 standard errors over {len(episodes):,} episodes",
             images=episodes.about["rows"],
             fingerprint=episodes.about["fingerprint"],
             episodes=episodes.sha256,
-            seed=seed,
-            settings=dict(settings or {}),
-            extra={**({"undefined": undefined} if undefined else {}), **(extra or {})},
         )
+
+    @classmethod
+    def _of(cls, task: Task, about: About, found: Mapping[str, Any], **measured: Any) -> Result:
+        """A result: its task, what was measured, what is said about it, and what was found for the extras."""
+        told: dict[str, Any] = {**about, "settings": dict(about.get("settings") or {})}
+        told["extra"] = {**found, **(about.get("extra") or {})}
+        return cls(dataset=task.dataset, task=task.name, target=task.target, **measured, **told)
 
     def as_dict(self) -> dict[str, Any]:
         """The result as it is saved: plain values, None for what is not a finite number."""
-        found: dict[str, Any] = _plain(asdict(self))
+        found: dict[str, Any] = plain(asdict(self))
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -265,37 +245,3 @@ def results(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[Path, Result]
             raise MedIMetaError(f"{path} holds no {FILE}. Name the files, or the folder that a script wrote to.")
         found |= {file: Result.load(file) for file in files if file not in found}
     return list(found.items())
-
-
-def versions() -> dict[str, str]:
-    """The versions of Python, medimeta and the packages that numbers may depend on, where they are installed."""
-    found = {"python": platform.python_version(), "medimeta": medimeta.__version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _bootstrap_in_words(subjects: Sequence[str | None], resamples: int) -> str:
-    if not resamples:
-        return "none"
-    units = int(groups(subjects, len(subjects)).max()) + 1
-    alone = sum(subject is None for subject in subjects)
-    what = f"{units:,} images" if alone == len(subjects) else f"{units - alone:,} subjects"
-    if 0 < alone < len(subjects):
-        what += f" and {alone:,} images without a known subject"
-    return f"95 %, percentile bootstrap over {what}, {resamples:,} resamples"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return None if isinstance(value, float) and not np.isfinite(value) else value

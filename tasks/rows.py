@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from datasets import Dataset
 from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
 from .draws import Rows
+from .json_values import canonical
 from .pixels import pixels
 from .views import multi_hot
 
@@ -62,11 +62,6 @@ def columns_of(rows: Dataset, task: Task) -> dict[str, pa.ChunkedArray]:
         )
     table = rows.select_columns(list(names.values())).with_format("arrow")[:]
     return {name: table[column] for name, column in names.items()}
-
-
-def canonical(content: Any) -> bytes:
-    """JSON in its only form: keys sorted, no blanks, ASCII."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
 def gatherer(images: Any, count: int) -> Callable[[Rows], Any]:

@@ -17,10 +17,11 @@ from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
 from ..upload.atomic import whole_file
 from .arguments import named_tasks, settings
+from .json_values import canonical
 from .metrics import probabilities
 from .model_card import check_hub, push, repository, write_card
 from .results import FILE, Result
-from .rows import canonical, fingerprint
+from .rows import fingerprint
 
 CHOICES = {"auroc": FILE, "loss": "result-by-loss.json"}  # the result of the best epoch, by what it is the best
 PROTOCOL, METHOD = "full supervision", "fine-tuning"
