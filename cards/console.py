@@ -25,6 +25,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[
     str, typer.Argument(metavar="ID", help="Dataset id; see `medimeta list`.", autocompletion=complete.dataset)
 ]
+OneTask = Annotated[
+    str | None, typer.Argument(metavar="TASK", help="The main task by default.", autocompletion=complete.task)
+]
 Ids = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="Dataset ids; see `medimeta list`.", autocompletion=complete.dataset),

@@ -11,8 +11,19 @@ import typer
 import medimeta
 
 from ..builders.parallel import pool
-from ..cards import complete
-from ..cards.console import AsJson, From, Id, Labels, NumProc, Partial, out, print_json, print_table, progress_bar
+from ..cards.console import (
+    AsJson,
+    From,
+    Id,
+    Labels,
+    NumProc,
+    OneTask,
+    Partial,
+    out,
+    print_json,
+    print_table,
+    progress_bar,
+)
 
 
 def audit(
@@ -45,10 +56,13 @@ def audit(
 
 def episodes(
     dataset: Id,
-    path: Annotated[Path, typer.Option("--out", help="Parquet file for the episodes.")],
-    task: Annotated[
-        str | None, typer.Argument(metavar="TASK", help="The main task by default.", autocompletion=complete.task)
+    task: OneTask = None,
+    path: Annotated[Path | None, typer.Option("--out", help="Parquet file for the episodes.")] = None,
+    repo: Annotated[
+        str | None, typer.Option("--push", metavar="REPO", help="Publish them as a config of a dataset repository.")
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the config; made of dataset, task and shots by default.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="A new repository is only for you.")] = False,
     shots: Annotated[str, typer.Option(help='Support images per class; "1-10" draws a number per episode.')] = "5",
     queries: Annotated[int, typer.Option(help="Query images per class.")] = 10,
     number: Annotated[int, typer.Option("-n", help="Number of episodes.")] = 100,
@@ -64,13 +78,23 @@ def episodes(
     labels: Labels = "released",
     partial: Partial = False,
 ) -> None:
-    """Draw few-shot episodes of one task as a file."""
+    """Draw few-shot episodes of one task, as a file or as a config on the Hub."""
+    from ..upload.patience import quiet
+    from .episode_hub import check
+
+    if path is None and repo is None:
+        raise typer.BadParameter("Say where the episodes go: --out FILE, --push REPO, or both.")
+    if repo is None and (private or name is not None):
+        raise typer.BadParameter("--name and --private are about what --push publishes. Give --push REPO, too.")
     try:
         low, _, high = shots.partition("-")
         shot_range = (int(low), int(high or low))
         way_count: Any = ways if ways in (None, "random") else int(ways or 0)
     except ValueError:
         raise typer.BadParameter('--shots takes a number or "1-10", --ways a number or "random".') from None
+    if repo is not None:
+        quiet()
+        check(repo, name, private=private)
     found = medimeta.episodes(
         dataset,
         task,
@@ -87,8 +111,14 @@ def episodes(
         labels=labels,
         partial=partial,
     )
-    found.save(path)
-    out.print(f"{found.summary()}\nWrote {path}, SHA-256 {found.sha256}", markup=False, highlight=False, soft_wrap=True)
+    lines = [found.summary(), f"SHA-256 {found.sha256}"]
+    if path is not None:
+        found.save(path)
+        lines.append(f"Wrote {path}")
+    if repo is not None:
+        name = found.push(repo, name, private=private)
+        lines.append(f"Published. Read it with: medimeta.EpisodeSet.pull({repo!r}, {name!r})")
+    out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def cache(

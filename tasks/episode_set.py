@@ -1,41 +1,29 @@
 """A set of episodes as data: one Parquet table that any library can read, tied to the rows it was drawn from.
 
-A row of the table is an episode. `support` and `query` are positions of rows in the split, in the order in which
-`medimeta.load_dataset(dataset, split=split)` gives them; `classes` are ids of the task's labels, and
-`support_labels` and `query_labels` are places in `classes` (multilabel: a list per image, the labels present).
-The schema's metadata hold the task, the split, the seed, the recipe, a SHA-256 of what was drawn from (per column),
-and one of all this together, so that a changed file and changed data are both refused.
+`episode_table` says what is in it. With the table go the task, the split, the seed, the recipe, a SHA-256 of what was
+drawn from (per column), and one of all this together, so that a changed file and changed data are both refused.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import operator
 import os
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset
 
-from ..cards.catalogue import DATASETS, Task
-from ..cards.errors import MedIMetaError, some
-from ..upload.atomic import whole_file
-from .draws import Rows
+from ..cards.catalogue import Task
+from ..cards.errors import MedIMetaError
+from . import episode_hub, episode_table
 from .json_values import canonical
-from .recipe import Episode, EpisodeBatch, Labels, Recipe
-from .rows import columns_of, fingerprint, gatherer
-from .views import multi_hot
-
-VERSION = 1  # of the table and of the rule by which episodes are drawn
-_DATASET = "The dataset"  # in messages, where there is no path
+from .recipe import Episode, EpisodeBatch, Recipe
+from .rows import fingerprint, gatherer
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +31,7 @@ class EpisodeSet:
     """Episodes in order: `for support, query in episodes` gives their row positions, `episodes[3]` is an `Episode`.
 
     Attributes:
-        table: One row per episode, see the head of this file.
+        table: One row per episode, see the head of `episode_table`.
         rows: The rows that the episodes were drawn from, where they are at hand; not saved.
     """
 
@@ -64,33 +52,14 @@ class EpisodeSet:
             seed: Their seed.
             split: What the rows are.
         """
-        columns = {
-            "episode": [episode.number for episode in drawn],
-            "classes": [episode.classes for episode in drawn],
-            "shots": [episode.shots for episode in drawn],
-            "support": [episode.support for episode in drawn],
-            "support_labels": [_listed(episode.support_labels) for episode in drawn],
-            "query": [episode.query for episode in drawn],
-            "query_labels": [_listed(episode.query_labels) for episode in drawn],
-        }
-        subjects = columns_of(rows, task)["subject_id"]
-        about = {
-            "version": VERSION,
-            "task": {key: value for key, value in asdict(task).items() if key != "is_main"},
-            "split": split,
-            "seed": seed,
-            "recipe": asdict(recipe),
-            "rows": len(rows),
-            "rows_with_subject": len(subjects) - subjects.null_count,
-            "fingerprint": fingerprint(rows, task),
-        }
-        metadata = {b"medimeta": canonical(about)}
-        return cls(pa.table(columns, _schema(task.target == "multilabel")).replace_schema_metadata(metadata), rows)
+        about = episode_table.describe(task, rows, recipe, seed=seed, split=split)
+        table = episode_table.to_table(drawn, multilabel=task.target == "multilabel")
+        return cls(table.replace_schema_metadata({episode_table.ABOUT: canonical(about)}), rows)
 
     @cached_property
     def about(self) -> dict[str, Any]:
         """What the file says of itself: version, task, split, seed, recipe, rows and their fingerprint."""
-        about: dict[str, Any] = json.loads(self.table.schema.metadata[b"medimeta"])
+        about: dict[str, Any] = json.loads(self.table.schema.metadata[episode_table.ABOUT])
         return about
 
     @cached_property
@@ -113,22 +82,14 @@ class EpisodeSet:
     @cached_property
     def sha256(self) -> str:
         """Of everything in the set, written as JSON with sorted keys: the same on every machine."""
-        return hashlib.sha256(canonical({"about": self.about, "episodes": self.table.to_pydict()})).hexdigest()
+        return episode_table.digest(self.table, self.about)
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __getitem__(self, number: int) -> Episode:
-        number = operator.index(number)
-        row = {name: self.table[name][number] for name in self.table.column_names}
-        classes = tuple(row["classes"].as_py())
-        support, query = (_numbers(row[name].values) for name in ("support", "query"))
-        names = ("support_labels", "query_labels")
-        if self.task.target == "multilabel":
-            labels = [multi_hot(row[name].values, len(classes)) for name in names]
-        else:
-            labels = [_numbers(row[name].values) for name in names]
-        return Episode(row["episode"].as_py(), classes, row["shots"].as_py(), support, query, *labels)
+        multilabel = self.task.target == "multilabel"
+        return episode_table.episode_of(self.table, operator.index(number), multilabel=multilabel)
 
     def __iter__(self) -> Iterator[Episode]:
         return (self[number] for number in range(len(self)))
@@ -186,9 +147,7 @@ class EpisodeSet:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, which appears, or is replaced, only when it is whole."""
-        metadata = {**self.table.schema.metadata, b"medimeta.sha256": self.sha256.encode()}
-        with whole_file(Path(path)) as partial:
-            pq.write_table(self.table.replace_schema_metadata(metadata), partial)
+        episode_table.write(Path(path), self.table, self.about, self.sha256)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], rows: Dataset | None = None) -> EpisodeSet:
@@ -201,40 +160,23 @@ class EpisodeSet:
         Raises:
             MedIMetaError: If the file is missing, of another kind or version, or changed; or if the rows are others.
         """
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _unusable(path, f"is no episode set ({error})") from error
-        metadata = table.schema.metadata or {}
-        if not {b"medimeta", b"medimeta.sha256"} <= set(metadata):
-            raise _unusable(path, "is no episode set (its metadata are missing)")
-        sha256 = metadata[b"medimeta.sha256"].decode()
-        return cls._checked(str(path), table, metadata[b"medimeta"], sha256, rows)
+        return cls._checked(episode_table.read(path), rows)
 
     @classmethod
-    def _checked(cls, what: str, table: pa.Table, about: bytes, sha256: str, rows: Dataset | None) -> EpisodeSet:
+    def _checked(cls, stored: episode_table.Stored, rows: Dataset | None) -> EpisodeSet:
         """A set that was read, if it is unchanged and of these rows."""
-        found = cls(table.replace_schema_metadata({b"medimeta": about}), rows)
-        if found.about.get("version") != VERSION:
-            raise _unusable(what, f"has version {found.about.get('version')}, not {VERSION}")
-        if found.sha256 != sha256:
-            raise _unusable(what, "was changed after it was written: its SHA-256 is another")
+        found = cls(stored.table.replace_schema_metadata({episode_table.ABOUT: stored.about}), rows)
+        if (version := found.about.get("version")) != episode_table.VERSION:
+            raise episode_table.unusable(stored.what, f"has version {version}, not {episode_table.VERSION}")
+        if found.sha256 != stored.sha256:
+            raise episode_table.unusable(stored.what, "was changed after it was written: its SHA-256 is another")
         if rows is not None:
             found.check(rows)
         return found
 
     def to_dataset(self) -> Dataset:
         """The table for `datasets`; task, split, seed, hash and all else that the set says of itself become columns."""
-        task = self.task
-        columns: dict[str, str | int] = {"dataset": task.dataset, "task": task.name, "target": task.target}
-        columns |= {"split": self.split, "seed": self.seed, "queries": self.about["recipe"]["queries"]}
-        columns |= {"sha256": self.sha256, "about": canonical(self.about).decode()}
-        table = self.table.replace_schema_metadata(None)
-        names = [[task.labels[label] for label in classes] for classes in table["classes"].to_pylist()]
-        table = table.add_column(2, "class_names", pa.array(names, pa.list_(pa.string())))
-        for name, value in columns.items():
-            table = table.append_column(name, pa.array([value] * len(table)))
-        return Dataset(table)
+        return episode_table.to_dataset(self.table.replace_schema_metadata(None), self.about, self.sha256, self.task)
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, rows: Dataset | None = None) -> EpisodeSet:
@@ -247,19 +189,7 @@ class EpisodeSet:
         Raises:
             MedIMetaError: If it is of another kind or version, or changed; or if the rows are others.
         """
-        what = _DATASET
-        table = dataset.with_format("arrow")[:]
-        if not {*_schema(False).names, "about", "sha256"} <= set(table.column_names) or not len(table):
-            raise _unusable(what, "is no episode set (columns are missing, or there are no rows)")
-        about, sha256 = table["about"].unique().to_pylist(), table["sha256"].unique().to_pylist()
-        if len(about) > 1 or len(sha256) > 1:
-            raise _unusable(what, "is more than one episode set")
-        try:
-            schema = _schema(json.loads(about[0])["task"]["target"] == "multilabel")
-            table = table.select(schema.names).cast(schema)
-        except (ValueError, LookupError, TypeError, pa.ArrowException) as error:
-            raise _unusable(what, f"is no episode set ({error})") from error
-        return cls._checked(what, table, about[0].encode(), sha256[0], rows)
+        return cls._checked(episode_table.from_dataset(dataset), rows)
 
     def push(
         self,
@@ -286,27 +216,11 @@ class EpisodeSet:
             The config's name.
 
         Raises:
+            PushRefused: If nobody is logged in, or the repository has no owner, or is public and was to be private.
+            PushFailed: If the Hub cannot be reached or does not accept it.
             MedIMetaError: If the name is that of a dataset, or no name.
-            HfHubHTTPError: If the Hub does not accept it.
         """
-        if name is None:
-            shots = self.about["recipe"]["shots"]
-            shots = "-".join(map(str, shots)) if isinstance(shots, Sequence) else shots
-            name = f"episodes_{self.task.dataset}_{self.task.column}_{shots}shot"
-        if name in DATASETS or not re.fullmatch(r"\w[\w.-]*", name):
-            why = "is a dataset, whose rows it would replace" if name in DATASETS else "is no name for a config"
-            raise MedIMetaError(f"{name!r} {why}. Take letters, digits, _ and -, such as 'episodes_{name or 'bus'}'.")
-        split = re.sub(r"\W", "_", self.split)  # "train+validation" would be no name for a split
-        DatasetDict({split: self.to_dataset()}).push_to_hub(
-            repo,
-            name,
-            data_dir=f"episodes/{name}",
-            commit_message=f"Publish {name}: {len(self):,} episodes, SHA-256 {self.sha256}",
-            token=token,
-            private=private,
-            revision=revision,
-        )
-        return name
+        return episode_hub.push(self, repo, name, token=token, private=private, revision=revision)
 
     @classmethod
     def pull(
@@ -328,34 +242,7 @@ class EpisodeSet:
             revision: Branch, tag or commit, `main` by default.
 
         Raises:
-            MedIMetaError: If it is of another kind or version, or changed; or if the rows are others.
-            DatasetNotFoundError, ValueError: If there is no such repository or config.
+            UnknownName: If the repository has no such config.
+            MedIMetaError: If it cannot be read, is of another kind or version, or changed; or if the rows are others.
         """
-        parts = load_dataset(repo, name, token=token, revision=revision)
-        if len(parts) != 1:
-            raise MedIMetaError(
-                f"{name} of {repo} has the splits {some(list(parts))}, so it is no set that `push` published."
-            )
-        return cls.from_dataset(next(iter(parts.values())), rows)
-
-
-def _schema(multilabel: bool) -> pa.Schema:
-    numbers = pa.list_(pa.int32())
-    labels = pa.list_(numbers) if multilabel else numbers
-    fields = {"episode": pa.int32(), "classes": numbers, "shots": pa.int32(), "support": numbers}
-    return pa.schema(fields | {"support_labels": labels, "query": numbers, "query_labels": labels})
-
-
-def _listed(labels: Labels) -> list[Any]:
-    """Labels as numbers; vectors as lists of the labels present."""
-    return [np.flatnonzero(vector).tolist() for vector in labels] if labels.ndim == 2 else labels.tolist()
-
-
-def _numbers(values: pa.Array) -> Rows:
-    numbers: Rows = values.to_numpy().astype(np.int64)
-    return numbers
-
-
-def _unusable(what: str | os.PathLike[str], why: str) -> MedIMetaError:
-    path = "FILE" if what == _DATASET else what
-    return MedIMetaError(f"{what} {why}. Draw the set again: medimeta episodes ID [TASK] --out {path}")
+        return cls.from_dataset(episode_hub.pull(repo, name, token=token, revision=revision), rows)

@@ -10,13 +10,13 @@ import typer
 import medimeta
 
 from ..cards.catalogue import DATASETS, split_name
-from ..cards.console import AsJson, Labels, Partial, out, print_json, print_table
+from ..cards.console import AsJson, From, Id, Labels, OneTask, Partial, out, print_json, print_table
 
 
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="CSV or Parquet: a row per image, a column per label.")],
-    dataset: Annotated[str, typer.Option(help="Id of the dataset.")],
-    task: Annotated[str | None, typer.Option(help="The main task by default.")] = None,
+    dataset: Id,
+    task: OneTask = None,
     split: Annotated[str, typer.Option(help='The split that was predicted, or several: "train+validation".')] = "test",
     episodes: Annotated[Path | None, typer.Option(help="Episode set whose query images were predicted.")] = None,
     logits: Annotated[bool, typer.Option("--logits", help="The numbers are logits, not probabilities.")] = False,
@@ -26,9 +26,7 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="Seed of training, if there is one.")] = None,
     resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap over subjects.")] = 1000,
     path: Annotated[Path | None, typer.Option("--out", help="JSON file for the result.")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Raw archives, a release or a Hub folder; else MEDIMETA_DATA, else a download.")
-    ] = None,
+    data_dir: From = None,
     labels: Labels = "released",
     partial: Partial = False,
     as_json: AsJson = False,

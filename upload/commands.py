@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,11 +44,10 @@ def push(
     Datasets that are on the Hub and not in the folder stay there. Files that this command did not make are left alone.
     """
     from huggingface_hub import constants
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
-    from huggingface_hub.utils.logging import set_verbosity
 
     from .. import __version__
     from ..builders.parallel import pool
+    from .patience import quiet
     from .plan import Plan
     from .push import push as publish
     from .push_options import PushOptions, Watch
@@ -66,9 +64,7 @@ def push(
         permissions=_names(permissions),
         dry_run=dry_run,
     )
-    if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
-        disable_progress_bars()  # they would fight with ours
-    set_verbosity(logging.ERROR)  # its warnings show signed addresses
+    quiet()
     with resumable(), pool(num_proc) as (executor, workers), _progress() as progress:
         files = [path for name in options.only or ["*"] for path in folder.glob(f"{name}/*.parquet")]
         read = progress.add_task("reading, bytes", total=sum(path.stat().st_size for path in files))

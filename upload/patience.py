@@ -5,13 +5,17 @@ No message holds a token or a signed address, and none carries the request it ca
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from json import JSONDecodeError
 from time import sleep
 from typing import Any, TypeVar, cast
 
+from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+from huggingface_hub.utils.logging import set_verbosity
 
 from ..cards.errors import MedIMetaError
 
@@ -100,6 +104,13 @@ def explained(error: Exception) -> PushFailed:
     text = clean("; ".join(dict.fromkeys(str(cause).strip() or type(cause).__name__ for cause in causes)))
     advice = _ADVICE.get(status or 0, _AGAIN if transient(error) else "")
     return PushFailed(f"The Hub: {text} {advice}".strip())
+
+
+def quiet() -> None:
+    """Keep the Hub's client from the terminal: its warnings show signed addresses, its bars would fight with others."""
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
+        disable_progress_bars()
+    set_verbosity(logging.ERROR)
 
 
 def clean(text: str) -> str:

@@ -81,7 +81,7 @@ def push(
     datasets = refusals.chosen(folder, options.only)
     refusals.scripts((path.name for path in folder.iterdir()), repo, str(folder))
     if not options.dry_run:
-        refusals.logged_in(repo, api)
+        refusals.logged_in(repo, api, "--dry-run needs none for a public repository.")
     with TemporaryDirectory(prefix="medimeta-push-") as workshop:
         release = Release(folder, datasets, version, Path(workshop))
         remote = Remote(repo, options.revision, api or HfApi())

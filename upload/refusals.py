@@ -67,12 +67,21 @@ def repository_name(repo: str) -> None:
         raise PushRefused(f"{repo!r} names no repository. Give <user or organisation>/<name>, such as ns/medimeta.")
 
 
-def logged_in(repo: str, api: HfApi | None) -> None:
-    """Refuse to publish for somebody whom the Hub does not know; an empty token would be asked about for minutes."""
+def logged_in(repo: str, api: HfApi | None, hint: str = "") -> None:
+    """Refuse to publish for somebody without a token; an empty one would be asked about for minutes.
+
+    Args:
+        repo: Name of the repository.
+        api: The Hub's client, with a token or without.
+        hint: What to do without one.
+
+    Raises:
+        PushRefused: If there is none.
+    """
     if not ((api and api.token) or huggingface_hub.get_token()):
         raise PushRefused(
             f"Nobody is logged in, and only who is may publish {repo}. Run: hf auth login, or set HF_TOKEN to a token "
-            "with write access. --dry-run needs none for a public repository."
+            f"with write access.{' ' if hint else ''}{hint}"
         )
 
 

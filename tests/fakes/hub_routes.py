@@ -64,6 +64,8 @@ def repo_of(call, name, *, write=False):
 
 @route("GET", "/api/whoami-v2")
 def whoami(call):
+    if call.token not in call.hub.tokens:
+        raise Refused(401, "Invalid username or password.")
     return {"type": "user", "id": "1", "name": "tester", "orgs": [{"name": "ns"}]}
 
 

@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import datasets
 import huggingface_hub.constants
 import huggingface_hub.utils._http as http
 import huggingface_hub.utils._xet as xet
@@ -68,6 +69,16 @@ def in_another_process(hub, home, script, *arguments):
     done = subprocess.run(command, env=os.environ | more, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def in_this_process(monkeypatch, hub):
+    """Let the clients of this process find the Hub of the tests, logged in."""
+    constants = huggingface_hub.constants
+    elsewhere = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", elsewhere)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
 
 
 def without_waiting(monkeypatch, *, lfs):

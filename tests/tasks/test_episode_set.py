@@ -16,8 +16,6 @@ from datasets import Dataset, concatenate_datasets
 
 import medimeta
 from fakes.episodes import FINDINGS, KIND, SICK, TASKS, random_toy, toy
-from fakes.hub import Hub
-from fakes.publishing import REPO, build_folder, in_another_process, other_client, publish, without_waiting
 from medimeta.builders.miniatures import write_miniature
 from medimeta.cards.errors import MedIMetaError, UnknownName
 from medimeta.tasks.episode_set import EpisodeSet
@@ -193,53 +191,6 @@ def test_back_from_a_dataset(task, tmp_path):
             EpisodeSet.from_dataset(changed)
     with pytest.raises(MedIMetaError, match="These are not the rows"):
         EpisodeSet.from_dataset(stored, random_toy(task, 1))
-
-
-PUSH = """
-import sys
-import medimeta
-from datasets import load_dataset
-rows = medimeta.load_dataset("bus", split="train", data_dir=sys.argv[1], partial=True)
-drawn = medimeta.episodes("bus", shots=(1, 2), queries=1, n=3, split="train", data_dir=sys.argv[1], partial=True)
-name = drawn.push("ns/medimeta")
-assert name == drawn.push("ns/medimeta", name), name
-again = medimeta.EpisodeSet.pull("ns/medimeta", name, rows)
-plain = load_dataset("ns/medimeta", name)
-assert again.sha256 == drawn.sha256 == plain["train"][0]["sha256"]
-print(name, list(plain), plain["train"][2]["support"] == drawn[2].support.tolist())
-"""
-PULL = """
-import medimeta
-from datasets import load_dataset
-name = "episodes_bus_case_category_1-2shot"
-rows = load_dataset("ns/medimeta", "bus", split="train")
-drawn = medimeta.EpisodeSet.pull("ns/medimeta", name, rows)
-print(len(drawn), len(rows), len(list(drawn.batches())))
-"""
-
-
-def test_published_next_to_the_data(tmp_path, monkeypatch):
-    without_waiting(monkeypatch, lfs=True)
-    folder = build_folder(tmp_path, {"bus": 6})
-    with Hub(tmp_path / "server") as hub, other_client():
-        publish(hub, folder)
-        shown = in_another_process(hub, tmp_path, PUSH, str(folder))
-        assert shown == "episodes_bus_case_category_1-2shot ['train'] True\n"
-        titles = [commit.title for commit in hub.repos[REPO].history()]
-        assert len(titles) == 3  # the first, the release and the episodes; the same again is no commit
-        assert titles[0].startswith("Publish episodes_bus_case_category_1-2shot: 3 episodes, SHA-256 ")
-        kept = {path for path in hub.files(REPO) if path.startswith("episodes/")}
-        assert kept == {"episodes/episodes_bus_case_category_1-2shot/train-00000-of-00001.parquet"}
-
-        assert publish(hub, build_folder(tmp_path, {"bus": 6, "crc": 1})).made
-
-        assert in_another_process(hub, tmp_path, PULL) == "3 12 3\n"
-
-
-@pytest.mark.parametrize("name", ["bus", "a/b", "", "../x", "a b"])
-def test_a_config_of_episodes_takes_no_datasets_place(name):
-    with pytest.raises(MedIMetaError, match=r"is a dataset|is no name"):
-        draw().push("ns/medimeta", name)
 
 
 def test_from_the_data_of_a_dataset(tmp_path):

@@ -32,7 +32,7 @@ def test_from_predictions_to_a_table(bus, tmp_path, capsys):
         scores = rng.random((len(ids), 3)) + weight * np.eye(3)[ids]
         table = pd.DataFrame(scores / scores.sum(axis=1, keepdims=True), columns=task.labels).assign(index=numbers)
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-        where = ["--dataset", "bus", "--data-dir", str(bus), "--partial"]
+        where = ["bus", "--data-dir", str(bus), "--partial"]
         (tmp_path / name).mkdir()
         out = str(tmp_path / name / "result.json")
         given = [str(tmp_path / f"{name}.csv"), *where, "--out", out, "--resamples", "50"]
@@ -59,7 +59,7 @@ def test_a_mistake_in_the_predictions_is_one_line(bus, tmp_path, capsys):
     (tmp_path / "p.csv").write_text("normal,benign\n1,0\n")
 
     with pytest.raises(SystemExit) as stop:
-        cli.main(["evaluate", str(tmp_path / "p.csv"), "--dataset", "bus", "--data-dir", str(bus), "--partial"])
+        cli.main(["evaluate", str(tmp_path / "p.csv"), "bus", "--data-dir", str(bus), "--partial"])
 
     assert stop.value.code == 1
     error = capsys.readouterr().err

@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import huggingface_hub.constants
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +30,7 @@ from fakes.publishing import (
     contents,
     holds,
     in_another_process,
+    in_this_process,
     other_client,
     publish,
     without_waiting,
@@ -600,11 +600,7 @@ def test_other_readers_of_parquet(lfs_hub, small, tmp_path):
 
 
 def test_the_command(lfs_hub, small, monkeypatch, capsys):
-    template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
-    elsewhere = template.replace(huggingface_hub.constants.ENDPOINT, lfs_hub.url)
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", elsewhere)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", lfs_hub.url)
-    monkeypatch.setenv("HF_TOKEN", lfs_hub.token)
+    in_this_process(monkeypatch, lfs_hub)
 
     def command(*arguments):
         with pytest.raises(SystemExit) as caught:
