@@ -20,7 +20,7 @@ from medimeta.tasks import arguments, backbones, few_shot, launch, models, runs,
 from medimeta.tasks.curves import plot_shots
 from medimeta.tasks.pixels import pixels
 from medimeta.tasks.records import Records
-from medimeta.tasks.results import Result
+from medimeta.tasks.results import Result, few_shot_protocol
 from medimeta.tasks.solver import Solver
 
 
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
         result = Result.of_episodes(
             episodes,
             {name: [one[name] for one in metrics] for name in metrics[0]},
-            protocol=f"few-shot, {shots} shots",
+            protocol=few_shot_protocol(episodes),
             method=f"{args.name or runs.model_name(args)}, {cell.method}{setting}",
             model=runs.model_name(args),
             seed=args.seed,

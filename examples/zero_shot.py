@@ -19,7 +19,7 @@ from tqdm import tqdm
 from medimeta.tasks import arguments, backbones, few_shot, launch, problems, prompts, runs, targets
 from medimeta.tasks.clip import load_zero_shot
 from medimeta.tasks.pixels import pixels
-from medimeta.tasks.results import Result
+from medimeta.tasks.results import Result, few_shot_protocol
 
 CLIP = "openai/clip-vit-base-patch32"
 
@@ -81,8 +81,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
             logits = model.logits(posed, here, prompts.prompts_of(posed, templates))
             metrics.append(problems.measure(posed, logits, episode.query_labels))
         measured = {metric: [one[metric] for one in metrics] for metric in metrics[0]}
-        protocol = f"few-shot, {targets.shots_of(episodes)} shots"
-        found.append(Result.of_episodes(episodes, measured, protocol=protocol, **about))
+        found.append(Result.of_episodes(episodes, measured, protocol=few_shot_protocol(episodes), **about))
     if accelerator.is_main_process:
         for number, result in enumerate(found):
             folder = args.output_dir / (f"{targets.shots_of(sets[number])}-shots" if sets else args.split)

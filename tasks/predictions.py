@@ -26,7 +26,7 @@ from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError, some
 from .episode_set import EpisodeSet
 from .metrics import evaluate_scores, probabilities
-from .results import Result
+from .results import FULL_SUPERVISION, Result, few_shot_protocol
 
 RANKING = ("auroc", "average_precision", "calibration_error")  # say nothing where only labels are predicted
 
@@ -217,6 +217,7 @@ def read_result(
     episodes: Path | None = None,
     logits: bool = False,
     resamples: int,
+    protocol: str | None = None,
     about: Mapping[str, Any],
 ) -> Result:
     """Evaluate a file of predictions.
@@ -229,18 +230,19 @@ def read_result(
         episodes: A file of episodes, where their query sets were predicted.
         logits: Whether the numbers are logits.
         resamples: Of the bootstrap over subjects; unused for episodes.
-        about: Protocol, method, model, seed, settings; see `Result`.
+        protocol: Its name; by default full supervision, or few-shot with the number of shots, as scripts call it.
+        about: Method, model, seed, settings; see `Result`.
 
     Raises:
         MedIMetaError: If a file does not fit.
     """
     given = Predictions.read(path, task, logits=logits)
     if episodes is None:
-        return given.of_split(rows, split=split, resamples=resamples, **about)
+        return given.of_split(rows, split=split, resamples=resamples, protocol=protocol or FULL_SUPERVISION, **about)
     drawn = EpisodeSet.load(episodes, rows)
     if (drawn.task.dataset, drawn.task.name) != (task.dataset, task.name):
         raise MedIMetaError(
             f"{episodes} holds episodes of {drawn.task.dataset} / {drawn.task.name}, not of {task.dataset} / "
             f"{task.name}."
         )
-    return given.of_episodes(drawn, rows, **about)
+    return given.of_episodes(drawn, rows, protocol=protocol or few_shot_protocol(drawn), **about)

@@ -22,7 +22,9 @@ def evaluate(
     logits: Annotated[bool, typer.Option("--logits", help="The numbers are logits, not probabilities.")] = False,
     method: Annotated[str | None, typer.Option(help="Name for tables; the file's by default.")] = None,
     model: Annotated[str, typer.Option(help="What network made them.")] = "",
-    protocol: Annotated[str | None, typer.Option(help='"supervised" by default, "few-shot" with --episodes.')] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Its name; what the training scripts call it by default.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of training, if there is one.")] = None,
     resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap over subjects.")] = 1000,
     path: Annotated[Path | None, typer.Option("--out", help="JSON file for the result.")] = None,
@@ -51,8 +53,8 @@ def evaluate(
         episodes=episodes,
         logits=logits,
         resamples=resamples,
+        protocol=protocol,
         about={
-            "protocol": protocol or ("supervised" if episodes is None else "few-shot"),
             "method": method or predictions.stem,
             "model": model,
             "seed": seed,

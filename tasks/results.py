@@ -5,8 +5,8 @@ A script that evaluates a test split writes its result like this:
     rows = medimeta.load_dataset("bus", split="test")  # all columns: they identify the data
     task = medimeta.DATASETS["bus"].task("case category")
     found = Result.of_scores(
-        task, probabilities, rows, split="test", protocol="supervised", method="fine-tuning", model="vit-base", seed=0,
-        settings={"lr": 1e-4, "batch_size": 64},
+        task, probabilities, rows, split="test", protocol=FULL_SUPERVISION, method="fine-tuning",
+        model="vit-base", seed=0, settings={"lr": 1e-4, "batch_size": 64},
     )
     found.save(folder / "result.json")
 
@@ -14,8 +14,8 @@ and one that evaluates few-shot episodes, with a number per episode:
 
     episodes = medimeta.EpisodeSet.load("bus.parquet", rows)
     found = Result.of_episodes(
-        episodes, {"auroc": aurocs, "accuracy": accuracies}, protocol="few-shot", method="IM-PT", model="resnet18",
-        seed=0, settings={"lr": 1e-3, "steps": 50},
+        episodes, {"auroc": aurocs, "accuracy": accuracies}, protocol=few_shot_protocol(episodes), method="IM-PT",
+        model="resnet18", seed=0, settings={"lr": 1e-3, "steps": 50},
     )
 
 What a protocol has besides (a training history, times) goes into `extra`.
@@ -41,9 +41,11 @@ from .intervals import RESAMPLES, Measured, bootstrap, bootstrap_in_words, mean_
 from .json_values import plain
 from .metrics import absent_labels, check_scores, evaluate_scores
 from .rows import fingerprint, labels_and_subjects
+from .targets import shots_of
 from .versions import versions
 
 FILE = "result.json"
+FULL_SUPERVISION = "full supervision"  # results are compared when their protocols are called the same
 SCHEMA = 1
 
 
@@ -58,6 +60,11 @@ class About(TypedDict):
     extra: NotRequired[Mapping[str, Any] | None]
 
 
+def few_shot_protocol(episodes: EpisodeSet) -> str:
+    """The name of the protocol of an episode set: "few-shot, 5 shots"."""
+    return f"few-shot, {shots_of(episodes)} shots"
+
+
 @dataclass(frozen=True)
 class Result:
     """What one method measured on one task.
@@ -67,7 +74,8 @@ class Result:
         task: Name of the task.
         target: Its kind: "binary", "multiclass", "multilabel", "ordinal".
         split: The split that was evaluated.
-        protocol: By which rules, e.g. "supervised" or "few-shot"; only results of one protocol are compared.
+        protocol: By which rules: `FULL_SUPERVISION`, what `few_shot_protocol` gives, or another name. Only results of
+            one protocol are compared.
         method: What is compared: the name that tables show.
         model: The network, a checkpoint's name or a description.
         metrics: The measured numbers with their intervals, by name.

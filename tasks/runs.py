@@ -20,11 +20,11 @@ from .arguments import named_tasks, settings
 from .json_values import canonical
 from .metrics import probabilities
 from .model_card import check_hub, push, repository, write_card
-from .results import FILE, Result
+from .results import FILE, FULL_SUPERVISION, Result
 from .rows import fingerprint
 
 CHOICES = {"auroc": FILE, "loss": "result-by-loss.json"}  # the result of the best epoch, by what it is the best
-PROTOCOL, METHOD = "full supervision", "fine-tuning"
+METHOD = "fine-tuning"
 Run = Callable[[argparse.Namespace, Task, Path], Result]
 
 
@@ -153,7 +153,7 @@ def finish(
             probabilities(task, found.numpy()),
             rows["test"],
             split="test",
-            protocol=PROTOCOL,
+            protocol=FULL_SUPERVISION,
             method=METHOD,
             model=model_name(args),
             seed=args.seed,

@@ -20,11 +20,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; the file gets its own name when it is complete and on the disk.
 
     Args:
-        path: The final name, in a folder that exists.
+        path: The final name; its folder is made if need be.
 
     Yields:
         A name in the same folder.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield partial

@@ -14,7 +14,7 @@ from medimeta.tasks.predictions import of_classes, read_result
 from medimeta.tasks.recipe import Recipe
 from medimeta.tasks.rows import labels_and_subjects
 
-ABOUT = {"protocol": "supervised", "method": "m", "model": "", "seed": None}
+ABOUT = {"method": "m", "model": "", "seed": None}
 
 
 def read(path, task, rows, **options):
@@ -122,6 +122,7 @@ def test_episodes_are_measured_one_by_one(task, tmp_path):
     pd.concat(parts).sample(frac=1, random_state=0).to_csv(tmp_path / "p.csv", index=False)
 
     found = read(tmp_path / "p.csv", task, rows, episodes=tmp_path / "e.parquet")
+    assert found.protocol == "few-shot, 2 shots"
 
     assert found.metrics["auroc"].value == pytest.approx(np.mean(wanted))
     assert found.episodes == episodes.sha256

@@ -33,7 +33,6 @@ def test_from_predictions_to_a_table(bus, tmp_path, capsys):
         table = pd.DataFrame(scores / scores.sum(axis=1, keepdims=True), columns=task.labels).assign(index=numbers)
         table.to_csv(tmp_path / f"{name}.csv", index=False)
         where = ["bus", "--data-dir", str(bus), "--partial"]
-        (tmp_path / name).mkdir()
         out = str(tmp_path / name / "result.json")
         given = [str(tmp_path / f"{name}.csv"), *where, "--out", out, "--resamples", "50"]
         cli.app(["evaluate", *given], standalone_mode=False)
@@ -42,7 +41,7 @@ def test_from_predictions_to_a_table(bus, tmp_path, capsys):
     assert "auroc\t1.0000\t1.0000\t1.0000" in shown
     assert "percentile bootstrap over" in shown
     found = Result.load(tmp_path / "good" / "result.json")
-    assert (found.method, found.protocol, found.split, found.images) == ("good", "supervised", "test", len(ids))
+    assert (found.method, found.protocol, found.split, found.images) == ("good", "full supervision", "test", len(ids))
     assert found.fingerprint == Result.load(tmp_path / "bad" / "result.json").fingerprint
 
     cli.app(["table", str(tmp_path)], standalone_mode=False)
@@ -50,7 +49,7 @@ def test_from_predictions_to_a_table(bus, tmp_path, capsys):
     files = {option: tmp_path / f"table.{option}" for option in ("markdown", "csv", "plot")}
     cli.app(["table", str(tmp_path), *(f"--{o}={path}" for o, path in files.items())], standalone_mode=False)
     assert capsys.readouterr().out == ""
-    assert files["markdown"].read_text().startswith("### supervised, test: auroc")
+    assert files["markdown"].read_text().startswith("### full supervision, test: auroc")
     assert pd.read_csv(files["csv"])["method"].tolist() == ["bad", "good"]
     assert files["plot"].read_bytes().startswith(b"\x89PNG")
 

@@ -50,7 +50,6 @@ def render(datasets: Sequence[dict[str, Any]], title: str, version: str) -> str:
 
 def write_page(html: str, path: Path) -> None:
     """Write the page as one file, which appears, or is replaced, only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
         partial.write_text(html, encoding="utf-8", newline="\n")
 
