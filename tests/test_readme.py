@@ -11,7 +11,7 @@ import medimeta
 from fakes.pages import BLOCKS, ROOT, run_console, run_python
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.table import datasets_table
-from medimeta.upload.miniatures import build_miniatures
+from medimeta.examples.demo import run as run_demo
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -21,9 +21,9 @@ ELSEWHERE = {"docs/add-a-dataset.md"}  # adds to the package; tests/test_add_a_d
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """What `make demo` leaves, without the training."""
+    """What `make demo` leaves."""
     folder = tmp_path_factory.mktemp("readme")
-    build_miniatures(["bus"], folder / "demo", version=medimeta.__version__, per_class=60, seed=0)
+    run_demo(folder / "demo")
     return folder
 
 
@@ -73,6 +73,13 @@ def test_make_targets_and_linked_files_exist(page):
         assert f"\n{target}:" in makefile
     for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", text):
         assert (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_every_script_is_mentioned():
+    scripts = {path.name for path in (ROOT / "examples").glob("*.py")} - {"demo.py"}  # which is `make demo`
+
+    assert scripts <= set(re.findall(r"\[`(\w+\.py)`\]\(examples/\1\)", README))
+    assert scripts <= set(re.findall(r"`(\w+\.py)`", (ROOT / "examples" / "README.md").read_text(encoding="utf-8")))
 
 
 def test_every_public_name_is_documented():
