@@ -15,7 +15,8 @@ demo: $(or $(wildcard .venv/ready),.venv/demo)
 test: export OMP_NUM_THREADS = 1
 test: .venv/ready .venv-oldest/ready
 	.venv/bin/python -m pytest $(PARALLEL)
-	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_medimeta.py tests/upload
+	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_medimeta.py tests/upload \
+		tests/tasks/test_views.py
 
 lint: .venv/ready
 	.venv/bin/ruff check .

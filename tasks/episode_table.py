@@ -27,9 +27,9 @@ from ..cards.errors import MedIMetaError
 from ..upload.atomic import whole_file
 from .draws import Rows
 from .json_values import canonical
+from .labels import multi_hot
 from .recipe import Episode, Labels, Recipe
 from .rows import columns_of, fingerprint
-from .views import multi_hot
 
 VERSION = 1  # of the table and of the rule by which episodes are drawn
 ABOUT, SHA256 = b"medimeta", b"medimeta.sha256"  # keys of the metadata

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
-from .views import check_labels
+from .labels import check_labels
 
 BINS = 15  # of the calibration error, equally wide
 Question = tuple[np.ndarray, np.ndarray]  # does a row have the label? bool, and its probability, both shape (rows,)

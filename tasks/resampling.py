@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cards.catalogue import Task
+from .labels import check_labels
 from .metrics import BINS, bins_of, check_scores, questions
-from .views import check_labels
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
 from .draws import Rows
 from .json_values import canonical
+from .labels import multi_hot
 from .pixels import pixels
-from .views import multi_hot
 
 
 def fingerprint(rows: Dataset, task: Task) -> dict[str, str]:

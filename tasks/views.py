@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,49 @@ import medimeta
 
 from ..cards.catalogue import DATASETS, DatasetCard, Task
 from ..cards.errors import MedIMetaError
+from .labels import check_labels, multi_hot
 from .ledger import Ledger, leaked_indices
+
+_Path = str | os.PathLike[str]
+
+
+@overload
+def load_task(
+    dataset: str,
+    task: str | Sequence[str] | None = ...,
+    *,
+    split: str = ...,
+    data_dir: _Path | None = ...,
+    exclude_leaks: Ledger | _Path | None = ...,
+    streaming: Literal[False] = ...,
+    **options: Any,
+) -> Dataset: ...
+
+
+@overload
+def load_task(
+    dataset: str,
+    task: str | Sequence[str] | None = ...,
+    *,
+    split: str = ...,
+    data_dir: _Path | None = ...,
+    exclude_leaks: Ledger | _Path | None = ...,
+    streaming: Literal[True],
+    **options: Any,
+) -> IterableDataset: ...
+
+
+@overload
+def load_task(
+    dataset: str,
+    task: str | Sequence[str] | None = ...,
+    *,
+    split: str = ...,
+    data_dir: _Path | None = ...,
+    exclude_leaks: Ledger | _Path | None = ...,
+    streaming: bool,
+    **options: Any,
+) -> Dataset | IterableDataset: ...
 
 
 def load_task(
@@ -28,8 +70,8 @@ def load_task(
     task: str | Sequence[str] | None = None,
     *,
     split: str = "train",
-    data_dir: str | os.PathLike[str] | None = None,
-    exclude_leaks: Ledger | str | os.PathLike[str] | None = None,
+    data_dir: _Path | None = None,
+    exclude_leaks: Ledger | _Path | None = None,
     streaming: bool = False,
     **options: Any,
 ) -> Dataset | IterableDataset:
@@ -108,9 +150,10 @@ def _stream(rows: IterableDataset, columns: Mapping[str, Task], leaked: Sequence
     }
     features = {"image": rows.features["image"], **features, "subject_id": rows.features["subject_id"]}
     project = partial(_project, columns=dict(columns), leaked=list(leaked))
-    # As Arrow tables, so that no image is decoded on the way.
-    stream = rows.with_format("arrow").map(project, batched=True, batch_size=100, features=Features(features))
-    return stream.with_format(None)
+    # As Arrow tables, so that no image is decoded on the way. With its features `map` would tell `datasets` 3.6 that
+    # the images of its rows are decoded.
+    stream = rows.with_format("arrow").map(project, batched=True, batch_size=100)
+    return stream.cast(Features(features)).with_format(None)
 
 
 def _project(table: pa.Table, columns: dict[str, Task], leaked: list[int]) -> pa.Table:
@@ -130,24 +173,6 @@ def _vectors(lists: pa.ChunkedArray, task: Task) -> pa.FixedSizeListArray:
 
 def _vector_feature(task: Task) -> Any:
     return ListOf(Value("float32"), length=len(task.labels))
-
-
-def multi_hot(lists: pa.Array | pa.ChunkedArray, labels: int) -> np.ndarray:
-    """Lists of label ids as rows of zeros and ones; a null list gives a row of NaN.
-
-    Args:
-        lists: Arrow lists of ids from 0 to `labels - 1`, one list per row.
-        labels: Number of labels.
-
-    Returns:
-        float32, shape (rows, labels).
-    """
-    if isinstance(lists, pa.ChunkedArray):
-        lists = lists.combine_chunks()
-    vectors = np.zeros((len(lists), labels), np.float32)
-    vectors[pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists).to_numpy()] = 1
-    vectors[pc.is_null(lists).to_numpy(zero_copy_only=False)] = np.nan
-    return vectors
 
 
 def labels_of(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
@@ -217,35 +242,3 @@ def positive_weights(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> 
     positives = np.nansum(vectors, axis=0)
     negatives = (~np.isnan(vectors)).sum(axis=0) - positives
     return np.where(positives > 0, negatives / np.maximum(positives, 1), 1).astype(np.float32)
-
-
-def check_labels(labels: Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
-    """The labels of a task as an array, after checking that they fit it.
-
-    Returns:
-        int64 ids, shape (N,), 0 to k - 1; multilabel: float32 0, 1 or NaN (unknown), shape (N, k).
-
-    Raises:
-        MedIMetaError: If the shape or a value does not fit.
-    """
-    count = len(task.labels)
-    found = np.asarray(labels)
-    if task.target == "multilabel":
-        shape: tuple[int, ...] = (len(found), count)
-        wanted = f"vectors of 0, 1 or NaN, shape (N, {count})"
-    else:
-        shape = (len(found),)
-        wanted = f"ids from 0 to {count - 1}, shape (N,)"
-    if len(found) == 0:
-        found = np.zeros(shape)
-    fits = found.shape == shape and found.dtype.kind in "biuf"
-    if fits and task.target == "multilabel":
-        fits = bool(np.isin(np.nan_to_num(found), (0, 1)).all())
-    elif fits:
-        fits = bool(np.isin(found, np.arange(count)).all())
-    if not fits:
-        raise MedIMetaError(
-            f"Labels of {task.name!r} ({task.dataset}, {task.target}) must be {wanted}; got shape {found.shape}, "
-            f"values {np.unique(found)[:10].tolist()}. medimeta.load_task gives them in this form."
-        )
-    return found.astype(np.float32 if task.target == "multilabel" else np.int64)

@@ -157,6 +157,32 @@ def test_corrected_labels_masks_and_defaults_are_cached_apart(raw):
     assert load(raw, split="test", labels="released").cache_files == plain.cache_files
 
 
+LOADING = """
+import sys
+import medimeta
+from datasets import load_dataset, load_dataset_builder
+if sys.argv[2] == "hook":
+    load_dataset_builder("medimeta", "bus")
+    rows = load_dataset("medimeta", "bus", data_dir=sys.argv[1], partial=True, split="train")
+else:
+    rows = medimeta.load_dataset("bus", data_dir=sys.argv[1], partial=True, split="train")
+assert next(iter(rows))["image"].size == (224, 224)
+heavy = ("torch", "transformers", "evaluate", "sklearn", "accelerate", "matplotlib", "jinja2")
+print([name for name in heavy if name in sys.modules], [name for name in sys.modules if name.startswith("medimeta.t")])
+"""
+
+
+@pytest.mark.parametrize("door", ["hook", "face"])
+def test_loading_imports_nothing_that_only_learning_needs(raw, tmp_path, door):
+    """`datasets` takes every name that a builder's module lists; none may bring torch or the rooms of others along."""
+    places = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-P", "-c", LOADING, str(raw), door]
+
+    done = subprocess.run(command, env=places, capture_output=True, text=True)
+
+    assert done.stdout == "[] []\n", done.stderr
+
+
 SCRIPT = """
 import os, sys
 here = os.getcwd()

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Sequence, Value
-from torch.utils.data import DataLoader
 
 import medimeta
 from medimeta.builders.miniatures import write_miniature
@@ -15,8 +14,9 @@ from medimeta.builders.source import Options, RawSource
 from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError, UnknownName
 from medimeta.tasks import views
+from medimeta.tasks.labels import multi_hot
 from medimeta.tasks.leakage import audit, leaked_indices
-from medimeta.tasks.views import class_weights, label_counts, load_task, multi_hot, positive_weights, task_view
+from medimeta.tasks.views import class_weights, label_counts, load_task, positive_weights, task_view
 
 KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")
 GRADE = Task("Grade", "ordinal", ("none", "some", "much"), (0, 4, 10), dataset="toy")
@@ -95,7 +95,15 @@ def test_streamed_findings_are_vectors_and_no_image_is_looked_at():
 
     assert stream.features["label"] == Sequence(Value("float32"), length=3)
     np.testing.assert_array_equal([row["label"] for row in stream], [[1, 0, 1], [np.nan] * 3, [0, 1, 0]])
-    loader = DataLoader(stream.select_columns(["label"]), batch_size=None, num_workers=2)
+
+
+def test_workers_share_a_stream():
+    torch_data = pytest.importorskip("torch.utils.data", reason="torch is not in the environment of oldest `datasets`")
+    rows = toy(FINDINGS, [[0, 2], [], None, [1]]).cast_column("image", Image(decode=False))
+    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1])
+
+    loader = torch_data.DataLoader(stream.select_columns(["label"]), batch_size=None, num_workers=2)
+
     assert len(list(loader)) == 3
 
 
@@ -198,18 +206,26 @@ def test_the_room_is_still_the_function():
     assert len(medimeta.tasks()) == sum(len(card.tasks) for card in medimeta.DATASETS.values())
 
 
-def test_rows_that_leak_into_evaluation_are_left_out(tmp_path):
-    raw = write_miniature("bus", tmp_path / "raw", per_class=8, packed=False)
-    for image in sorted((raw / "Dataset_BUSI_with_GT").glob("*/*).png")):  # every image twice, at random in a split
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory):
+    """The source of bus with every image twice, at random in a split, and what an audit says of it."""
+    home = tmp_path_factory.mktemp("doubled")
+    raw = write_miniature("bus", home / "raw", per_class=8, packed=False)
+    for image in sorted((raw / "Dataset_BUSI_with_GT").glob("*/*).png")):
         for kind in ("", "_mask"):
             twin = image.with_name(f"{image.stem[:-1]}9){kind}.png")
             twin.write_bytes(image.with_name(f"{image.stem}{kind}.png").read_bytes())
     ledger = audit([RawSource("bus", raw, Options(partial=True))])
-    ledger.save(tmp_path / "ledger.parquet")
+    ledger.save(home / "ledger.parquet")
+    return raw, home / "ledger.parquet", ledger
+
+
+def test_rows_that_leak_into_evaluation_are_left_out(doubled):
+    raw, path, ledger = doubled
     options = {"data_dir": raw, "partial": True, "split": "train"}
     leaked = leaked_indices(ledger, "bus", "train")
 
-    kept = load_task("bus", exclude_leaks=tmp_path / "ledger.parquet", **options)
+    kept = load_task("bus", exclude_leaks=path, **options)
 
     assert 0 < len(leaked) < len(load_task("bus", **options))
     assert len(kept) == len(load_task("bus", **options)) - len(leaked)
@@ -217,3 +233,31 @@ def test_rows_that_leak_into_evaluation_are_left_out(tmp_path):
     for split in ("validation", "test"):
         evaluated = load_task("bus", **(options | {"split": split}))
         assert not train & {np.asarray(image).tobytes() for image in evaluated["image"]}
+
+
+@pytest.mark.parametrize("task", ["malignancy", ["case category", "malignancy"]])
+@pytest.mark.parametrize("saved", [True, False], ids=["file", "ledger"])
+def test_a_stream_leaves_out_the_same_rows(doubled, task, saved):
+    raw, path, ledger = doubled
+    options = {"data_dir": raw, "partial": True, "exclude_leaks": path if saved else ledger}
+
+    for split in ("train", "val", "test"):
+        view = load_task("bus", task, split=split, **options)
+        assert plain(load_task("bus", task, split=split, streaming=True, **options)) == plain(view)
+    whole = medimeta.load_dataset("bus", split="train", data_dir=raw, partial=True, streaming=True)
+    assert len(list(whole)) > len(list(load_task("bus", task, streaming=True, **options))) > 0
+
+
+def test_a_stream_keeps_its_place_and_its_rows_when_shuffled(doubled):
+    raw, path, _ = doubled
+    stream = load_task("bus", streaming=True, exclude_leaks=path, data_dir=raw, partial=True)
+    rows = plain(stream)
+
+    shuffled = plain(stream.shuffle(seed=0, buffer_size=8))
+    assert shuffled != rows
+    assert sorted(map(str, shuffled)) == sorted(map(str, rows))
+    seen = iter(stream)
+    first = [next(seen) for _ in range(3)]
+    state = stream.state_dict()
+    stream.load_state_dict(state)
+    assert plain(first) + plain(stream) == rows
