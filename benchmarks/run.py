@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 TITLES = {
     "build": "Building a dataset, beside a plain loop that writes the release's layout",
     "batches": "Training batches, beside the published loader",
+    "loading": "Loading, counting classes and memory, beside plain `datasets`",
     "episodes": "Drawing episodes",
     "push": "Publishing, beside DatasetDict.push_to_hub",
     "faults": "Publishing and downloading through faults",
@@ -29,6 +30,7 @@ TITLES = {
 TINY = {
     "build": ["--rows", "64", "--rounds", "1"],
     "batches": ["--rows", "64", "--rounds", "1", "--datasets", "bus"],
+    "loading": ["--rows", "600", "--served", "300", "--some", "64"],
     "episodes": ["--episodes", "5", "--rounds", "1"],
     "push": ["--per-class", "2"],
     "faults": ["--faults", "20"],
