@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder of the real samples; miniatures without it")
     parser.add_argument("--peer", type=Path, default=Path(".venv-peer/bin/python"), help="python of its environment")
     parser.add_argument("--rows", type=int, default=4000, help="images per dataset at least")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--datasets", nargs="+", choices=SAMPLES, default=list(SAMPLES))
     arguments = parser.parse_args()
     python = arguments.peer.absolute() if arguments.peer.exists() else None

@@ -28,7 +28,7 @@ from medimeta.builders.source import Options, RawSource
 from medimeta.upload.folder import build
 
 SAMPLES = {"pbc": ("pbc", "*/*/[!.]*.jpg"), "bus": ("busi", "*/*/*.png")}
-ROWS = {"pbc": 8000, "bus": 1600}  # the published ones have 17,092 and 780
+ROWS = {"pbc": 6000, "bus": 1200}  # the published ones have 17,092 and 780
 
 
 def plain_loop(source: RawSource, folder: Path) -> None:
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, help="folder of the real samples; miniatures without it")
     parser.add_argument("--rows", type=int, help=f"images per dataset at least (pbc {ROWS['pbc']}, bus {ROWS['bus']})")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     print("| dataset | images | side | images/s | ratio to the loop | MB on disk | share of the release layout |")
     print("|---|--:|---|--:|--:|--:|--:|")

@@ -28,13 +28,11 @@ from typing import Any
 import datasets
 import pandas as pd
 import psutil
-import torch
-from torch.utils.data import DataLoader
 
 import medimeta
 from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.source import Options, RawSource
-from medimeta.tasks.batches import PixelDataset, batches
+from medimeta.tasks.pixels import pixels
 from medimeta.tasks.views import class_weights, load_task
 from medimeta.upload.folder import build
 
@@ -128,16 +126,22 @@ def private(home: Path) -> int:
 
 def prepare(folder: Path) -> None:
     """Build the pixel store."""
-    PixelDataset(ours(folder))
+    pixels(ours(folder))
 
 
-def our_batches(folder: Path, dtype: torch.dtype) -> Iterator[Any]:
+def our_batches(folder: Path, dtype: str) -> Iterator[Any]:
     """Shuffled, from the pixel store."""
-    yield from batches(PixelDataset(ours(folder), dtype=dtype), BATCH)
+    import torch
+
+    from medimeta.tasks.batches import PixelDataset, batches
+
+    yield from batches(PixelDataset(ours(folder), dtype=getattr(torch, dtype)), BATCH)
 
 
 def plain_batches(folder: Path, some: int) -> Iterator[Any]:
     """Shuffled, each image decoded when it is asked for."""
+    from torch.utils.data import DataLoader
+
     columns = ["image", medimeta.DATASETS[_id(folder)].tasks[0].column]
     rows = plain(folder).select_columns(columns).with_format("torch")
     yield from DataLoader(rows.shuffle(seed=0).take(some), BATCH)
@@ -145,6 +149,8 @@ def plain_batches(folder: Path, some: int) -> Iterator[Any]:
 
 def added(home: Path, serve: Callable[..., Iterable[Any]], *arguments: Any) -> tuple[int, float]:
     """How many images were served, and the private memory in MB that they took at most."""
+    import medimeta.tasks.batches  # noqa: F401  and torch with it, which only these processes need
+
     before, most, images = private(home), 0, 0
     for number, batch in enumerate(serve(*arguments)):
         images += len(next(iter(batch.values())))
@@ -182,10 +188,9 @@ def main() -> None:
         folder = hub_folder(SERVED, arguments.served, home)
         fresh(prepare, folder)
         _, other = fresh(added, home, plain_batches, folder, arguments.some)
-        for dtype in (torch.uint8, torch.float32):
+        for dtype in ("uint8", "float32"):
             images, most = fresh(added, home, our_batches, folder, dtype)
-            name = str(dtype).removeprefix("torch.")
-            line(f"private memory of shuffled {name} batches, MB", f"{images:,}", most, other, "under 300")
+            line(f"private memory of shuffled {dtype} batches, MB", f"{images:,}", most, other, "under 300")
 
 
 def line(step: str, rows: str, own: float, other: float, demanded: str) -> None:

@@ -1,8 +1,9 @@
-"""Run all benchmarks in turn and write benchmarks/README.md: machine, versions, and the tables as they were printed.
+"""Run all benchmarks in turn and write the page benchmarks/README.md: machine, versions, ratios, plots and tables.
 
     python benchmarks/run.py [--real ../shared/real] [--peer .venv-peer/bin/python] [--tiny] [--out FOLDER]
 
-Every script prints Markdown and can be run by itself. `--tiny` takes sizes that only show that all of it runs.
+Every script prints Markdown and can be run by itself; the page has its tables as they were printed, and ratios and
+plots made from them. `--tiny` takes sizes that only show that all of it runs.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+from ratios import Ratio, draw, peer, ratios, summary
 
 HERE = Path(__file__).parent
 TITLES = {
     "build": "Building a dataset, beside a plain loop that writes the release's layout",
     "batches": "Training batches, beside the published loader",
-    "loading": "Loading, counting classes and memory, beside plain `datasets`",
+    "loading": "Loading, counting classes and memory, beside plain datasets",
     "episodes": "Drawing episodes",
     "push": "Publishing, beside DatasetDict.push_to_hub",
     "faults": "Publishing and downloading through faults",
@@ -49,6 +51,23 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} core(s), {memory:.0f} GiB; Python {platform.python_version()}, {versions}."
 
 
+def measured(name: str, options: list[str]) -> tuple[str, float]:
+    """What a benchmark prints, and its seconds."""
+    started = time.perf_counter()
+    command = [sys.executable, str(HERE / f"{name}.py"), *options]
+    shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return shown, time.perf_counter() - started
+
+
+def section(name: str, shown: str, seconds: float, bars: list[Ratio], out: Path) -> str:
+    """The part of the page about one benchmark; its plot is written beside the page."""
+    parts = [f"## {TITLES[name]}", f"[`benchmarks/{name}.py`]({name}.py), {seconds:.0f} s."]
+    if bars:
+        draw(bars, peer(name, shown), out / f"{name}.png")
+        parts.append(f"![{TITLES[name]}: ratios]({name}.png)")
+    return "\n\n".join([*parts, shown.strip()])
+
+
 def main() -> None:
     """Run, show and write; a benchmark that fails ends the run before anything is written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,14 +75,9 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="python of the peer's environment")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--only", nargs="+", choices=TITLES, default=list(TITLES))
-    parser.add_argument("--out", type=Path, default=HERE, help="where README.md is written")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder that gets README.md and the plots")
     arguments = parser.parse_args()
-    images = "real samples" if arguments.real else "miniatures"
-    parts = [
-        "# Benchmarks",
-        f"Made by `make bench` on {images}{' of tiny sizes' if arguments.tiny else ''}.",
-        machine(),
-    ]
+    found = {}
     for name in arguments.only:
         options = list(TINY[name]) if arguments.tiny else []
         if arguments.real and name in ("build", "batches"):
@@ -71,13 +85,24 @@ def main() -> None:
         if arguments.peer and name == "batches":
             options += ["--peer", str(arguments.peer)]
         print(f"{name} ...", flush=True)
-        started = time.perf_counter()
-        command = [sys.executable, str(HERE / f"{name}.py"), *options]
-        shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-        print(shown, flush=True)
-        parts += [f"## {TITLES[name]}", f"`python benchmarks/{name}.py`, {time.perf_counter() - started:.0f} s.", shown]
-    page = "\n\n".join(part.strip() for part in parts) + "\n"
-    (arguments.out / "README.md").write_text(page, encoding="utf-8")
+        found[name] = measured(name, options)
+        print(found[name][0], flush=True)
+    bars = {name: ratios(name, shown) for name, (shown, _) in found.items()}
+    minutes = sum(seconds for _, seconds in found.values()) / 60
+    images = "real samples" if arguments.real else "drawn miniatures"
+    parts = [
+        "# Benchmarks",
+        f"`make bench` makes this page, here from {images} in {minutes:.1f} minutes; `make bench PEER=1` measures the "
+        "published loader, too. Sides take turns in one run, and a ratio over 1 is in our favour. [`run.py`](run.py) "
+        "runs the scripts, and [`ratios.py`](ratios.py) makes ratios and plots of what they print.",
+        *(["**Sizes are tiny here: they show that everything runs, and nothing else.**"] if arguments.tiny else []),
+        machine(),
+        "## What is demanded",
+        "A limit (at most so many seconds or MB) stands here as the ratio that meeting it exactly would give.",
+        summary(bars),
+        *(section(name, *found[name], bars[name], arguments.out) for name in found),
+    ]
+    (arguments.out / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,188 @@
+"""From the tables that the benchmarks print to ratios beside what is demanded of them, as a table and as a picture.
+
+A ratio over 1 is in our favour. Where a limit is demanded (at most so many seconds), it becomes a ratio, too: the one
+that meeting the limit exactly would give.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Row = dict[str, str]  # cells by column
+BETTER, WORSE = "#0072b2", "#c77700"  # told apart by colour-blind readers, too
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One bar.
+
+    Attributes:
+        case: What was measured.
+        value: How many times better than the peer.
+        demanded: How many times better it has to be at least; None where nothing is demanded.
+    """
+
+    case: str
+    value: float
+    demanded: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One printed table.
+
+    Attributes:
+        title: The line of text before it, "" if there is none.
+        rows: Its rows.
+    """
+
+    title: str
+    rows: list[Row]
+
+
+def tables(shown: str) -> Iterator[Table]:
+    """The Markdown tables of what a benchmark printed, with the line of text before each."""
+    title, columns, rows = "", list[str](), list[Row]()
+    for line in [*shown.splitlines(), ""]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if not cells and rows:
+            yield Table(title, rows)
+        if not cells:
+            title, columns, rows = line or title, [], []
+        elif not columns:
+            columns = cells
+        elif not re.fullmatch(r"[|:-]+", line):
+            rows.append(dict(zip(columns, cells, strict=True)))
+
+
+def number(cell: str) -> float:
+    """A number as it is printed, with its commas."""
+    return float(cell.replace(",", ""))
+
+
+def build(table: Table) -> Iterator[Ratio]:
+    """Speed and size beside the plain loop."""
+    for row in table.rows:
+        if row["side"] == "plain loop":
+            continue
+        two = "2 processes" in row["side"]
+        case = f"{row['dataset']}, {row['side'].removeprefix('medimeta, ')}"
+        yield Ratio(f"{case}: images/s", number(row["ratio to the loop"]), 1.6 if two else 1)
+        if two:
+            yield Ratio(f"{row['dataset']}: smaller on disk", 1 / number(row["share of the release layout"]), 1 / 0.3)
+
+
+def batches(table: Table) -> Iterator[Ratio]:
+    """Images per second beside the peer, or what stands in for it, and beside a bare gather."""
+    dataset = table.title.partition(",")[0]
+    demanded = {"store, uint8": 15, "store, float32 normalised": 2, "decoded each time, float32": 0.8}
+    to_peer = next(column for column in table.rows[0] if column.startswith("x ") and column != "x bare gather")
+    for row in table.rows[2:]:
+        yield Ratio(f"{dataset}: {row['side']}", number(row[to_peer]), demanded.get(row["side"]))
+        if row["side"] == "store, uint8":
+            yield Ratio(f"{dataset}: {row['side']}, to a bare gather", number(row["x bare gather"]), 0.8)
+
+
+def loading(table: Table) -> Iterator[Ratio]:
+    """Seconds and MB beside plain `datasets`."""
+    for row in table.rows:
+        limit = row["demanded"].removeprefix("under ")
+        demanded = None if limit == "-" else number(row["plain datasets"]) / number(limit)
+        yield Ratio(re.sub(r", (s|MB)\b", "", row["step"]), number(row["ratio to plain"]), demanded)
+
+
+def episodes(table: Table) -> Iterator[Ratio]:
+    """Milliseconds per episode beside what the published sampler was reported to take."""
+    for row in table.rows:
+        reported, limit = number(row["published, reported ms"]), 5 if "multilabel" in row["rows"] else 2
+        yield Ratio(row["rows"], reported / number(row["ms per episode"]), reported / limit)
+
+
+def push(table: Table) -> Iterator[Ratio]:
+    """Commits, requests, bytes and seconds beside `push_to_hub`; without those of which one side needs none."""
+    sides = {(row["step"], row["side"]): row for row in table.rows}
+    for step in dict.fromkeys(row["step"] for row in table.rows):
+        own, other = sides[step, "medimeta push"], sides[step, "push_to_hub"]
+        for what in ("commits", "requests", "bytes sent", "seconds"):
+            if number(own[what]) and number(other[what]):
+                yield Ratio(f"{step}: {what}", number(other[what]) / number(own[what]))
+
+
+READERS: dict[str, Callable[[Table], Iterator[Ratio]]] = {
+    "build": build,
+    "batches": batches,
+    "loading": loading,
+    "episodes": episodes,
+    "push": push,
+}
+
+
+def ratios(name: str, shown: str) -> list[Ratio]:
+    """The ratios in what a benchmark printed; none for a benchmark without a peer."""
+    return [ratio for table in tables(shown) for ratio in READERS[name](table)] if name in READERS else []
+
+
+def peer(name: str, shown: str) -> str:
+    """Beside whom a benchmark measured."""
+    if name == "batches" and "x stand-in" in shown:
+        return "a stand-in for the published loader"
+    return {
+        "build": "a plain loop",
+        "batches": "the published loader",
+        "loading": "plain datasets",
+        "episodes": "the published sampler, as it was reported",
+        "push": "push_to_hub",
+    }[name]
+
+
+def summary(found: dict[str, list[Ratio]]) -> str:
+    """A Markdown table of all that is demanded, by benchmark."""
+    lines = ["| benchmark | case | ratio | demanded |  |", "|---|---|--:|--:|---|"]
+    for name, bars in found.items():
+        for bar in bars:
+            if bar.demanded is not None:
+                met = "met" if bar.value >= bar.demanded else "**not met**"
+                lines.append(f"| {name} | {bar.case} | {bar.value:.3g} | {bar.demanded:.3g} | {met} |")
+    return "\n".join(lines)
+
+
+def draw(bars: Sequence[Ratio], other: str, path: Path) -> None:
+    """Draw a bar per ratio, from 1 to it, with a line across it where it has to reach.
+
+    Args:
+        bars: What to draw, from the top.
+        other: Beside whom.
+        path: PNG file to write; the same bars give the same bytes.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    figure = Figure(figsize=(7.2, 0.9 + 0.26 * len(bars)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    places = range(len(bars))
+    asked = [(place, bar.demanded) for place, bar in zip(places, bars, strict=True) if bar.demanded is not None]
+    low, high = [place - 0.42 for place, _ in asked], [place + 0.42 for place, _ in asked]
+    axes.vlines([value for _, value in asked], low, high, color="#202020", linewidth=2, label="demanded", zorder=3)
+    lengths = [bar.value - 1 for bar in bars]
+    drawn = axes.barh(places, lengths, left=1, height=0.6, color=[BETTER if one > 0 else WORSE for one in lengths])
+    axes.bar_label(drawn, [f"{bar.value:.3g}" for bar in bars], padding=4, fontsize="small")
+    axes.axvline(1, color="grey", linewidth=1)
+    axes.set_xscale("log")
+    axes.margins(x=0.15)
+    values = [1.0, *(bar.value for bar in bars), *(value for _, value in asked)]
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 30 * min(values) else (1,)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(places, [bar.case for bar in bars], fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xlabel(f"times better than {other}", fontsize="small")
+    axes.tick_params(labelsize="small")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    if asked:
+        figure.legend(frameon=False, fontsize="small", loc="outside upper right")
+    figure.savefig(path, format="png", metadata={"Software": None})
