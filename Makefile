@@ -49,7 +49,7 @@ bench: .venv/ready $(if $(PEER),.venv-peer/ready)
 
 .venv-peer/ready:
 	$(PYTHON) -m venv .venv-peer
-	.venv-peer/bin/python -m pip install --quiet medimeta==0.0.6 torchcross==0.0.6 torchvision
+	.venv-peer/bin/python -m pip install --quiet medimeta==0.0.6 torchcross==0.0.6 torchvision medmnist==3.0.2
 	touch $@
 
 clean:

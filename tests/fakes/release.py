@@ -66,6 +66,7 @@ def write_release(source: Source, folder: Path, *, hdf5: bool = True, tiff: bool
     info = {
         "id": card.id,
         "name": card.name,
+        "domain": card.domain,
         "tasks": [
             {
                 "task_name": task.name,
