@@ -29,11 +29,11 @@ import h5py
 import numpy as np
 import torch
 import yaml
-from build import SAMPLES, repeated
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 import medimeta
+from build import SAMPLES, repeated
 from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.source import Options, RawSource
 from medimeta.tasks.augment import Augmentation

@@ -9,10 +9,10 @@ from pathlib import Path
 from string import Formatter
 
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
 from ..cards.catalogue import DATASETS, Task
 from ..cards.errors import MedIMetaError
+from ..upload.patience import FAILURES, clean
 from .results import Result
 
 _TYPES = {"auroc": "roc_auc", "accuracy": "accuracy", "f1": "f1", "mae": "mae"}  # names that the Hub knows
@@ -135,11 +135,12 @@ def push(folder: Path, repo: str) -> None:
 
 @contextmanager
 def _said(what: str) -> Iterator[None]:
-    """Errors of the Hub's client as our own."""
+    """Errors of the Hub's client as our own, without tokens."""
     try:
         yield
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, ConnectionError) as error:
+    except FAILURES as error:
+        why = clean(str(error)).strip().partition("\n")[0]
         raise MedIMetaError(
-            f"The Hub did not let us {what}: {str(error).strip().partition(chr(10))[0]} Log in with a token that may "
-            "write (hf auth login, or HF_TOKEN), and check the repository's name."
-        ) from error
+            f"The Hub did not let us {what}: {why} Log in with a token that may write (hf auth login, or HF_TOKEN), "
+            "and check the repository's name."
+        ) from None
