@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     # One result per cell of the grid, and one picture of all.
     found, points = [], []
     for cell in dict.fromkeys(key._replace(episode=0) for unit in units for key in solver.keys(unit)):
-        episodes, shots = sets[cell.set], targets.shots_of(sets[cell.set])
+        episodes, shots = sets[cell.set], sets[cell.set].shots
         metrics = [done[cell._replace(episode=number)] for number in range(len(episodes))]
         setting = "" if cell.method == "prototype" else f", lr {cell.lr:g}, {cell.steps} steps"
         result = Result.of_episodes(

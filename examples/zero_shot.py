@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
         found.append(Result.of_episodes(episodes, measured, protocol=few_shot_protocol(episodes), **about))
     if accelerator.is_main_process:
         for number, result in enumerate(found):
-            folder = args.output_dir / (f"{targets.shots_of(sets[number])}-shots" if sets else args.split)
+            folder = args.output_dir / (f"{sets[number].shots}-shots" if sets else args.split)
             folder.mkdir(parents=True, exist_ok=True)
             result.save(folder / "result.json")
     for result in found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
@@ -68,9 +67,7 @@ def push(
 
 def default_name(found: EpisodeSet) -> str:
     """`episodes_<dataset>_<task column>_<shots>shot`."""
-    shots = found.about["recipe"]["shots"]
-    shots = "-".join(map(str, shots)) if isinstance(shots, Sequence) else shots
-    return f"episodes_{found.task.dataset}_{found.task.column}_{shots}shot"
+    return f"episodes_{found.task.dataset}_{found.task.column}_{found.shots}shot"
 
 
 def pull(repo: str, name: str, *, token: str | None, revision: str | None) -> Dataset:

@@ -79,6 +79,12 @@ class EpisodeSet:
         """The seed."""
         return int(self.about["seed"])
 
+    @property
+    def shots(self) -> str:
+        """Support images per class: "5", or "1-10" where the number was drawn."""
+        shots = self.about["recipe"]["shots"]
+        return "-".join(map(str, shots)) if isinstance(shots, list) else str(shots)
+
     @cached_property
     def sha256(self) -> str:
         """Of everything in the set, written as JSON with sorted keys: the same on every machine."""
@@ -88,8 +94,7 @@ class EpisodeSet:
         return len(self.table)
 
     def __getitem__(self, number: int) -> Episode:
-        multilabel = self.task.target == "multilabel"
-        return episode_table.episode_of(self.table, operator.index(number), multilabel=multilabel)
+        return episode_table.episode_of(self.table, operator.index(number), multilabel=self.task.target == "multilabel")
 
     def __iter__(self) -> Iterator[Episode]:
         return (self[number] for number in range(len(self)))
@@ -224,13 +229,7 @@ class EpisodeSet:
 
     @classmethod
     def pull(
-        cls,
-        repo: str,
-        name: str,
-        rows: Dataset | None = None,
-        *,
-        token: str | None = None,
-        revision: str | None = None,
+        cls, repo: str, name: str, rows: Dataset | None = None, *, token: str | None = None, revision: str | None = None
     ) -> EpisodeSet:
         """Read what `push` published.
 

@@ -38,10 +38,9 @@ from ..cards.errors import MedIMetaError
 from ..upload.atomic import whole_file
 from .episode_set import EpisodeSet
 from .intervals import RESAMPLES, Measured, bootstrap, bootstrap_in_words, mean_interval
-from .json_values import plain
+from .json_values import plain, read_as
 from .metrics import absent_labels, check_scores, evaluate_scores
 from .rows import fingerprint, labels_and_subjects
-from .targets import shots_of
 from .versions import versions
 
 FILE = "result.json"
@@ -62,7 +61,7 @@ class About(TypedDict):
 
 def few_shot_protocol(episodes: EpisodeSet) -> str:
     """The name of the protocol of an episode set: "few-shot, 5 shots"."""
-    return f"few-shot, {shots_of(episodes)} shots"
+    return f"few-shot, {episodes.shots} shots"
 
 
 @dataclass(frozen=True)
@@ -219,19 +218,7 @@ class Result:
         Raises:
             MedIMetaError: Naming the file and the keys that are missing, unknown or wrong.
         """
-        from pydantic import TypeAdapter, ValidationError
-
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise MedIMetaError(f"{path} cannot be read: {error}.") from error
-        try:
-            return TypeAdapter(cls).validate_json(text)
-        except ValidationError as error:
-            lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
-            raise MedIMetaError(
-                "\n".join([f"{path} is no result of schema {SCHEMA}; {len(lines)} key(s) do not fit:", *lines])
-            ) from None
+        return read_as(cls, path, f"result of schema {SCHEMA}")
 
 
 def results(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[Path, Result]]:

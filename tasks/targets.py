@@ -83,9 +83,3 @@ def draw_episodes(args: argparse.Namespace, task: Task, rows: Dataset) -> list[E
         for shots in dict.fromkeys(args.shots)
     ]
     return [sample_episodes(rows, task, recipe, n=args.n, seed=args.seed, split=split) for recipe in recipes]
-
-
-def shots_of(episodes: EpisodeSet) -> str:
-    """The number of shots of a set, or their range: "5", "1-10"."""
-    shots = episodes.about["recipe"]["shots"]
-    return "-".join(map(str, shots)) if isinstance(shots, list | tuple) else str(shots)
