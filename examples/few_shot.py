@@ -10,6 +10,7 @@ tune on the test episodes. The number of processes changes how fast a run is, no
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from functools import partial
 
@@ -24,8 +25,8 @@ from medimeta.tasks.results import Result, few_shot_protocol
 from medimeta.tasks.solver import Solver
 
 
-def main(argv: Sequence[str] | None = None) -> list[Result]:
-    """Solve all episodes by all methods; return a result per method, number of shots and setting."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = arguments.parser(__doc__)
     targets.add_target(parser)
     targets.add_recipe(parser, shots=[5])
@@ -36,7 +37,12 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     add("--steps", type=int, nargs="+", default=[50, 100], help="steps after which to answer (%(default)s)")
     add("--augmentation", action="store_true", help="fine-tuning: augment the support set, anew in each step")
     add("--chunk", type=int, default=64, help="images that pass the model at once (%(default)s)")
-    args = parser.parse_args(argv)
+    return arguments.parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> list[Result]:
+    """Solve all episodes by all methods; return a result per method, number of shots and setting."""
+    args = parse(argv)
     accelerator = runs.start(args, args.output_dir)
     rank, world = accelerator.process_index, accelerator.num_processes
     set_seed(args.seed)
@@ -49,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     accelerator.print("\n".join(episodes.summary() for episodes in sets))
 
     # Model.
-    model, preprocessing = models.load_backbone(None if args.tiny else args.model)
+    model, preprocessing = models.load_backbone(args.model)
     settings = {"seed": args.seed, "augmentation": args.augmentation, "chunk": args.chunk}
     identity = {"weights": backbones.weights_sha256(model), "mixed_precision": args.mixed_precision, **settings}
     network = backbones.Network(model.to(accelerator.device), size=preprocessing.size)

@@ -26,13 +26,18 @@ from medimeta.tasks.batches import serve
 from medimeta.tasks.results import Result
 
 
-def main(argv: Sequence[str] | None = None) -> list[Result]:
-    """Train, choose and test a model for each task; return what their result.json files say."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = arguments.parser(__doc__)
     arguments.add_tasks(parser)
     arguments.add_training(parser)
     arguments.add_class_weights(parser)
-    return runs.each_task(parser.parse_args(argv), finetune)
+    return arguments.parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> list[Result]:
+    """Train, choose and test a model for each task; return what their result.json files say."""
+    return runs.each_task(parse(argv), finetune)
 
 
 def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
@@ -54,7 +59,7 @@ def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     part_size = max(1, args.batch_size // (args.gradient_accumulation * accelerator.num_processes))
 
     # Model.
-    model, preprocessing = models.load_model(None if args.tiny else args.model, task)
+    model, preprocessing = models.load_model(args.model, task)
     weights = training.loss_weights(args, data["train"], task)
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.learning_rate(args), weight_decay=args.weight_decay)
     if accelerator.device.type == "cuda":

@@ -28,6 +28,7 @@ from medimeta.tasks import (
     launch,
     maml,
     meta_training,
+    model_card,
     models,
     pretraining,
     problems,
@@ -36,9 +37,12 @@ from medimeta.tasks import (
 from medimeta.tasks.recipe import Recipe
 from medimeta.tasks.results import Result
 
+# What fits miniatures, whose validation splits have some ten images per class.
+TINY = {"shots": (1, 3), "queries": 5, "train_episodes": 50, "validation_episodes": 10}
 
-def parser() -> argparse.ArgumentParser:
-    """The command line; the defaults are the published protocol where it names them."""
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; the defaults are the published protocol where it names them."""
     wanted = arguments.parser(__doc__)
     arguments.add_push(wanted)
     pretraining.add_pool(wanted)
@@ -59,16 +63,18 @@ def parser() -> argparse.ArgumentParser:
     add("--epoch-steps", type=int, help="outer steps between validations; a pass through all episodes if not given")
     add("--epochs", type=int, default=100, help="at most (%(default)s)")
     add("--patience", type=int, default=5, help="stop after this many epochs without a better one (%(default)s)")
-    return wanted
+    return arguments.parse(wanted, argv, **TINY)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Meta-train; return what training.json says."""
-    args = parser().parse_args(argv)
+    args = parse(argv)
     pool, tasks = pretraining.source_pool(args)
     if args.resume and (earlier := pretraining.finished(args)) is not None:
         print(f"{args.output_dir} is finished.")
         return earlier
+    if args.push_to_hub is not None:
+        model_card.check_hub(args.push_to_hub)
     accelerator = runs.start(args, args.output_dir)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     set_seed(args.seed)
@@ -87,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             accelerator.print(f"  left out: {reason}")
 
     # Model. Gradients of several processes are added up by hand, below.
-    model, preprocessing = models.load_backbone(None if args.tiny else args.model)
+    model, preprocessing = models.load_backbone(args.model)
     network = backbones.Network(model.to(device), size=preprocessing.size)
     learner = maml.MetaLearner(network, args.inner_rate)
     accelerator.prepare_model(learner.state, evaluation_mode=True)  # not wrapped, but saved and loaded

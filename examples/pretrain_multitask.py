@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError
-from medimeta.tasks import arguments, checkpoints, launch, models, pretraining, runs, training
+from medimeta.tasks import arguments, checkpoints, launch, model_card, models, pretraining, runs, training
 from medimeta.tasks.batches import PixelDataset
 from medimeta.tasks.json_values import canonical
 from medimeta.tasks.metrics import probabilities
@@ -37,16 +37,23 @@ SPLITS = ("train", "validation")
 Data = dict[Task, tuple[dict[str, Dataset], dict[str, PixelDataset]]]
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Pre-train; return what training.json says."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = arguments.parser(__doc__)
     pretraining.add_pool(parser)
     arguments.add_training(parser)
-    args = parser.parse_args(argv)
+    return arguments.parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """Pre-train; return what training.json says."""
+    args = parse(argv)
     pool, tasks = pretraining.source_pool(args)
     if args.resume and (earlier := pretraining.finished(args)) is not None:
         print(f"{args.output_dir} is finished.")
         return earlier
+    if args.push_to_hub is not None:
+        model_card.check_hub(args.push_to_hub)
     accelerator = runs.start(args, args.output_dir)
     set_seed(args.seed)
 
@@ -63,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         accelerator.print(f"  left out: {name}: {reason}")
 
     # Model. It is not wrapped for several processes: their gradients are added up by hand.
-    backbone, preprocessing = models.load_backbone(None if args.tiny else args.model)
+    backbone, preprocessing = models.load_backbone(args.model)
     if accelerator.device.type == "cuda":
         backbone = backbone.to(memory_format=torch.channels_last)
     model = MultiTask(backbone, tasks, size=preprocessing.size)

@@ -1,53 +1,61 @@
 """Run methods on tasks, and set the results side by side: one table and one figure, as in the paper.
 
-    python sweep.py --tasks main --output-dir sweep --mixed-precision bf16
-    python sweep.py --tasks bus pbc --methods "full supervision" --output-dir sweep --tiny --epochs 5
+    python sweep.py --tasks main --model microsoft/resnet-18 --mixed-precision bf16
+    python sweep.py --tiny --tasks bus pbc --sources bus pbc crc --finetune="--epochs 8" --few-shot="-n 20 --steps 20"
 
-Every cell is a run of another script in a folder of its own; arguments that are not known here go to it. The same
-command again runs what is missing or has other arguments. A cell that fails is reported in the end, after the others.
+Every cell is what other scripts make, in a folder of its own. Arguments that all of them know (--model, --tiny,
+--data-dir, --seed, ...) go to all; those of one script go into the option that has its name. The same command again
+runs what is missing or has other arguments. A cell that fails is reported in the end, after the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accelerate import PartialState
 
-import medimeta
-from medimeta.cards.catalogue import Task
+from medimeta.cards.catalogue import DATASETS, Task
 from medimeta.cards.errors import MedIMetaError
-from medimeta.examples import finetune_vit
+from medimeta.examples import few_shot, finetune_vit, pretrain_maml, pretrain_multitask
 from medimeta.tasks import arguments, launch
-from medimeta.tasks.comparison import Comparison, compare, write_csv, write_plot
+from medimeta.tasks.comparison import Comparison, compare, overview, write_csv, write_plot
+from medimeta.tasks.protocols import cross_domain
 from medimeta.tasks.results import Result, results
+from medimeta.tasks.sweeping import Run
 from medimeta.upload.atomic import whole_file
 
-DONE = "cell.json"  # the last file of a cell: what was run
+SCRIPTS = {
+    "finetune": finetune_vit,
+    "few-shot": few_shot,
+    "pretrain-multitask": pretrain_multitask,
+    "pretrain-maml": pretrain_maml,
+}
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table.
+    """A row of the table, or several: one per setting of a grid.
 
     Attributes:
-        script: The main function of a script that writes result.json files below its `--output-dir`.
-        options: What it is given for a task, besides the output folder and what all cells share.
+        evaluate: The script that writes the results of a task.
+        pretrain: The script that makes the backbone for it, from the source pool of the task's dataset; None takes
+            `--model` as it is.
     """
 
-    script: Callable[[Sequence[str]], object]
-    options: Callable[[Task], list[str]]
+    evaluate: str
+    pretrain: str | None = None
 
 
 METHODS = {
-    "full supervision": Method(finetune_vit.main, lambda task: ["--tasks", f"{task.dataset}/{task.name}"]),
-    "without augmentation": Method(
-        finetune_vit.main, lambda task: ["--tasks", f"{task.dataset}/{task.name}", "--no-augmentation"]
-    ),
+    "full supervision": Method("finetune"),
+    "IM-PT": Method("few-shot"),
+    "mm-PT": Method("few-shot", "pretrain-multitask"),
+    "mm-MAML": Method("few-shot", "pretrain-maml"),
 }
 
 
@@ -55,31 +63,41 @@ def main(argv: Sequence[str] | None = None) -> list[Comparison]:
     """Run all cells that are not finished; write table.md, table.csv and table.png.
 
     Raises:
-        MedIMetaError: In the end, naming the cells that failed and why.
+        MedIMetaError: At once for arguments that a script does not take; in the end, naming the cells that failed.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     arguments.add_tasks(parser)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="all if not given")
-    parser.add_argument("--output-dir", type=Path, default=Path("sweep"), help="for cells and table (%(default)s)")
-    parser.add_argument("--metric", default="auroc", help="what the table compares by (%(default)s)")
+    add = parser.add_argument
+    add("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="all if not given")
+    add("--sources", nargs="+", metavar="ID", help="pre-train on no others of each target's source pool")
+    for name in SCRIPTS:
+        add(f"--{name}", type=shlex.split, default=[], metavar="OPTIONS", help=f'for that script: --{name}="..."')
+    add("--output-dir", type=Path, default=Path("sweep"), help="for cells, backbones and table (%(default)s)")
+    add("--metric", default="auroc", help="what the table compares by (%(default)s)")
+    add("--resume", action="store_true", help="a sweep goes on in any case")
     args, shared = parser.parse_known_args(argv)
+    arguments.parse(arguments.parser(None), shared)  # refuses what not all scripts know
+    args.tasks = arguments.named_tasks(args.tasks)
+    cells = {(task, name): plan(args, task, name, shared) for task in args.tasks for name in args.methods}
+    for cell in cells.values():
+        cell.check()
+
     found: list[tuple[Path, Result]] = []
+    broken: dict[Path, str] = {}
     failed = []
-    for task in arguments.named_tasks(args.tasks):
-        for name in args.methods:
-            folder = args.output_dir / "cells" / name.replace(" ", "-") / task.dataset / task.column
-            try:
-                run(METHODS[name], task, folder, shared)
-            except MedIMetaError as error:
-                failed.append(f"  {task.dataset}/{task.name}, {name}: {error}")
-                print(f"{task.dataset}/{task.name}, {name} failed: {error}", file=sys.stderr)
-                continue
-            cell = results([folder])
-            alone = len(cell) == 1
-            found += [(path, replace(one, method=name if alone else f"{name}, {one.method}")) for path, one in cell]
+    for (task, name), cell in cells.items():
+        try:
+            cell.execute(broken)
+        except MedIMetaError as error:
+            failed.append(f"  {task.dataset}/{task.name}, {name}: {error}")
+            print(f"{task.dataset}/{task.name}, {name} failed: {error}", file=sys.stderr)
+            continue
+        for path, one in results([cell.folder]):
+            method = name if one.episodes is None else one.method
+            found.append((path, replace(one, method=method, model=name)))  # also where targets have other backbones
     comparisons = compare(found, args.metric) if found else []
     if comparisons and PartialState().is_main_process:
-        text = "\n".join(comparison.markdown() for comparison in comparisons)
+        text = overview(comparisons)
         with whole_file(args.output_dir / "table.md") as partial:
             partial.write_text(text, encoding="utf-8")
         write_csv(comparisons, args.output_dir / "table.csv")
@@ -90,36 +108,34 @@ def main(argv: Sequence[str] | None = None) -> list[Comparison]:
     return comparisons
 
 
-def run(method: Method, task: Task, folder: Path, shared: Sequence[str]) -> None:
-    """Run a cell, unless it is finished; what an interrupted run of the same arguments has done is kept."""
-    options = [*method.options(task), *shared]
-    wanted = {"arguments": options, "medimeta": medimeta.__version__}
-    if earlier(folder / DONE) == wanted:
-        print(f"{folder} is finished.")
-        return
-    started = folder / ".started.json"
-    same = earlier(started) == wanted
-    if PartialState().is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / DONE).unlink(missing_ok=True)
-        note(started, wanted)
-    PartialState().wait_for_everyone()
-    method.script([*options, "--output-dir", str(folder), *(["--resume"] if same else [])])
-    PartialState().wait_for_everyone()
-    if PartialState().is_main_process:
-        note(folder / DONE, wanted)
-    PartialState().wait_for_everyone()
+def plan(args: argparse.Namespace, task: Task, name: str, shared: Sequence[str]) -> Run:
+    """What fills a cell, and what comes before; targets that have the same source pool share a backbone."""
+    method, folder = METHODS[name], args.output_dir / "cells" / name.replace(" ", "-") / task.dataset / task.column
+
+    def given(script: str) -> list[str]:
+        return [*shared, *getattr(args, script.replace("-", "_"))]
+
+    if method.evaluate == "finetune":
+        return Run(finetune_vit, [*given("finetune"), "--tasks", f"{task.dataset}/{task.name}"], folder)
+    options, before = ["--methods", "finetune", *given("few-shot")], None  # the published method, if no other is given
+    if method.pretrain is not None:
+        pool = sources(task.dataset, args.sources)
+        if not pool:
+            known = ", ".join(sources(task.dataset))
+            raise MedIMetaError(f"No source is left for {task.dataset}. Put some of its pool into --sources: {known}.")
+        first = next(one.dataset for one in args.tasks if sources(one.dataset, args.sources) == pool)
+        where = ["--target", first, *([] if args.sources is None else ["--sources", *pool])]
+        backbone = args.output_dir / "backbones" / name / first
+        before = Run(SCRIPTS[method.pretrain], [*given(method.pretrain), *where], backbone)
+        options += ["--model", str(backbone / "model")]
+    named = ["--dataset", task.dataset, "--task", task.name, "--name", name]
+    return Run(few_shot, [*options, *named], folder, before)
 
 
-def earlier(path: Path) -> object:
-    """What `note` wrote; None if it did not."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def note(path: Path, what: object) -> None:
-    """Write JSON, whole or not at all."""
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(what) + "\n", encoding="utf-8")
+def sources(target: str, wanted: Sequence[str] | None = None) -> list[str]:
+    """The datasets of a target's source pool, but for those that are not wanted."""
+    known = None if wanted is None else [DATASETS[name].id for name in wanted]
+    return [name for name in cross_domain(target).datasets if known is None or name in known]
 
 
 if __name__ == "__main__":

@@ -24,13 +24,18 @@ from medimeta.tasks.results import Result
 from medimeta.upload.atomic import replace_folder
 
 
-def main(argv: Sequence[str] | None = None) -> list[Result]:
-    """Train, choose and test a model for each task; return what their result.json files say."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = arguments.parser(__doc__)
     arguments.add_tasks(parser)
     arguments.add_training(parser)
     arguments.add_class_weights(parser)
-    return runs.each_task(parser.parse_args(argv), train)
+    return arguments.parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> list[Result]:
+    """Train, choose and test a model for each task; return what their result.json files say."""
+    return runs.each_task(parse(argv), train)
 
 
 def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
@@ -47,7 +52,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         processes=accelerator.num_processes,
         rank=accelerator.process_index,
     )
-    model, preprocessing = models.load_model(None if args.tiny else args.model, task)
+    model, preprocessing = models.load_model(args.model, task)
     weights = training.loss_weights(args, data["train"], task)
     part_size = max(1, args.batch_size // (args.gradient_accumulation * accelerator.num_processes))
 

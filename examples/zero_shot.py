@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     add("--shows", nargs="+", default=[prompts.SHOWS], help="sentences that a label is there, averaged (%(default)s)")
     add("--lacks", nargs="+", default=[prompts.LACKS], help="that it is not, for multilabel tasks (%(default)s)")
     add("--chunk", type=int, default=64, help="images that pass the model at once (%(default)s)")
-    args = parser.parse_args(argv)
+    args = arguments.parse(parser, argv)
     templates = prompts.Templates(tuple(args.shows), tuple(args.lacks))
     accelerator = runs.start(args, args.output_dir)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     with accelerator.main_process_first():
         task, rows, sets = targets.load_target(args)
         images = pixels(rows, store=not args.no_store)
-    model, preprocessing = load_zero_shot(None if args.tiny else args.model)
+    model, preprocessing = load_zero_shot(args.model)
     model = model.to(device)
 
     # The vectors of all images that are asked about, once. Processes take whole blocks, so that their number changes
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
     about: dict[str, Any] = {
         "model": name,
         "method": f"{name}, zero-shot",
-        "seed": args.seed if args.tiny else None,
+        "seed": args.seed if args.model is None else None,
         "settings": {"shows": args.shows, "lacks": args.lacks, "mixed_precision": args.mixed_precision},
     }
     found = []

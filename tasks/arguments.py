@@ -25,7 +25,7 @@ _NOT_SETTINGS = ("cache_dir", "data_dir", "output_dir", "push_to_hub", "report_t
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Data, model and run: what every training script asks for.
+    """Data, model and run: what every training script asks for; `parse` reads it.
 
     Args:
         description: The script's docstring; its first line is shown.
@@ -36,17 +36,30 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--partial", action="store_true", help="accept a raw source with fewer images than published")
     add("--cache-dir", help="cache of the prepared dataset; that of `datasets` if not given")
     add("--no-store", action="store_true", help="decode images each time, not once into the pixel store")
-    model = wanted.add_mutually_exclusive_group()
-    model.add_argument("--model", default=VIT, help="checkpoint, Hub name or folder (%(default)s)")
-    model.add_argument(
-        "--tiny", action="store_true", help="instead, a small random ViT, and miniatures where no data are named"
-    )
+    add("--model", default=VIT, help="checkpoint, Hub name or folder (%(default)s)")
+    add("--tiny", action="store_true", help="where no model is named a small random ViT, where no data are, miniatures")
     add("--mixed-precision", choices=("no", "fp16", "bf16"), default="no", help="fp16 needs a GPU (%(default)s)")
     add("--seed", type=int, default=0, help="of new weights, order and augmentation (%(default)s)")
     add("--output-dir", type=Path, default=Path("runs"), help="for models and results (%(default)s)")
     add("--resume", action="store_true", help="go on where an interrupted run stopped; finished ones are left alone")
     add("--report-to", default="none", help="tracker that Accelerate knows: tensorboard, wandb, ... (%(default)s)")
     return wanted
+
+
+def parse(wanted: argparse.ArgumentParser, argv: Sequence[str] | None, **tiny: Any) -> argparse.Namespace:
+    """Read a command line.
+
+    Args:
+        wanted: Of `parser`.
+        argv: The words; those of the process if None.
+        tiny: Defaults that `--tiny` puts in the place of the usual ones, as it puts the random ViT (None) in the place
+            of the usual `--model`. What is given counts all the same.
+    """
+    args = wanted.parse_args(argv)
+    if args.tiny:
+        wanted.set_defaults(model=None, **tiny)
+        args = wanted.parse_args(argv)
+    return args
 
 
 def add_push(wanted: argparse.ArgumentParser) -> None:
@@ -74,7 +87,7 @@ def add_training(wanted: argparse.ArgumentParser) -> None:
     add("--patience", type=int, default=10, help="stop after this many epochs without a better one (%(default)s)")
     add("--batch-size", type=int, default=64, help="images per optimiser step, over all processes (%(default)s)")
     add("--gradient-accumulation", type=int, default=1, help="parts to compute a batch in (%(default)s)")
-    add("--lr", type=float, help="learning rate of AdamW (1e-3 for ResNet-18 and --tiny, else 1e-4)")
+    add("--lr", type=float, help="learning rate of AdamW (1e-3 for ResNet-18 and the random ViT, else 1e-4)")
     add("--weight-decay", type=float, default=0.0, help="weight decay of AdamW (%(default)s)")
     add("--no-augmentation", action="store_true", help="show training images as they are")
     add_push(wanted)
@@ -91,7 +104,7 @@ def learning_rate(args: argparse.Namespace) -> float:
     """`--lr`, or the published one: 1e-3 for small models, 1e-4 for larger ones."""
     if args.lr is not None:
         return float(args.lr)
-    return 1e-3 if args.tiny or "resnet-18" in args.model.lower() else 1e-4
+    return 1e-3 if args.model is None or "resnet-18" in args.model.lower() else 1e-4
 
 
 def named_tasks(names: Sequence[str]) -> list[Task]:

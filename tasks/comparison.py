@@ -68,7 +68,7 @@ class Comparison:
         heads = ["method", *self.tasks, *(["mean"] if several else [])]
         lines += [f"| {' | '.join(heads)} |", f"|---|{'--:|' * (len(heads) - 1)}"]
         for method in self.methods:
-            row = [self._shown(method, task) for task in self.tasks]
+            row = [self.shown(method, task) for task in self.tasks]
             if several:
                 row.append("" if (mean := self.mean(method)) is None else f"{mean:.3f}")
             lines.append(f"| {' | '.join([method, *row])} |")
@@ -84,7 +84,8 @@ class Comparison:
             columns=["protocol", "split", "method", "task", "metric", "value", "low", "high", "runs"],
         )
 
-    def _shown(self, method: str, task: str) -> str:
+    def shown(self, method: str, task: str) -> str:
+        """What the table says of a method on a task; nothing if it was not measured."""
         if (method, task) not in self.cells:
             return ""
         found, _ = self.cells[method, task]
@@ -154,6 +155,29 @@ def _count(found: list[tuple[Path, Result]], method: str) -> int:
     return len({result.model for _, result in found if result.method == method})
 
 
+def overview(comparisons: Iterable[Comparison]) -> str:
+    """All protocols in one Markdown table, a column per task; the line above its methods says which protocol it is.
+
+    The mean is left out where a protocol has not all of the tasks, since it would not compare with the others.
+    """
+    comparisons = list(comparisons)
+    tasks = sorted({task for comparison in comparisons for task in comparison.tasks})
+    heads = ["method", *tasks, *(["mean"] if len(tasks) > 1 else [])]
+    lines = [f"### {comparisons[0].metric}", "", f"| {' | '.join(heads)} |", f"|---|{'--:|' * (len(heads) - 1)}"]
+    notes: dict[str, None] = {}
+    for comparison in comparisons:
+        where = f"{comparison.protocol}, {comparison.split}"
+        lines.append(f"| *{where}* |{' |' * (len(heads) - 1)}")
+        for method in comparison.methods:
+            row = [method, *(comparison.shown(method, task) for task in tasks)]
+            if len(tasks) > 1:
+                mean = comparison.mean(method) if comparison.tasks == tasks else None
+                row.append("" if mean is None else f"{mean:.3f}")
+            lines.append(f"| {' | '.join(row)} |")
+        notes |= {f"{where}: {note}": None for note in comparison.notes}
+    return "\n".join([*lines, "", *(f"* {note}" for note in notes)]) + "\n"
+
+
 def write_csv(comparisons: Iterable[Comparison], path: Path) -> None:
     """Write the rows of all comparisons into one file, whole or not at all."""
     with whole_file(path) as partial:
@@ -165,25 +189,27 @@ def write_plot(comparisons: list[Comparison], path: Path) -> None:
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
     methods = list(dict.fromkeys(method for comparison in comparisons for method in comparison.methods))
-    heights = [len(comparison.tasks) * max(0.5, 0.22 * len(methods)) + 0.6 for comparison in comparisons]
+    looks = {method: (f"C{number % 10}", "os^vD"[number // 10 % 5]) for number, method in enumerate(methods)}
+    heights = [len(found.tasks) * max(0.5, 0.22 * len(found.methods)) + 0.6 for found in comparisons]
     figure = Figure(figsize=(8, 0.6 + sum(heights)), dpi=150, layout="constrained")
-    panels = figure.subplots(len(comparisons), 1, squeeze=False, height_ratios=heights)[:, 0]
-    step = 0.7 / len(methods)
+    panels = figure.subplots(len(comparisons), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for comparison, axes in zip(comparisons, panels, strict=True):
         places = {task: -position for position, task in enumerate(comparison.tasks)}
-        for number, method in enumerate(methods):
+        step = 0.7 / len(comparison.methods)
+        for number, method in enumerate(comparison.methods):
             shown = [(t, m) for (of, t), (m, _) in comparison.cells.items() if of == method and m.value is not None]
             value = np.array([found.value for _, found in shown], np.float64)
             low, high = (np.array([getattr(found, end) for _, found in shown], np.float64) for end in ("low", "high"))
-            y = [places[task] + step * ((len(methods) - 1) / 2 - number) for task, _ in shown]
+            y = [places[task] + step * ((len(comparison.methods) - 1) / 2 - number) for task, _ in shown]
             errors = np.nan_to_num(np.stack([value - low, high - value]).clip(0))
-            axes.errorbar(value, y, xerr=errors, fmt="o", markersize=4, capsize=2, color=f"C{number}", label=method)
+            colour, marker = looks[method]
+            axes.errorbar(value, y, xerr=errors, fmt=marker, markersize=4, capsize=2, color=colour, label=method)
         axes.set_yticks(list(places.values()), list(places))
         axes.set_ylim(0.5 - len(places), 0.5)
         axes.set_title(f"{comparison.protocol}, {comparison.split}", fontsize="medium")
-        axes.set_xlabel(comparison.metric)
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel(comparisons[0].metric)
     handles = [axes.get_legend_handles_labels() for axes in panels]
     named = {label: handle for lines, labels in handles for handle, label in zip(lines, labels, strict=True)}
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(4, len(named)), frameon=False)

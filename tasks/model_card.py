@@ -70,7 +70,7 @@ def write_card(folder: Path, results: Sequence[Result], *, backbone: str | None 
         for metric, found in result.metrics.items()
         if found.value is not None
     ]
-    is_local = first.settings.get("tiny", False) or os.path.isdir(first.model)  # noqa: PTH112
+    is_local = first.settings.get("model") is None or os.path.isdir(first.model)  # noqa: PTH112
     data = ModelCardData(
         model_name=name,
         base_model=None if is_local else first.model,
@@ -105,13 +105,19 @@ def repository(pattern: str, task: Task) -> str:
     return pattern.format(dataset=task.dataset, task=task.column)
 
 
-def check_hub(pattern: str, tasks: Sequence[Task]) -> None:
+def check_hub(pattern: str, tasks: Sequence[Task] = ()) -> None:
     """Refuse, before hours of training, what could not be uploaded after them.
+
+    Args:
+        pattern: The repository, see `repository`.
+        tasks: Each gets a model; none if it is a backbone that is trained, whose repository is named in full.
 
     Raises:
         MedIMetaError: If the models would have the same repository, or nobody is logged in.
     """
     fields = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}
+    if fields and not tasks:
+        raise MedIMetaError(f"--push-to-hub {pattern}: a backbone is of no one task. Name a repository without {{}}.")
     repositories = {repository(pattern, task) for task in tasks} if fields <= {"dataset", "task"} else set()
     if len(repositories) < len(tasks):
         raise MedIMetaError(

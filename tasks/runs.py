@@ -188,9 +188,9 @@ def model_name(args: argparse.Namespace, *, kind: str = "ViT") -> str:
 
     Args:
         args: Of the run.
-        kind: Of the model that `--tiny` stands for.
+        kind: Of the random one.
     """
-    return f"tiny random {kind}" if args.tiny else str(args.model)
+    return args.model or f"tiny random {kind}"
 
 
 def quiet() -> bool | None:
