@@ -1,26 +1,17 @@
-"""The few-shot scripts on miniatures: they learn, go on where they stopped, and do in two processes what one does."""
+"""The few-shot scripts on miniatures: they learn, and go on where they stopped."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-import transformers
 
 import medimeta
 from medimeta.builders.miniatures import write_miniature
 from medimeta.cards.errors import MedIMetaError
-from medimeta.examples import few_shot, pretrain_maml, zero_shot
-from medimeta.tasks import meta_training
+from medimeta.examples import few_shot, zero_shot
 from medimeta.tasks.clip import ZeroShot
 from medimeta.tasks.results import Result, results
 from medimeta.tasks.solver import Solver
 
-ROOT = Path(__file__).parents[2]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 WHOLE = ["--split", "train+validation+test"]
 
 
@@ -90,18 +81,6 @@ def test_interrupted_and_resumed_is_the_same(uninterrupted, tiny, tmp_path, monk
     assert not {*again} & {*solved}
 
 
-def test_two_processes_do_what_one_does(uninterrupted, tiny, tmp_path):
-    done = subprocess.run(
-        [*TORCHRUN, few_shot.__file__, *arguments(tiny, tmp_path, *SMALL)],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert numbers(one for _, one in results([tmp_path])) == numbers(uninterrupted[0])
-
-
 def test_zero_shot_asks_about_exactly_the_classes_of_each_episode(tiny, tmp_path, monkeypatch):
     where = {"data_dir": tiny[2], "partial": True, "cache_dir": tiny[-1]}
     episodes = medimeta.episodes("bus", shots=1, queries=5, ways=2, n=12, split=WHOLE[1], **where)
@@ -129,31 +108,3 @@ def test_zero_shot_on_a_split_asks_about_all_classes(tiny, tmp_path, capsys):
         f"{label} in a breast ultrasound image" for label in ("normal", "benign", "malignant")
     ]
     assert (found.protocol, found.images) == ("zero-shot", 60)
-
-
-def test_meta_training_goes_on_where_it_was_interrupted(tiny, tmp_path, monkeypatch):
-    home = write_miniature("bus", tmp_path / "data", per_class=60)  # so that validation has 3 of each class
-    tiny = [*tiny, "--data-dir", str(home)]
-    options = ["--target", "pbc", "--sources", "bus", "--main-only", "--epochs", "2"]
-    options += ["--shots", "1", "1", "--queries", "2", "--train-episodes", "8", "--validation-episodes", "2"]
-    options += ["--inner-steps", "2", "--validation-steps", "4", "--no-augmentation", "--output-dir"]
-    whole = pretrain_maml.main([*tiny, *options, str(tmp_path / "whole")])
-
-    outer_batch = meta_training.outer_batch
-
-    def interrupted(step, *args, **kwargs):
-        if step == 3:  # in the second epoch
-            raise KeyboardInterrupt
-        return outer_batch(step, *args, **kwargs)
-
-    monkeypatch.setattr(meta_training, "outer_batch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        pretrain_maml.main([*tiny, *options, str(tmp_path / "cut")])
-    monkeypatch.setattr(meta_training, "outer_batch", outer_batch)
-    resumed = pretrain_maml.main([*tiny, *options, str(tmp_path / "cut"), "--resume"])
-
-    assert (resumed["history"], resumed["validation"]) == (whole["history"], whole["validation"])
-    monkeypatch.setattr(meta_training, "outer_batch", None)  # what is finished is not trained again
-    assert pretrain_maml.main([*tiny, *options, str(tmp_path / "cut"), "--resume"]) == resumed
-    transformers.AutoModel.from_pretrained(tmp_path / "cut" / "model")
-    assert "roc_auc" in (tmp_path / "cut" / "model" / "README.md").read_text()
