@@ -16,7 +16,7 @@ test: export OMP_NUM_THREADS = 1
 test: .venv/ready .venv-oldest/ready
 	.venv/bin/python -m pytest $(PARALLEL)
 	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_medimeta.py tests/upload \
-		tests/tasks/test_views.py
+		tests/tasks/test_views.py tests/tasks/test_episode_hub.py
 
 lint: .venv/ready
 	.venv/bin/ruff check .
