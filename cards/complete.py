@@ -1,10 +1,13 @@
-"""What the shell completes: ids, task names and the words that options take."""
+"""What the shell completes: ids, task names, splits and the words that options take."""
 
 from __future__ import annotations
 
+import os
+import re
+
 import typer
 
-from .catalogue import DATASETS, Target
+from .catalogue import DATASETS, SPLITS, Target
 
 USES = ("commercial",)
 
@@ -20,9 +23,18 @@ def task(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return [(t.column, t.name) for t in (card.tasks if card else ()) if t.column.startswith(incomplete.lower())]
 
 
+def split(incomplete: str) -> list[str]:
+    """Splits; the last of those that a "+" joins."""
+    before, plus, last = incomplete.rpartition("+")
+    return [f"{before}{plus}{name}" for name in SPLITS if name.startswith(last)]
+
+
 def domain(incomplete: str) -> list[str]:
     """Imaging domains."""
-    return [name for name in DATASETS.domains if name.lower().startswith(incomplete.lower())]
+    names = [name for name in DATASETS.domains if name.lower().startswith(incomplete.lower())]
+    if os.environ.get("_MEDIMETA_COMPLETE") == "complete_bash":  # takes a word as it would be typed; other shells quote
+        names = [re.sub(r"([^\w-])", r"\\\1", name) for name in names]
+    return names
 
 
 def target(incomplete: str) -> list[str]:

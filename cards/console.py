@@ -39,6 +39,7 @@ From = Annotated[
         "--source", "--data-dir", help="Archives, a release or a Hub folder; by default under the folder MEDIMETA_DATA."
     ),
 ]
+Split = Annotated[str, typer.Option(help='The split, or several: "train+validation".', autocompletion=complete.split)]
 Labels = Annotated[str, typer.Option(help='"released" or "corrected".', autocompletion=complete.labels)]
 Partial = Annotated[bool, typer.Option("--partial", help="Take what is there of an incomplete source.")]
 SplitsFrom = Annotated[

@@ -10,14 +10,14 @@ import typer
 import medimeta
 
 from ..cards.catalogue import DATASETS, split_name
-from ..cards.console import AsJson, From, Id, Labels, OneTask, Partial, out, print_json, print_table
+from ..cards.console import AsJson, From, Id, Labels, OneTask, Partial, Split, out, print_json, print_table
 
 
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="CSV or Parquet: a row per image, a column per label.")],
     dataset: Id,
     task: OneTask = None,
-    split: Annotated[str, typer.Option(help='The split that was predicted, or several: "train+validation".')] = "test",
+    split: Split = "test",
     episodes: Annotated[Path | None, typer.Option(help="Episode set whose query images were predicted.")] = None,
     logits: Annotated[bool, typer.Option("--logits", help="The numbers are logits, not probabilities.")] = False,
     method: Annotated[str | None, typer.Option(help="Name for tables; the file's by default.")] = None,
