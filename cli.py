@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from medimeta import __version__
 from medimeta.builders.commands import info
@@ -29,9 +30,30 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Build": {"build": build, "verify": verify, "audit": audit},
     "Publish": {"preview": preview, "card": card, "push": push},
 }
+RESUMABLE = ("build", "demo", "push")
+_state = {"debug": False}
+
+
+class _Interruptible(TyperGroup):
+    """Ctrl-C ends any command in one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if _state["debug"]:
+                err.print_exception()
+            going_on = "What was finished is kept; run the same command to go on."
+            whole = "Nothing is half written, and a download goes on where it was."
+            err.print(f"Interrupted. {going_on if ctx.invoked_subcommand in RESUMABLE else whole}", soft_wrap=True)
+            ctx.exit(130)
+
+
 app = typer.Typer(
+    cls=_Interruptible,
     help=f"MedIMeta: {len(DATASETS)} medical imaging datasets, {len(DATASETS.tasks())} tasks, one interface.",
-    epilog="Start with: medimeta list, medimeta info ID. Exit codes: 0 worked, 1 did not, 2 a mistake in the command.",
+    epilog="Start with: medimeta list, medimeta info ID. Exit codes: 0 worked, 1 did not, 2 a mistake in the command, "
+    "130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich" if out.is_terminal else None,  # no boxes in a pipe
@@ -40,8 +62,6 @@ app = typer.Typer(
 for group, commands in COMMANDS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=group)(command)
-
-_state = {"debug": False}
 
 
 def _show_version(wanted: bool) -> None:
@@ -61,7 +81,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: exit code 0 when it worked, 1 when it did not, 2 for a mistake in the command."""
+    """Run the command line: exit code 0 when it worked, 1 when not, 2 for a mistake in it, 130 when interrupted."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="medimeta")
     except UnknownName as error:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,16 +46,6 @@ SplitsFrom = Annotated[
 ]
 WithMasks = Annotated[bool, typer.Option("--with-masks", help="Add mask and box columns.")]
 NumProc = Annotated[int, typer.Option(min=1, help="Processes that render images.")]
-
-
-@contextmanager
-def resumable() -> Iterator[None]:
-    """Ctrl-C ends a command whose finished work is kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        err.print("Interrupted. What was finished is kept; run the same command to go on.")
-        raise typer.Exit(1) from None
 
 
 def print_json(content: Any) -> None:
@@ -143,3 +132,19 @@ def progress_bar(unit: str = "images") -> Progress:
         TimeRemainingColumn(),
         console=err,
     )
+
+
+def follow(progress: Progress, name: str) -> dict[str, Callable[[int], None]]:
+    """Add a bar that long work moves.
+
+    Returns:
+        `expect`, to be called with how much is to come, once or in parts, and `advance`, with what was done.
+    """
+    bar, total = progress.add_task(name, total=None), 0
+
+    def expect(count: int) -> None:
+        nonlocal total
+        total += count
+        progress.update(bar, total=total)
+
+    return {"expect": expect, "advance": lambda count: progress.advance(bar, count)}

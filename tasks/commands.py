@@ -20,6 +20,7 @@ from ..cards.console import (
     OneTask,
     Partial,
     Split,
+    follow,
     out,
     print_json,
     print_table,
@@ -44,8 +45,7 @@ def audit(
 
     sources = leakage.find_sources(places, Options(partial=partial))
     with pool(num_proc) as (executor, workers), progress_bar() as progress:
-        bar = progress.add_task("audit", total=None if partial else sum(source.card.total for source in sources))
-        common: Any = {"executor": executor, "workers": workers, "advance": lambda rows: progress.advance(bar, rows)}
+        common: Any = {"executor": executor, "workers": workers, **follow(progress, "audit")}
         found = leakage.audit(sources, distance=distance, **common)
     if ledger is not None:
         found.save(ledger)

@@ -40,6 +40,7 @@ def audit(
     distance: int = DISTANCE,
     executor: Executor | None = None,
     workers: int = 1,
+    expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Ledger:
     """Look for images and subjects that occur more than once, in one dataset or in several.
@@ -60,6 +61,7 @@ def audit(
         distance: Greatest difference of near images, in 64ths of the bits compared, 0 to 16; see `hashes`.
         executor: Where images are read; None reads here. The ledger is the same.
         workers: Number of workers of the executor; bounds the work in flight.
+        expect: Called with the number of images of each source.
         advance: Called with the number of images that were read.
 
     Raises:
@@ -76,6 +78,7 @@ def audit(
     work = []
     for source in sources:
         manifest = source.manifest()
+        expect(len(manifest))
         work += [(source, batch) for split in splits_of(manifest) for batch in batches(manifest, split)]
     found = []
     for result in ordered_map(_fingerprints, work, executor, window=4 * workers):

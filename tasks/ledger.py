@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ..cards.catalogue import SPLITS, split_name
 from ..cards.errors import MedIMetaError, unknown
+from ..upload.atomic import whole_file
 
 KINDS = ("exact", "near", "subject")
 SCHEMA = pa.schema(
@@ -105,13 +106,8 @@ class Ledger:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, which appears, or is replaced, only when it is whole."""
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with whole_file(Path(path)) as partial:
             pq.write_table(self.table, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Ledger:

@@ -189,7 +189,7 @@ def test_interrupted_build_leaves_nothing_half_done(tmp_path):
     os.close(terminal)
     os.close(own)
 
-    assert process.returncode == 1, shown
+    assert process.returncode == 130, shown
     assert b"Interrupted. What was finished is kept" in shown
     assert b"Traceback" not in shown
     assert not (tmp_path / "hub").exists()

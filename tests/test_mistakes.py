@@ -29,7 +29,8 @@ MISTAKES = [mistake for room in ROOMS.values() for mistake in room]
 HEAD = """# Troubleshooting, by error message
 
 Every message names the thing that is wrong, says why, and says what to do. `medimeta --debug COMMAND` also shows where
-it happened. Exit codes of commands: 0 worked, 1 did not (or `verify` found differences), 2 a mistake in the command.
+it happened. Exit codes of commands: 0 worked, 1 did not (or `verify` found differences), 2 a mistake in the command,
+130 interrupted.
 
 <!-- Made from tests/mistakes.yaml, where tests make each of these mistakes: python tests/test_mistakes.py -->
 """

@@ -24,10 +24,10 @@ from ..cards.console import (
     Partial,
     SplitsFrom,
     WithMasks,
+    follow,
     out,
     print_json,
     progress_bar,
-    resumable,
 )
 from .record import BuildRecord
 
@@ -56,19 +56,17 @@ def build(
     cards = [DATASETS[dataset] for dataset in datasets]
     check_folder(folder)
     builders = [_builder(card, source, release, options) for card in cards]  # all of them, before any work
-    with resumable(), pool(num_proc, dask) as (executor, workers), progress_bar() as progress:
+    with pool(num_proc, dask) as (executor, workers), progress_bar() as progress:
         for card, builder in zip(cards, builders, strict=True):
-            bar = progress.add_task(card.id, total=None if partial else card.total)
             record = build_one(
                 builder.source(),
                 folder,
                 version=medimeta.__version__,
                 executor=executor,
                 workers=workers,
-                advance=lambda rows, bar=bar: progress.advance(bar, rows),  # type: ignore[misc]
                 force=force,
+                **follow(progress, card.id),
             )
-            progress.update(bar, total=sum(record.rows.values()))
             progress.console.print(f"{card.id}: {_splits(record)}; splits: {_membership(record.membership)}")
             if record.partial:
                 progress.console.print(f"{card.id}: incomplete, {sum(record.rows.values()):,} of {card.total:,} images")
@@ -115,8 +113,7 @@ def verify(
     if against is None and (source is not None or (what in DATASETS and not Path(what).exists())):
         raise typer.BadParameter(f"To compare {what}, add --against DIR|RELEASE; to check a Hub folder, give just it.")
     with pool(num_proc) as (executor, workers), progress_bar() as progress:
-        bar = progress.add_task(what, total=None)
-        common: Any = {"executor": executor, "workers": workers, "advance": lambda rows: progress.advance(bar, rows)}
+        common: Any = {"executor": executor, "workers": workers, **follow(progress, what)}
         facts: Any
         if against is None:
             findings = verify_folder(Path(what), **common)
@@ -154,11 +151,11 @@ def demo(
         return
     from .miniatures import build_miniatures
 
-    with resumable(), pool(num_proc) as (executor, workers), progress_bar() as progress:
-        bar = progress.add_task("all", total=None)
+    with pool(num_proc) as (executor, workers), progress_bar("datasets") as progress:
+        bar = progress.add_task("all", total=len(DATASETS))
 
         def finished(record: BuildRecord) -> None:
-            progress.advance(bar, sum(record.rows.values()))
+            progress.advance(bar)
             progress.console.print(f"{record.dataset}: {_splits(record)}")
 
         common: Any = {"executor": executor, "workers": workers, "finished": finished}

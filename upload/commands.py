@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ..cards.console import err, out, resumable
+from ..cards.console import err, out
 
 if TYPE_CHECKING:
     from .push import Pushed
@@ -65,7 +65,7 @@ def push(
         dry_run=dry_run,
     )
     quiet()
-    with resumable(), pool(num_proc) as (executor, workers), _progress() as progress:
+    with pool(num_proc) as (executor, workers), _progress() as progress:
         files = [path for name in options.only or ["*"] for path in folder.glob(f"{name}/*.parquet")]
         read = progress.add_task("reading, bytes", total=sum(path.stat().st_size for path in files))
         checked = progress.add_task("checking, rows", total=None, visible=False)

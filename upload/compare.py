@@ -90,6 +90,7 @@ def compare(
     *,
     executor: Executor | None = None,
     workers: int = 1,
+    expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Comparison:
     """Compare a dataset row by row with a published one.
@@ -102,6 +103,7 @@ def compare(
         theirs: What was published, as `builders.locate.open_source` gives it.
         executor: Where images are rendered and compared; None does it here. The result is the same.
         workers: Number of workers of the executor; bounds the work in flight.
+        expect: Called with the number of rows as soon as it is known.
         advance: Called with the number of rows that were compared.
 
     Raises:
@@ -113,6 +115,7 @@ def compare(
         raise MedIMetaError(f"{theirs.location} is read as {theirs.card.id}, not as {card.id}. Compare like with like.")
     here, there = ours.manifest(), theirs.manifest()
     pairs = _pairs(here, there, card)
+    expect(len(pairs))
     batches = [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
     work = ((ours, theirs, here.iloc[[i for i, _ in b]], there.iloc[[j for _, j in b]]) for b in batches)
     total = _Compared()

@@ -39,6 +39,7 @@ def build(
     version: str,
     executor: Executor | None = None,
     workers: int = 1,
+    expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
     force: bool = False,
 ) -> BuildRecord:
@@ -50,6 +51,7 @@ def build(
         version: Version of this project, for the record.
         executor: Where images are rendered; None renders here. The result is the same.
         workers: Number of workers of the executor; bounds the work in flight.
+        expect: Called with the number of rows as soon as it is known.
         advance: Called with the number of rows that were finished.
         force: Build again even when neither source, options nor code changed.
 
@@ -62,6 +64,7 @@ def build(
     """
     check_folder(out)
     manifest = source.manifest()
+    expect(len(manifest))
     workshop = _Workshop(out)
     key = _key(source, version)
     record = _record(source, manifest, version)

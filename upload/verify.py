@@ -23,6 +23,7 @@ def verify_folder(
     *,
     executor: Executor | None = None,
     workers: int = 1,
+    expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> list[Finding]:
     """Check every dataset of a Hub folder.
@@ -31,6 +32,7 @@ def verify_folder(
         folder: The Hub folder.
         executor: Where rows are read and images decoded; None does it here. The result is the same.
         workers: Number of workers of the executor; bounds the work in flight.
+        expect: Called with the number of rows of each dataset, of all before the first is checked.
         advance: Called with the number of rows that were checked.
 
     Returns:
@@ -46,10 +48,13 @@ def verify_folder(
             f"{folder} holds no dataset. Give the folder that holds README.md and a folder per dataset, or build one: "
             f"medimeta build bus --out {folder}"
         )
+    known = {name: Published(folder, DATASETS[name]) for name in names if name in DATASETS}
+    for published in known.values():
+        expect(sum(published.rows.values()))
     findings = []
     for name in names:
-        if name in DATASETS:
-            found = _verify(Published(folder, DATASETS[name]), executor, workers, advance)
+        if name in known:
+            found = _verify(known[name], executor, workers, advance)
         else:
             found = iter([("dataset", Problem("error", "there is no such dataset; see: medimeta list"))])
         findings += [Finding(p.severity, name, rule, p.message, p.examples) for rule, p in found]
