@@ -32,10 +32,8 @@ import yaml
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-import medimeta
-from build import SAMPLES, repeated
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.source import Options, RawSource
+from build import SAMPLES, images_of
+from medimeta.builders.source import RawSource
 from medimeta.tasks.augment import Augmentation
 from medimeta.tasks.batches import PixelDataset, batches, collate
 from medimeta.tasks.pixels import PixelStore
@@ -132,12 +130,12 @@ def peer(python: Path, release: Path, task: str) -> Measure:
     return measure
 
 
-def sides(dataset: str, raw: Path, home: Path, python: Path | None) -> dict[str, Measure]:
+def sides(source: RawSource, home: Path, python: Path | None) -> dict[str, Measure]:
     """All sides on the images of one source."""
-    options = {"data_dir": raw, "partial": True, "cache_dir": str(home / "cache")}
-    view = load_task(dataset, split="train+validation+test", **options)
-    task = medimeta.DATASETS[dataset].tasks[0].name
-    release = write_release(RawSource(dataset, raw, Options(partial=True)), home / "release", tiff=False)
+    options = {"data_dir": source.location, "partial": True, "cache_dir": str(home / "cache")}
+    view = load_task(source.dataset, split="train+validation+test", **options)
+    task = source.card.tasks[0].name
+    release = write_release(source, home / "release", tiff=False)
     store = PixelDataset(view, dtype=torch.uint8).pixels
     other = {"peer": peer(python, release, task)} if python else {"stand-in": Epochs(StandIn(release, task))}
     bare = Epochs(view, lambda: gather(store))
@@ -182,16 +180,10 @@ def main() -> None:
     if python is None:
         print("The peer was not measured: its environment is not there (make bench PEER=1 makes it).")
     for dataset in arguments.datasets:
-        sample, pattern = SAMPLES[dataset]
         with tempfile.TemporaryDirectory() as temporary:
             home = Path(temporary)
             datasets.config.HF_DATASETS_CACHE = home / "cache"
-            if arguments.real:
-                (home / "raw").mkdir()
-                raw = repeated(arguments.real / sample, pattern, home / "raw", arguments.rows)
-            else:
-                raw = write_miniature(dataset, home / "raw", per_class=arguments.rows // 3, packed=False)
-            measures = sides(dataset, raw, home, python)
+            measures = sides(images_of(dataset, arguments.real, home, arguments.rows), home, python)
             other = next(iter(measures))
             print(f"\n{dataset}, images/s\n")
             print(f"| side | loop | 0 workers | 1 worker | 2 workers | best | x {other} | x bare gather |")

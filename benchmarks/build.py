@@ -52,6 +52,7 @@ def ours(source: RawSource, folder: Path, processes: int) -> None:
 
 def repeated(sample: Path, pattern: str, folder: Path, rows: int) -> Path:
     """The sample's images under several names, so that a run lasts long enough to be timed."""
+    folder.mkdir()
     files = [path for path in sorted(sample.glob(pattern)) if "_mask" not in path.name]
     for copy in range(-(-rows // len(files))):
         for path in files:
@@ -60,6 +61,17 @@ def repeated(sample: Path, pattern: str, folder: Path, rows: int) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.hardlink_to(path) if path.stat().st_dev == folder.stat().st_dev else shutil.copy(path, target)
     return folder
+
+
+def images_of(dataset: str, real: Path | None, home: Path, rows: int) -> RawSource:
+    """A source of at least so many images: the real samples, repeated, or miniatures."""
+    if real is None:
+        classes = len(medimeta.DATASETS[dataset].tasks[0].labels)
+        raw = write_miniature(dataset, home / "raw", per_class=-(-rows // classes), packed=False)
+    else:
+        sample, pattern = SAMPLES[dataset]
+        raw = repeated(real / sample, pattern, home / "raw", rows)
+    return RawSource(dataset, raw, Options(partial=True))
 
 
 def size(folder: Path) -> int:
@@ -76,16 +88,11 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| dataset | images | side | images/s | ratio to the loop | MB on disk | share of the release layout |")
     print("|---|--:|---|--:|--:|--:|--:|")
-    for dataset, (sample, pattern) in SAMPLES.items():
+    for dataset in SAMPLES:
         wanted = arguments.rows or ROWS[dataset]
         with tempfile.TemporaryDirectory() as temporary:
             home = Path(temporary)
-            if arguments.real:
-                (home / "raw").mkdir()
-                raw = repeated(arguments.real / sample, pattern, home / "raw", wanted)
-            else:
-                raw = write_miniature(dataset, home / "raw", per_class=wanted // 8, packed=False)
-            source = RawSource(dataset, raw, Options(partial=True))
+            source = images_of(dataset, arguments.real, home, wanted)
             rows = len(source.manifest())
             sides = {
                 "plain loop": lambda out, s=source: plain_loop(s, out),

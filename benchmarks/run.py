@@ -9,6 +9,7 @@ plots made from them. `--tiny` takes sizes that only show that all of it runs.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import platform
 import subprocess
@@ -61,7 +62,10 @@ def measured(name: str, options: list[str]) -> tuple[str, float]:
 
 def section(name: str, shown: str, seconds: float, bars: list[Ratio], out: Path) -> str:
     """The part of the page about one benchmark; its plot is written beside the page."""
-    parts = [f"## {TITLES[name]}", f"[`benchmarks/{name}.py`]({name}.py), {seconds:.0f} s."]
+    _, _, told = (ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))) or "").split(
+        "\n\n", 2
+    )
+    parts = [f"## {TITLES[name]}", f"[`benchmarks/{name}.py`]({name}.py), {seconds:.0f} s. {told}"]
     if bars:
         draw(bars, peer(name, shown), out / f"{name}.png")
         parts.append(f"![{TITLES[name]}: ratios]({name}.png)")

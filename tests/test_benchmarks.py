@@ -101,6 +101,7 @@ def test_page_holds_tables_plots_and_versions_and_no_place(page):
         assert [len(table.rows) for table in tables(shown)] == [rows]
         assert len(ratios(name, shown)) >= 3
         assert f"]({name}.png)" in shown
+        assert re.search(r" s\. [A-Z].{100}", shown, flags=re.DOTALL)  # what is measured
         with Image.open(page.with_name(f"{name}.png")) as picture:
             assert picture.width == 864
     assert str(page.parent) not in text
