@@ -643,6 +643,8 @@ def golden_release(golden: Path, dataset: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_golden_annotations_are_read_whole(dataset, shared, tmp_path):
+    if not (shared / "golden" / dataset).is_dir():
+        pytest.skip(f"no published rows of {dataset} are at hand")
     card = DATASETS[dataset]
     rows = ReleaseSource(dataset, golden_release(shared / "golden", dataset, tmp_path), PARTIAL).manifest()
     golden = pd.read_csv(shared / "golden" / dataset / "golden.csv", dtype=str, keep_default_na=False)
