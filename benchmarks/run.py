@@ -62,9 +62,8 @@ def measured(name: str, options: list[str]) -> tuple[str, float]:
 
 def section(name: str, shown: str, seconds: float, bars: list[Ratio], out: Path) -> str:
     """The part of the page about one benchmark; its plot is written beside the page."""
-    _, _, told = (ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))) or "").split(
-        "\n\n", 2
-    )
+    code = (HERE / f"{name}.py").read_text(encoding="utf-8")
+    _, _, told = (ast.get_docstring(ast.parse(code)) or "").split("\n\n", 2)  # without title and command
     parts = [f"## {TITLES[name]}", f"[`benchmarks/{name}.py`]({name}.py), {seconds:.0f} s. {told}"]
     if bars:
         draw(bars, peer(name, shown), out / f"{name}.png")
