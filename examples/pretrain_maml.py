@@ -38,7 +38,7 @@ from medimeta.tasks.recipe import Recipe
 from medimeta.tasks.results import Result
 
 # What fits miniatures, whose validation splits have some ten images per class.
-TINY = {"shots": (1, 3), "queries": 5, "train_episodes": 50, "validation_episodes": 10}
+TINY = {"shots": (1, 3), "queries": 5, "train_episodes": 20, "validation_episodes": 5}
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
