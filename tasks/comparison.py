@@ -212,7 +212,8 @@ def write_plot(comparisons: list[Comparison], path: Path) -> None:
     panels[-1].set_xlabel(comparisons[0].metric)
     handles = [axes.get_legend_handles_labels() for axes in panels]
     named = {label: handle for lines, labels in handles for handle, label in zip(lines, labels, strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(4, len(named)), frameon=False)
+    columns = max(1, min(4, len(named), 95 // (max(map(len, named)) + 8)))  # some 95 letters are as wide as the figure
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     with whole_file(path) as partial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,8 @@ class Run:
         same = _noted(started) == wanted
         state = PartialState()
         if state.is_main_process:
+            if not same and started.exists():  # of other options, whose results are not to be mixed with these
+                shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
             done.unlink(missing_ok=True)
             _note(started, wanted)

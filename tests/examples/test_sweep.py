@@ -97,8 +97,12 @@ def test_runs_what_is_missing_and_tells_of_what_fails(calls, tmp_path, monkeypat
     ]
     assert sweep.main([*arguments, "--resume"]) == [comparison]
     assert len(calls) == 5  # nothing was run
+    cell = tmp_path / "cells" / "mm-PT" / "pbc" / "cell_class"
+    (cell / "more").mkdir()
+    (cell / "result.json").rename(cell / "more" / "result.json")
     sweep.main([*arguments, "--pretrain-multitask=--epochs 2"])
     assert len(calls) == 8  # another backbone, so the cells that start from it too
+    assert not (cell / "more").exists()  # and nothing in the table is of the old one
 
 
 @pytest.mark.parametrize(
