@@ -3,7 +3,8 @@
     python benchmarks/build.py --real ../shared/real
 
 Both sides do the same decoding and geometry on the same images in one run, taking turns; the loop writes an
-uncompressed TIFF per image and one HDF5 file, ours writes compressed Parquet with its card. Printed: images per
+uncompressed TIFF per image and one HDF5 file, ours writes compressed Parquet with its card. "Nothing written" renders
+and compresses in a thread per core and drops the result: no build can be faster on these cores. Printed: images per
 second (median of the rounds), the ratio to the loop, and the size on disk. Images are repeated until the seconds in
 which a process starts no longer decide.
 """
@@ -24,6 +25,7 @@ from PIL import Image
 import medimeta
 from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.parallel import pool
+from medimeta.builders.rows import BATCH
 from medimeta.builders.source import Options, RawSource
 from medimeta.upload.folder import build
 
@@ -48,6 +50,16 @@ def ours(source: RawSource, folder: Path, processes: int) -> None:
     """The Hub folder."""
     with pool(processes) as (executor, workers):
         build(source, folder, version=medimeta.__version__, executor=executor, workers=workers)
+
+
+def nothing_written(source: RawSource, folder: Path) -> None:
+    """The bound: every image rendered and compressed, and nothing else."""
+    folder.mkdir()
+    rows = source.manifest()
+    parts = [rows.iloc[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    with pool() as (executor, _):
+        for future in [executor.submit(source.encode, part) for part in parts]:
+            future.result()
 
 
 def repeated(sample: Path, pattern: str, folder: Path, rows: int) -> Path:
@@ -96,6 +108,7 @@ def main() -> None:
             rows = len(source.manifest())
             sides = {
                 "plain loop": lambda out, s=source: plain_loop(s, out),
+                "medimeta, nothing written": lambda out, s=source: nothing_written(s, out),
                 "medimeta, 1 process": lambda out, s=source: ours(s, out, 1),
                 "medimeta, 2 processes": lambda out, s=source: ours(s, out, 2),
             }
