@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
-  const datasets = JSON.parse($("data").textContent);
+  const datasets = JSON.parse($("data").textContent).sort((a, b) => (a.domain < b.domain ? -1 : Number(a.domain > b.domain)));
   const number = (value) => value.toLocaleString("en-US");
   const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
   const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -32,7 +32,7 @@
     const words = $("search").value.trim().toLowerCase();
     const list = [];
     let count = 0;
-    const domains = [...new Set(datasets.map((dataset) => dataset.domain))].sort();
+    const domains = new Set(datasets.map((dataset) => dataset.domain));
     for (const domain of domains) {
       const items = [];
       for (const dataset of datasets.filter((one) => one.domain === domain)) {
