@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(os.environ.get("MEDIMETA_SHARED", Path(__file__).parents[1].parent / "shared"))
+
+# A shell starts background jobs with Ctrl-C ignored, and processes inherit that: tests that interrupt one would fail.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
