@@ -98,11 +98,11 @@ def rate(epoch: Callable[[], Iterable[Any]], images: int, seconds: float = 0.5) 
     return epochs * images / taken
 
 
-def ours(view: Any, **options: Any) -> Epochs:
+def ours(view: Any, ahead: int | None = None, **options: Any) -> Epochs:
     """A side of ours."""
     half = (0.5,) * (3 if view[0]["image"].mode == "RGB" else 1)
     data = PixelDataset(view, mean=half, std=half, **options)
-    return Epochs(data, lambda: batches(data, BATCH), collate_fn=collate)
+    return Epochs(data, lambda: batches(data, BATCH, ahead=ahead), collate_fn=collate)
 
 
 def gather(store: PixelStore) -> Iterable[Any]:
@@ -145,7 +145,7 @@ def sides(source: RawSource, home: Path, python: Path | None) -> dict[str, Measu
         "store, float32 normalised": ours(view),
         "store, bfloat16 normalised": ours(view, dtype=torch.bfloat16),
         "decoded each time, float32": ours(view, store=False),
-        "store, float32 augmented": ours(view, augmentation=Augmentation()),
+        "store, float32 augmented": ours(view, ahead=2, augmentation=Augmentation()),
     }
 
 

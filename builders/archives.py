@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import zipfile
@@ -192,14 +193,18 @@ class ZipFiles:
             limit: Read no more than this from its beginning, unverified.
 
         Raises:
-            SourceBroken: If the archive is damaged there.
+            SourceBroken: If the archive is damaged there, or its disk cannot be read.
         """
         info = self._infos[name]
         try:
             with self._zip.open(info) as member:
                 data = member.read(info.file_size + 1 if limit is None else limit)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
-            raise SourceBroken(f"{name} in {self.archive} is damaged ({error}). Download the archive again.") from error
+            what, cure = "is damaged", "Download the archive again."
+            # A wrong place in the archive gives EINVAL, damaged bz2 data no number; all others are the disk's.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                what, cure = "cannot be read", "Check the disk that it lies on, and run the same command again."
+            raise SourceBroken(f"{name} in {self.archive} {what} ({error}). {cure}") from error
         if limit is None and len(data) != info.file_size:
             raise SourceBroken(f"{name} in {self.archive} is not as long as the archive says. Download it again.")
         return data

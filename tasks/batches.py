@@ -176,7 +176,7 @@ def batches(
         drop_last: Leave out a last batch with fewer images.
         device: As for `PixelDataset.batch`.
         ahead: Batches that threads, one each, prepare while the last one is in use; 0 does without threads. By default
-            one, or one per core (at most 8) where images are decoded or augmented.
+            one, or one per core (at most 8) where images are decoded each time.
 
     Yields:
         What `PixelDataset.batch` gives.
@@ -210,8 +210,8 @@ def serve(
         What `PixelDataset.batch` gives.
     """
     if ahead is None:
-        gathered = isinstance(dataset.pixels, PixelStore) and dataset.augmentation is None
-        ahead = 1 if gathered else min(THREADS, 8)
+        # One batch at a time is decoded in one thread, so that threads do not wait for the last image of each.
+        ahead = 1 if isinstance(dataset.pixels, PixelStore) else min(THREADS, 8)
     if ahead == 0:
         yield from (dataset.batch(rows, device) for rows in batches)
         return

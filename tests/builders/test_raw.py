@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
@@ -146,6 +147,17 @@ def test_truncated_and_damaged_archives(tmp_path):
     path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
     with pytest.raises(SourceBroken, match=r"images/3.png in .* is damaged .*Download the archive again"):
         raw(path).read("images/3.png")
+
+
+def test_a_disk_that_fails_is_not_called_a_damaged_archive(tmp_path, monkeypatch):
+    files = raw(zipped(tmp_path / "Data.zip", files=FILES))
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
+    with pytest.raises(SourceBroken, match=r"images/10.png in .* cannot be read .*Input/output.* Check the disk"):
+        files.read("images/10.png")
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
