@@ -72,14 +72,14 @@ class FolderFiles:
         home = self.folder.resolve()
         names = []
         for where, folders, files in os.walk(self.folder):
-            for entry in (*folders, *files):
-                path = Path(where, entry)
-                if path.is_symlink() and not path.resolve().is_relative_to(home):
+            for path in (os.path.join(where, entry) for entry in (*folders, *files)):
+                if os.path.islink(path) and not Path(path).resolve().is_relative_to(home):
                     raise UnsafeArchive(
                         f"{path} is a symbolic link that leaves {self.folder}. Copy what it points to into the "
                         "folder, or give the folder that holds the files themselves."
                     )
-            names += [Path(where, file).relative_to(self.folder).as_posix() for file in files]
+            inside = Path(where).relative_to(self.folder).as_posix()
+            names += files if inside == "." else [f"{inside}/{file}" for file in files]
         return sorted(names)
 
     def names(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -19,6 +20,8 @@ from .errors import missing_extra
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+PATIENCE = 20.0  # seconds; starting a process takes over a second of a core, which short work never gets back
 
 
 def ordered_map(
@@ -49,13 +52,14 @@ def ordered_map(
 
 
 @contextmanager
-def pool(processes: int = 1, dask: str | None = None) -> Iterator[tuple[Executor, int]]:
+def pool(processes: int = 1, dask: str | None = None, *, at_once: bool = False) -> Iterator[tuple[Executor, int]]:
     """Where to render: in this process, in several of this machine, or on the workers of a cluster.
 
     Args:
         processes: Processes here, this one among them. One is this process with a thread per core: Pillow decodes,
-            resizes and encodes outside Python's lock.
+            resizes and encodes outside Python's lock. The others start when the work has lasted `PATIENCE` seconds.
         dask: Address of a `dask.distributed` scheduler, whose workers see the same files and have this package.
+        at_once: Start the other processes now, for work that holds Python's lock.
 
     Yields:
         An executor and its number of workers.
@@ -66,16 +70,43 @@ def pool(processes: int = 1, dask: str | None = None) -> Iterator[tuple[Executor
     """
     if dask is not None:
         yield from _cluster(dask)
-    elif processes <= 1:
-        threads = os.cpu_count() or 1
-        with ThreadPoolExecutor(threads) as executor:
-            yield executor, threads
+        return
+    threads = os.cpu_count() or 1
+    executor: Executor
+    if processes <= 1:
+        executor, workers = ThreadPoolExecutor(threads), threads
+    elif at_once:
+        executor, workers = _Processes(processes), processes
     else:
-        executor = _Processes(processes)
-        try:
-            yield executor, processes
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+        executor, workers = _ThreadsFirst(threads, processes), max(threads, processes)
+    try:
+        yield executor, workers
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _ThreadsFirst(Executor):
+    """A thread per core of this process, and other processes beside it only when the work lasts.
+
+    Threads that render keep a few cores as busy as processes would; what these add is that no lock is shared, which
+    counts where there are many cores.
+    """
+
+    def __init__(self, threads: int, processes: int) -> None:
+        self._threads = ThreadPoolExecutor(threads)
+        self._processes: _Processes | None = None
+        self._wanted = processes
+        self._begun = time.monotonic()
+
+    def submit(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        if self._processes is None and time.monotonic() - self._begun >= PATIENCE:
+            self._processes = _Processes(self._wanted)
+        return (self._processes or self._threads).submit(function, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for executor in (self._threads, self._processes):
+            if executor is not None:
+                executor.shutdown(wait, cancel_futures=cancel_futures)
 
 
 class _Processes(ThreadPoolExecutor):

@@ -128,7 +128,7 @@ def sample_episodes(
     else:
         share = -(-n // workers)
         work = [(sampler, seed, numbers[start : start + share]) for start in range(0, n, share)]
-        with pool(workers) as (executor, _):
+        with pool(workers, at_once=True) as (executor, _):
             drawn = [episode for part in ordered_map(_sample, work, executor, window=workers) for episode in part]
     return EpisodeSet.of(drawn, task, rows, recipe, seed=seed, split=split)
 

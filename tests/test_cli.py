@@ -175,7 +175,9 @@ def test_debug_shows_the_traceback():
 
 def test_interrupted_build_leaves_nothing_half_done(tmp_path):
     raw = write_miniature("pbc", tmp_path / "raw", per_class=60)
-    command = [sys.executable, "-m", "medimeta.cli", "build", "pbc", "--source", str(raw), "--partial"]
+    code = "import sys; from medimeta import cli; from medimeta.builders import parallel; parallel.PATIENCE = 0; "
+    code += "cli.main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "build", "pbc", "--source", str(raw), "--partial"]
     command += ["--out", str(tmp_path / "hub"), "--num-proc", "2"]
     terminal, own = pty.openpty()  # a process group of its own, as in a shell
     process = subprocess.Popen(

@@ -128,6 +128,8 @@ def test_a_signal_ends_a_process_with_workers(hub, tmp_path):
         "import sys\n"
         "from rich.progress import Progress\n"
         "from medimeta import cli\n"
+        "from medimeta.builders import parallel\n"
+        "parallel.PATIENCE = 0\n"
         "seen = Progress.advance\n"
         "def advance(*given):\n"
         "    seen(*given)\n"

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from medimeta.builders import parallel
 from medimeta.builders.parallel import ordered_map, pool
 from medimeta.cards.errors import MedIMetaError
 
@@ -31,7 +32,7 @@ def end(here):
 
 
 def test_two_processes_are_this_one_and_another(tmp_path):
-    with pool(2) as (executor, workers):
+    with pool(2, at_once=True) as (executor, workers):
         items = [(number, os.getpid(), tmp_path / "flag") for number in range(20)]
         done = list(ordered_map(where, items, executor, window=8))
 
@@ -40,11 +41,32 @@ def test_two_processes_are_this_one_and_another(tmp_path):
     assert len({process for _, process in done} | {os.getpid()}) == 2
 
 
+def test_other_processes_start_when_the_work_lasts(tmp_path, monkeypatch):
+    def items():
+        for number in range(20):
+            if number == 10:  # from here on the work has lasted
+                monkeypatch.setattr(parallel, "PATIENCE", 0.0)
+                flag.unlink()
+            yield number, os.getpid(), flag
+
+    flag = tmp_path / "flag"
+    flag.touch()
+    monkeypatch.setattr(parallel, "PATIENCE", float("inf"))
+    with pool(2) as (executor, workers):
+        done = list(ordered_map(where, items(), executor, window=8))
+
+    assert workers == max(2, os.cpu_count())
+    assert [number for number, _ in done] == list(range(20))
+    assert {process for _, process in done[:10]} == {os.getpid()}
+    assert len({process for _, process in done[10:]} | {os.getpid()}) == 2
+
+
 def test_an_error_comes_from_wherever_it_happened():
-    with pool(2) as (executor, _), pytest.raises(TypeError, match="unsupported operand"):
+    with pool(2, at_once=True) as (executor, _), pytest.raises(TypeError, match="unsupported operand"):
         list(ordered_map(sum, [["a"]] * 20, executor, window=8))
 
 
 def test_a_killed_process_is_told_with_what_to_do():
-    with pool(2) as (executor, _), pytest.raises(MedIMetaError, match=r"ended from outside.*smaller --num-proc"):
+    told = pytest.raises(MedIMetaError, match=r"ended from outside.*smaller --num-proc")
+    with pool(2, at_once=True) as (executor, _), told:
         list(ordered_map(end, [os.getpid()] * 20, executor, window=8))

@@ -200,7 +200,7 @@ def test_subjects_overlaps_and_provenance(card):
 
 def test_the_same_input_gives_the_same_bytes(raw, hub, tmp_path):
     """Another folder, another order, another number of workers."""
-    with pool(2) as (executor, workers):
+    with pool(2, at_once=True) as (executor, workers):
         other = build_all(raw, tmp_path / "other", reversed(BUILT), executor, workers)
     first, second = (
         {str(p.relative_to(place)): p.read_bytes() for p in sorted(place.rglob("*")) if p.is_file()}

@@ -51,7 +51,7 @@ def _alone(ready, target, *args):
 def build_slices(raw, out, dataset, processes):
     """Build with a shard for every four rows, so that there is something to go on with."""
     shards.SHARD_BYTES, rows.BATCH, shards.BATCH = 1, 4, 4
-    with pool(processes) as (executor, workers):
+    with pool(processes, at_once=True) as (executor, workers):
         build(open_source(dataset, raw, PARTIAL), out, version="0", executor=executor, workers=workers)
 
 

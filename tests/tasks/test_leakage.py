@@ -306,7 +306,7 @@ def test_one_and_two_workers_give_the_same_ledger(tmp_path):
     finished = []
 
     alone = audit([open_source("pbc", raw, PARTIAL)], advance=finished.append)
-    with pool(2) as (executor, workers):
+    with pool(2, at_once=True) as (executor, workers):
         two = audit([open_source("pbc", raw, PARTIAL)], executor=executor, workers=workers)
     with ThreadPoolExecutor(2) as executor:
         hub = audit(find_sources([str(tmp_path / "hub")]), executor=executor, workers=2)
