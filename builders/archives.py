@@ -10,7 +10,9 @@ import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
@@ -69,18 +71,28 @@ class FolderFiles:
 
     @cached_property
     def _names(self) -> list[str]:
-        home = self.folder.resolve()
-        names = []
-        for where, folders, files in os.walk(self.folder):
-            for path in (os.path.join(where, entry) for entry in (*folders, *files)):
-                if os.path.islink(path) and not Path(path).resolve().is_relative_to(home):
+        return [name for name, _ in self.entries()]
+
+    def entries(self) -> list[tuple[str, os.DirEntry[str]]]:
+        """Paths with forward slashes, sorted by code point, and what the system says of them.
+
+        Raises:
+            UnsafeArchive: If a symbolic link leaves the folder.
+        """
+        return sorted(self._below(str(self.folder), self.folder.resolve()), key=itemgetter(0))
+
+    def _below(self, folder: str, home: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(home):
                     raise UnsafeArchive(
-                        f"{path} is a symbolic link that leaves {self.folder}. Copy what it points to into the "
+                        f"{entry.path} is a symbolic link that leaves {self.folder}. Copy what it points to into the "
                         "folder, or give the folder that holds the files themselves."
                     )
-            inside = Path(where).relative_to(self.folder).as_posix()
-            names += files if inside == "." else [f"{inside}/{file}" for file in files]
-        return sorted(names)
+                if not entry.is_dir():
+                    yield prefix + entry.name, entry
+                elif not entry.is_symlink():
+                    yield from self._below(entry.path, home, f"{prefix}{entry.name}/")
 
     def names(self) -> list[str]:
         """Paths with forward slashes, sorted by code point."""

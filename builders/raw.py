@@ -282,6 +282,6 @@ def file_count_and_bytes(location: Path) -> tuple[int, int]:
 
 def _statuses(location: Path) -> Iterator[tuple[str, os.stat_result]]:
     if location.is_dir():
-        yield from ((name, os.stat(os.path.join(location, name))) for name in FolderFiles(location).names())
+        yield from ((name, entry.stat()) for name, entry in FolderFiles(location).entries())
     else:
         yield "", location.stat()

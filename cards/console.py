@@ -45,7 +45,7 @@ SplitsFrom = Annotated[
     str | None, typer.Option(help="Release folder, zip or annotations.csv whose split membership is applied.")
 ]
 WithMasks = Annotated[bool, typer.Option("--with-masks", help="Add mask and box columns.")]
-NumProc = Annotated[int, typer.Option(min=1, help="Processes that render images.")]
+NumProc = Annotated[int, typer.Option(min=1, help="Processes that render images; others start when the work lasts.")]
 
 
 def print_json(content: Any) -> None:
