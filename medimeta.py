@@ -35,9 +35,10 @@ from medimeta.builders.raw import stamp
 from medimeta.builders.rows import batches, features, splits_of, to_table
 from medimeta.builders.source import Options, Source
 from medimeta.builders.transfer import shown
-from medimeta.cards.catalogue import DATASETS, DatasetCard, Task, split_name
+from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.citing import Citation, cite
 from medimeta.cards.errors import MedIMetaError
+from medimeta.cards.facts import DatasetCard, Task, split_name
 
 if TYPE_CHECKING:
     import pandas as pd

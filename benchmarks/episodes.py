@@ -22,7 +22,7 @@ from datasets import Dataset, Features, Value
 
 from medimeta import DATASETS
 from medimeta.builders.rows import task_feature
-from medimeta.cards.catalogue import Task
+from medimeta.cards.facts import Task
 from medimeta.tasks.episodes import EpisodeSampler
 from medimeta.tasks.recipe import Recipe
 from medimeta.tasks.rows import fingerprint, labels_and_subjects

@@ -21,7 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..cards.catalogue import DATASETS, Task, snake_case
+from ..cards.catalogue import DATASETS
+from ..cards.facts import Task, snake_case
 from .crops import cut, eight_bits, ratio_cut
 from .errors import missing_extra
 from .images import SIDE, resize

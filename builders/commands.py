@@ -8,8 +8,9 @@ from typing import Any
 from rich.markup import escape
 
 from ..cards.card import ARXIV, DOI
-from ..cards.catalogue import DATASETS, DatasetCard, Task
+from ..cards.catalogue import DATASETS
 from ..cards.console import AsJson, From, Id, out, print_facts, print_hint, print_json, print_table
+from ..cards.facts import DatasetCard, Task
 from .balance import balance, labels_of
 from .locate import find_local, open_source, where_to_get
 from .source import Options

@@ -20,8 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..cards.catalogue import DATASETS, SPLITS
+from ..cards.catalogue import DATASETS
 from ..cards.errors import some
+from ..cards.facts import SPLITS
 from .crops import Box, cut, ratio_cut, window
 from .errors import SourceNotFound, missing_extra
 from .images import resize, resize_mask

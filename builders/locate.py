@@ -7,7 +7,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..cards.catalogue import DATASETS, DatasetCard
+from ..cards.catalogue import DATASETS
+from ..cards.facts import DatasetCard
 from .errors import SourceNotFound
 from .hub import SHARD, HubSource
 from .release import ReleaseSource

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from ..cards.catalogue import SPLITS, DatasetCard, Task
 from ..cards.errors import some
+from ..cards.facts import SPLITS, DatasetCard, Task
 from .errors import SourceBroken
 
 

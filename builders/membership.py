@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..cards.catalogue import DatasetCard, split_name
 from ..cards.errors import some
+from ..cards.facts import DatasetCard, split_name
 from .errors import SourceBroken, SourceNotFound
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..cards.catalogue import Task, split_name
 from ..cards.errors import some
+from ..cards.facts import Task, split_name
 from .errors import SourceIncomplete
 from .images import encode
 from .manifest import canonical

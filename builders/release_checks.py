@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ..cards.catalogue import DatasetCard, Task
+from ..cards.facts import DatasetCard, Task
 from .images import SIZE
 from .release_files import TABLE, ReleaseFiles, image_path
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from datasets import ClassLabel, Features, Image, Sequence, Value
 
-from ..cards.catalogue import SPLITS, DatasetCard, Task
+from ..cards.facts import SPLITS, DatasetCard, Task
 from .images import suffix
 from .source import Options, Source
 

@@ -18,8 +18,9 @@ from typing import Any, ClassVar, Literal
 import pandas as pd
 from PIL import Image
 
-from ..cards.catalogue import DATASETS, DatasetCard
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError, some, unknown
+from ..cards.facts import DatasetCard
 from .errors import SourceIncomplete, SourceNotFound
 from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical, records

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
-from ..cards.catalogue import SplitRule
+from ..cards.facts import SplitRule
 
 SEED = 42  # of the release
 

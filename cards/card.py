@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from .catalogue import DATASETS, SPLITS, DatasetCard, SplitRule, Task
+from .catalogue import DATASETS
 from .citing import MEDIMETA, entries
+from .facts import SPLITS, DatasetCard, SplitRule, Task
 
 ARXIV = "2404.16000"
 DOI = "10.1038/s41597-025-04866-4"

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .catalogue import DATASETS, DatasetCard
+from .catalogue import DATASETS
+from .facts import DatasetCard
 
 MEDIMETA = """\
 @article{woerner2025medimeta,

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from . import complete
-from .catalogue import DATASETS, DatasetCard
+from .catalogue import DATASETS
 from .citing import cite as find_citation
 from .console import AsJson, out, print_hint, print_json, print_table
 from .errors import unknown
+from .facts import DatasetCard
 
 
 def list_datasets(

@@ -7,7 +7,8 @@ import re
 
 import typer
 
-from .catalogue import DATASETS, SPLITS, Target
+from .catalogue import DATASETS
+from .facts import SPLITS, Target
 
 USES = ("commercial",)
 

@@ -20,7 +20,7 @@ from accelerate.utils import set_seed
 from tqdm import tqdm
 from transformers import AutoModelForImageClassification
 
-from medimeta.cards.catalogue import Task
+from medimeta.cards.facts import Task
 from medimeta.tasks import arguments, checkpoints, launch, models, runs, training
 from medimeta.tasks.batches import serve
 from medimeta.tasks.results import Result

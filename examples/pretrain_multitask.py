@@ -22,8 +22,8 @@ from accelerate.utils import set_seed
 from datasets import Dataset
 from tqdm import tqdm
 
-from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError
+from medimeta.cards.facts import Task
 from medimeta.tasks import arguments, checkpoints, launch, model_card, models, pretraining, runs, training
 from medimeta.tasks.batches import PixelDataset
 from medimeta.tasks.json_values import canonical

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from medimeta.cards.catalogue import DATASETS, Task
+from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.errors import MedIMetaError
+from medimeta.cards.facts import Task
 from medimeta.examples import few_shot, finetune_vit, pretrain_maml, pretrain_multitask
 from medimeta.tasks import arguments, launch
 from medimeta.tasks.comparison import Comparison, compare, overview, write_csv, write_plot

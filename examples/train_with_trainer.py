@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import AutoModelForImageClassification, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from medimeta.cards.catalogue import Task
+from medimeta.cards.facts import Task
 from medimeta.tasks import arguments, checkpoints, launch, models, runs, training
 from medimeta.tasks.batches import collate
 from medimeta.tasks.results import Result

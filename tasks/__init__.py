@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from ..cards.catalogue import DATASETS, Target, Task
+from ..cards.catalogue import DATASETS
+from ..cards.facts import Target, Task
 
 
 class _Tasks(ModuleType):

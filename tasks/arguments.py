@@ -15,7 +15,8 @@ import medimeta
 
 from ..builders.locate import DATA_VARIABLE
 from ..builders.miniatures import write_miniature
-from ..cards.catalogue import DATASETS, Task
+from ..cards.catalogue import DATASETS
+from ..cards.facts import Task
 
 VIT = "google/vit-base-patch16-224-in21k"
 MINIATURE = 20  # images per class of the main task that `--tiny` draws

@@ -20,8 +20,9 @@ from transformers import (
 )
 
 from ..builders.images import SIDE
-from ..cards.catalogue import DATASETS, Task
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from .models import Preprocessing, preprocessing_of
 from .prompts import Prompts, prompts_of
 

@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from . import episode_hub, episode_table
 from .json_values import canonical
 from .recipe import Episode, EpisodeBatch, Recipe

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from ..upload.atomic import whole_file
 from .draws import Rows
 from .json_values import canonical

@@ -42,8 +42,9 @@ from datasets import Dataset
 import medimeta
 
 from ..builders.parallel import ordered_map, pool
-from ..cards.catalogue import DATASETS, Task, split_name
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task, split_name
 from .draws import Draws, Rows
 from .episode_set import EpisodeSet
 from .pools import Pools, advice

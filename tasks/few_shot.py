@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from ..cards.catalogue import Task
+from ..cards.facts import Task
 from .backbones import Network
 from .problems import losses, outputs_of, task_of
 from .recipe import Episode

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 
 
 def multi_hot(lists: pa.Array | pa.ChunkedArray, labels: int) -> np.ndarray:

@@ -23,8 +23,9 @@ from ..builders.locate import find_local, open_source
 from ..builders.parallel import ordered_map
 from ..builders.rows import batches, splits_of
 from ..builders.source import Options, Source
-from ..cards.catalogue import DATASETS, SPLITS
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import SPLITS
 from .hashes import Hashes, difference, fingerprint, near_groups
 from .ledger import KINDS, SCHEMA, Ledger, leaked_indices
 

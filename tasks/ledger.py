@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..cards.catalogue import SPLITS, split_name
 from ..cards.errors import MedIMetaError, unknown
+from ..cards.facts import SPLITS, split_name
 from ..upload.atomic import whole_file
 
 KINDS = ("exact", "near", "subject")

@@ -30,7 +30,7 @@ from torch.func import functional_call, grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import update_bn
 
-from ..cards.catalogue import Task
+from ..cards.facts import Task
 from .backbones import Network, batch_norms
 from .problems import losses, outputs_of
 

@@ -13,8 +13,8 @@ from datasets import Dataset
 
 import medimeta
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from .arguments import data_options
 from .augment import DRAWS
 from .backbones import pixel_values

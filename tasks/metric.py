@@ -19,8 +19,9 @@ import datasets
 import evaluate
 import numpy as np
 
-from ..cards.catalogue import DATASETS, Task
+from ..cards.catalogue import DATASETS
 from ..cards.errors import unknown
+from ..cards.facts import Task
 from .intervals import RESAMPLES, bootstrap
 from .metrics import absent_labels, evaluate_scores, probabilities
 

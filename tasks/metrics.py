@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from .labels import check_labels
 
 BINS = 15  # of the calibration error, equally wide

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError, unknown
+from ..cards.facts import Task
 from .draws import Draws, Rows
 
 CHOICES = ("proportional", "temperature", "uniform")

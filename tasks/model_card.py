@@ -10,8 +10,9 @@ from string import Formatter
 
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
 
-from ..cards.catalogue import DATASETS, Task
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from ..upload.patience import FAILURES, clean
 from .results import Result
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForImageClassification, PreTrainedModel, ViTCo
 from transformers.image_processing_base import ImageProcessingMixin
 
 from ..builders.images import SIDE
-from ..cards.catalogue import Task
+from ..cards.facts import Task
 from ..upload.atomic import replace_folder
 from .normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 

@@ -22,7 +22,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..builders.parallel import ordered_map
-from ..cards.catalogue import Task
+from ..cards.facts import Task
 from .batches import PixelDataset, Tensors
 from .mixing import MixedBatches
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError, unknown
+from ..cards.facts import Task
 from .draws import Rows
 from .recipe import Recipe
 

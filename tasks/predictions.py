@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from datasets import Dataset
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError, some
+from ..cards.facts import Task
 from .episode_set import EpisodeSet
 from .metrics import evaluate_scores, probabilities
 from .results import FULL_SUPERVISION, Result, few_shot_protocol

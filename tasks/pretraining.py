@@ -9,8 +9,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from ..cards.catalogue import DATASETS, Task
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from ..upload.atomic import whole_file
 from .arguments import settings
 from .checkpoints import FINAL, Progress

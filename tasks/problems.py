@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..cards.catalogue import Task
+from ..cards.facts import Task
 from .metrics import evaluate_scores
 
 

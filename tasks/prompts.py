@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..cards.catalogue import DATASETS, Task
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 
 IMAGES = {  # what an image of a domain is called
     "Abdominal CT": "an abdominal CT scan",

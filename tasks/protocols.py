@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from ..cards.catalogue import DATASETS, DatasetCard, Task
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError, unknown
+from ..cards.facts import DatasetCard, Task
 
 
 class LeakyPool(MedIMetaError):

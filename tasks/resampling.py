@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cards.catalogue import Task
+from ..cards.facts import Task
 from .labels import check_labels
 from .metrics import BINS, bins_of, check_scores, questions
 

@@ -9,8 +9,9 @@ import typer
 
 import medimeta
 
-from ..cards.catalogue import DATASETS, split_name
+from ..cards.catalogue import DATASETS
 from ..cards.console import AsJson, From, Id, Labels, OneTask, Partial, Split, out, print_json, print_table
+from ..cards.facts import split_name
 
 
 def evaluate(

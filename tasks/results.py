@@ -33,8 +33,8 @@ from typing import Any, Literal, NotRequired, TypedDict, Unpack
 import numpy as np
 from datasets import Dataset
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from ..upload.atomic import whole_file
 from .episode_set import EpisodeSet
 from .intervals import RESAMPLES, Measured, bootstrap, bootstrap_in_words, mean_interval

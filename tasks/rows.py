@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from .draws import Rows
 from .json_values import canonical
 from .labels import multi_hot

@@ -13,8 +13,8 @@ import torch
 from accelerate import Accelerator, PartialState
 from datasets import Dataset
 
-from ..cards.catalogue import Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task
 from ..upload.atomic import whole_file
 from .arguments import named_tasks, settings
 from .json_values import canonical

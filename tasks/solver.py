@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..cards.catalogue import Task
+from ..cards.facts import Task
 from .augment import DRAWS
 from .backbones import Network, pixel_values
 from .episode_set import EpisodeSet

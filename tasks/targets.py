@@ -9,8 +9,9 @@ from datasets import Dataset
 
 import medimeta
 
-from ..cards.catalogue import DATASETS, Task, split_name
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import Task, split_name
 from .arguments import data_options
 from .episode_set import EpisodeSet
 from .episodes import sample_episodes

@@ -18,8 +18,8 @@ from torch.utils.data import Sampler
 
 import medimeta
 
-from ..cards.catalogue import SPLITS, Task
 from ..cards.errors import MedIMetaError
+from ..cards.facts import SPLITS, Task
 from .arguments import data_options
 from .augment import Augmentation
 from .batches import PixelDataset, serve

@@ -18,8 +18,9 @@ from datasets import Sequence as ListOf
 
 import medimeta
 
-from ..cards.catalogue import DATASETS, DatasetCard, Task
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import DatasetCard, Task
 from .labels import check_labels, multi_hot
 from .ledger import Ledger, leaked_indices
 

@@ -14,7 +14,7 @@ from ..builders.errors import SourceNotFound
 from ..builders.locate import find_local, where_to_get
 from ..builders.parallel import pool
 from ..cards import complete
-from ..cards.catalogue import DATASETS, DatasetCard
+from ..cards.catalogue import DATASETS
 from ..cards.console import (
     AsJson,
     From,
@@ -29,6 +29,7 @@ from ..cards.console import (
     print_json,
     progress_bar,
 )
+from ..cards.facts import DatasetCard
 from .record import BuildRecord
 
 HUB = Path("hub")  # where builds go by default

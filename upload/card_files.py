@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from ..builders.balance import labels_of
 from ..builders.hub import HubSource, shards
 from ..cards.card import LICENCES, Config, Contents, label_names, render_card, render_licences
-from ..cards.catalogue import DatasetCard
 from ..cards.croissant import render_croissant
 from ..cards.errors import MedIMetaError, some
+from ..cards.facts import DatasetCard
 from ..cards.pictures import COLUMNS, Panel, balance_chart, montage
 from .atomic import whole_file
 from .record import BuildRecord, read_records, split_sizes

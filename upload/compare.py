@@ -15,8 +15,8 @@ from ..builders.manifest import records
 from ..builders.parallel import ordered_map
 from ..builders.rows import BATCH, features, to_table
 from ..builders.source import Source
-from ..cards.catalogue import DatasetCard
 from ..cards.errors import MedIMetaError, some
+from ..cards.facts import DatasetCard
 from .pixels import Pixels, compare_pictures
 from .tally import NONE, Tally, row_name
 

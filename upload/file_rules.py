@@ -13,8 +13,8 @@ from datasets import Features
 
 from ..builders.rows import BATCH
 from ..cards.card import Config, front_matter
-from ..cards.catalogue import SPLITS
 from ..cards.errors import some
+from ..cards.facts import SPLITS
 from .findings import Problem
 from .folder import CARD
 from .published import Published

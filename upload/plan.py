@@ -16,8 +16,9 @@ from pathlib import Path
 
 from ..builders.hub import SHARD
 from ..cards.card import LICENCES
-from ..cards.catalogue import DATASETS, SPLITS
+from ..cards.catalogue import DATASETS
 from ..cards.errors import some
+from ..cards.facts import SPLITS
 from .card_files import ASSETS, CARD, CROISSANT
 from .record import RECORD
 from .remote import State, Stored

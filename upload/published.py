@@ -16,7 +16,7 @@ from datasets import Features
 from ..builders.hub import SHARD
 from ..builders.rows import features
 from ..builders.source import LABELS, Options
-from ..cards.catalogue import SPLITS, DatasetCard
+from ..cards.facts import SPLITS, DatasetCard
 from .folder import CARD
 from .record import RECORD, BuildRecord
 

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ..builders.hub import shards
-from ..cards.catalogue import DATASETS, DatasetCard
+from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
+from ..cards.facts import DatasetCard
 
 RECORD = "build.json"
 

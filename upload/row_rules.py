@@ -20,8 +20,9 @@ from PIL import Image
 from ..builders.images import SIZE
 from ..builders.rows import BATCH
 from ..builders.source import Options
-from ..cards.catalogue import DATASETS, DatasetCard
+from ..cards.catalogue import DATASETS
 from ..cards.errors import some
+from ..cards.facts import DatasetCard
 from .findings import Problem
 from .pixels import decoded, form
 from .published import Published

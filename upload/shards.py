@@ -15,7 +15,7 @@ from datasets import Features
 
 from ..builders.images import SIDE
 from ..builders.rows import BATCH, batches, splits_of
-from ..cards.catalogue import DatasetCard
+from ..cards.facts import DatasetCard
 from .atomic import whole_file
 
 SHARD_BYTES = 500_000_000

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...cards.catalogue import DATASETS, DatasetCard
+from ...cards.catalogue import DATASETS
+from ...cards.facts import DatasetCard
 from ..cbis_ddsm import FILES, TABLES
 from ..errors import missing_extra
 from . import File, texture

@@ -21,7 +21,7 @@ from medimeta.builders.crops import window
 from medimeta.builders.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound
 from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.source import Options, RawSource
-from medimeta.cards.catalogue import SPLITS
+from medimeta.cards.facts import SPLITS
 
 PARTIAL = Options(partial=True)
 PLANES = ("organs_axial", "organs_coronal", "organs_sagittal")

@@ -32,7 +32,8 @@ from medimeta.builders.release_hdf5 import StoredMember
 from medimeta.builders.release_text import READERS, flags, identifier, read_column, whole_number
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
-from medimeta.cards.catalogue import DATASETS, Annotation, Task
+from medimeta.cards.catalogue import DATASETS
+from medimeta.cards.facts import Annotation, Task
 
 PARTIAL = Options(partial=True)
 WITH_MASKS = Options(partial=True, with_masks=True)

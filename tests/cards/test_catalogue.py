@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from medimeta.cards import catalogue
-from medimeta.cards.catalogue import DATASETS, Catalogue, read_card, snake_case, split_name
+from medimeta.cards.catalogue import DATASETS, Catalogue
 from medimeta.cards.errors import CatalogueError, UnknownName
+from medimeta.cards.facts import snake_case, split_name
+from medimeta.cards.reading import read_card
 
 CARDS = Path(catalogue.__file__).parent
 SHARED = Path(os.environ.get("MEDIMETA_SHARED", Path(__file__).parents[2].parent / "shared"))

@@ -9,7 +9,7 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as Picture
 
 from medimeta.builders.rows import task_feature
-from medimeta.cards.catalogue import Task
+from medimeta.cards.facts import Task
 
 KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")
 GRADE = Task("Grade", "ordinal", ("none", "some", "much"), (0, 4, 10), dataset="toy")

@@ -16,7 +16,7 @@ from PIL import Image
 from medimeta.builders.release import MASKS
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Source
-from medimeta.cards.catalogue import Task
+from medimeta.cards.facts import Task
 
 TARGETS = {
     "multiclass": "MULTICLASS_CLASSIFICATION",

@@ -10,8 +10,8 @@ import pytest
 
 from fakes.chance import all_pairs, assert_follows, by_the_rule
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS, random_toy
-from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError, UnknownName
+from medimeta.cards.facts import Task
 from medimeta.tasks.episodes import EpisodeSampler
 from medimeta.tasks.recipe import Recipe
 from medimeta.tasks.rows import labels_and_subjects

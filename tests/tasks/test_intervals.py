@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS
-from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError
+from medimeta.cards.facts import Task
 from medimeta.tasks.intervals import Measured, bootstrap, groups, mean_interval
 from medimeta.tasks.metrics import evaluate_scores
 from medimeta.tasks.resampling import Weighted

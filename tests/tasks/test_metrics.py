@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError
+from medimeta.cards.facts import Task
 from medimeta.tasks.metrics import absent_labels, calibration_error, evaluate_scores, probabilities, quadratic_kappa
 
 SICK = Task("Sick", "binary", ("no", "yes"), dataset="toy")

@@ -11,8 +11,8 @@ import medimeta
 from medimeta.builders.miniatures import write_miniature
 from medimeta.builders.rows import task_feature
 from medimeta.builders.source import Options, RawSource
-from medimeta.cards.catalogue import Task
 from medimeta.cards.errors import MedIMetaError, UnknownName
+from medimeta.cards.facts import Task
 from medimeta.tasks import views
 from medimeta.tasks.labels import multi_hot
 from medimeta.tasks.leakage import audit, leaked_indices

@@ -18,8 +18,8 @@ from ...builders.hub import HubSource
 from ...builders.rows import splits_of
 from ...builders.source import Options
 from ...cards.card import MEMBERSHIP
-from ...cards.catalogue import SPLITS, Task
 from ...cards.errors import MedIMetaError
+from ...cards.facts import SPLITS, Task
 from ..record import BuildRecord, read_records
 from ..refusals import chosen
 
