@@ -8,6 +8,7 @@ so, since nothing follows from such a comparison.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def compare(found: Iterable[tuple[Path, Result]], metric: str = "auroc") -> list
         metric: What to compare by.
 
     Returns:
-        One comparison per protocol and split, sorted.
+        One comparison per protocol and split, sorted, numbers in a protocol by their size.
 
     Raises:
         UnknownName: If no result has the metric.
@@ -116,7 +117,11 @@ def compare(found: Iterable[tuple[Path, Result]], metric: str = "auroc") -> list
     for path, result in found:
         if metric in result.metrics:
             groups.setdefault((result.protocol, result.split), []).append((path, result))
-    return [_comparison(*key, metric, groups[key]) for key in sorted(groups)]
+    return [_comparison(*key, metric, groups[key]) for key in sorted(groups, key=_by_size)]
+
+
+def _by_size(key: tuple[str, str]) -> list[list[str | int]]:
+    return [[int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)] for text in key]
 
 
 def _comparison(protocol: str, split: str, metric: str, found: list[tuple[Path, Result]]) -> Comparison:

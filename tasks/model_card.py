@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
 from ..cards.catalogue import DATASETS
 from ..cards.errors import MedIMetaError
 from ..cards.facts import Task
-from ..upload.patience import FAILURES, clean
+from ..upload.patience import FAILURES, clean, patiently
 from .results import Result
 
 _TYPES = {"auroc": "roc_auc", "accuracy": "accuracy", "f1": "f1", "mae": "mae"}  # names that the Hub knows
@@ -132,12 +132,15 @@ def check_hub(pattern: str, tasks: Sequence[Task] = ()) -> None:
 def push(folder: Path, repo: str) -> None:
     """Upload a model's folder in one commit; the repository is created if need be.
 
+    What may pass is tried again, as training cannot be had again so cheaply.
+
     Raises:
         MedIMetaError: If the Hub refuses; the model is still in its folder.
     """
+    api = HfApi()
     with _said(f"upload {folder} to {repo}"):
-        HfApi().create_repo(repo, exist_ok=True)
-        HfApi().upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload model and card")
+        patiently(lambda: api.create_repo(repo, exist_ok=True))
+        patiently(lambda: api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload model and card"))
 
 
 @contextmanager

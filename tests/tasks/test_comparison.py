@@ -71,6 +71,12 @@ def test_protocols_and_splits_are_kept_apart():
     assert "**" not in found[0].markdown()  # one method alone is not the best of anything
 
 
+def test_protocols_are_in_the_order_of_their_shots():
+    found = [result("new", 0.5, protocol=f"{shots} shots") for shots in (10, 5, 20)]
+
+    assert [one.protocol for one in compare(found)] == ["5 shots", "10 shots", "20 shots"]
+
+
 def test_models_of_one_method_are_told_apart():
     (found,) = compare([result("tuned", 0.7), result("tuned", 0.8, model="big")])
 

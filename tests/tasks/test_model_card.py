@@ -36,6 +36,23 @@ def test_what_the_hub_says_is_told_without_the_token(tmp_path, monkeypatch):
         shown += [told(lambda: model_card.push(tmp_path / "model", "ns/vit"))]
 
     assert "did not let us upload" in shown[0]
+    assert "did not let us upload" in shown[2]
     assert "did not let us log in" in shown[1]
     assert not any(token in text for token in (TOKEN, READ_TOKEN) for text in shown)
     assert hub.repos == {}
+
+
+def test_a_trained_model_survives_faults_on_its_way(tmp_path, monkeypatch):
+    waits = without_waiting(monkeypatch, lfs=True)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
+
+    with Hub(tmp_path / "server") as hub, other_client():
+        monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token=TOKEN))
+        places = "POST .*create", "POST .*preupload", "POST .*commit"
+        hub.fail(*(Fault("status", where, times=2, status=503) for where in places))
+        model_card.push(tmp_path / "model", "ns/vit")
+        (pushed,) = hub.repos.values()
+
+    assert len(waits) >= 6
+    assert "README.md" in pushed.resolve("main").files
