@@ -122,7 +122,7 @@ class _Processes(ThreadPoolExecutor):
         # Spawned, not forked: a fork of a process whose libraries run threads may hang.
         self._others = ProcessPoolExecutor(processes - 1, mp_context=get_context("spawn"), initializer=_watch_parent)
         self._here = threading.Lock()
-        with _interrupts_ignored():
+        with _interrupts_held():
             for _ in range(processes - 1):  # starts them all, now
                 self._others.submit(int)
 
@@ -162,16 +162,26 @@ def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: the parent alone decides what becomes of the work."""
+def _interrupts_held() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: the parent alone decides what becomes of the work.
+
+    The parent itself feels one that comes meanwhile as soon as they are started.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    if blocked := hasattr(signal, "pthread_sigmask"):  # what is blocked stays so in the processes; not on Windows
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        if blocked:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, before)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _watch_parent() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -46,11 +48,10 @@ def test_other_processes_start_when_the_work_lasts(tmp_path, monkeypatch):
         for number in range(20):
             if number == 10:  # from here on the work has lasted
                 monkeypatch.setattr(parallel, "PATIENCE", 0.0)
-                flag.unlink()
-            yield number, os.getpid(), flag
+            yield number, os.getpid(), tmp_path / "flag" if number >= 10 else there
 
-    flag = tmp_path / "flag"
-    flag.touch()
+    there = tmp_path / "there"
+    there.touch()
     monkeypatch.setattr(parallel, "PATIENCE", float("inf"))
     with pool(2) as (executor, workers):
         done = list(ordered_map(where, items(), executor, window=8))
@@ -59,6 +60,22 @@ def test_other_processes_start_when_the_work_lasts(tmp_path, monkeypatch):
     assert [number for number, _ in done] == list(range(20))
     assert {process for _, process in done[:10]} == {os.getpid()}
     assert len({process for _, process in done[10:]} | {os.getpid()}) == 2
+
+
+def test_an_interruption_while_processes_start_is_felt_afterwards():
+    blocked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    shown = []
+
+    def start():
+        with parallel._interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            shown.append(subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True).stdout)
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert shown == ["True\n"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_an_error_comes_from_wherever_it_happened():
