@@ -251,6 +251,23 @@ def test_search_finds_datasets_tasks_and_labels(opened):
     assert page.locator("#found").inner_text() == "Nothing is called “qqq”."
 
 
+def test_a_key_just_after_closing_is_not_undone(opened):
+    page = opened(address="#bus/malignancy")
+    page.locator(".images button").first.click()
+    page.keyboard.press("ArrowRight")  # another image, to which the focus would go
+
+    page.evaluate(
+        "() => new Promise((done) => {"
+        "  const dialog = document.querySelector('dialog');"
+        "  dialog.addEventListener('close', () => setTimeout(done));"
+        "  dialog.close();"
+        "  document.querySelector('.images [data-place=\"3\"]').focus();"
+        "})"
+    )
+
+    assert page.evaluate("document.activeElement.dataset.place") == "3"
+
+
 def test_everything_works_by_keyboard(opened):
     page = opened()
     focused = "document.activeElement"

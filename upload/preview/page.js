@@ -26,6 +26,7 @@
   // What is shown: a dataset, one of its tasks, and filters by split and label; `all` shows every label of a long list.
   const state = { dataset: datasets[0], task: datasets[0].tasks[0], split: null, label: null, all: false };
   let shown = []; // the rows on the page, in order
+  let opener = null; // what had the focus when a row was opened
 
   // ---- The list of datasets, and the search in it -----------------------------------------------------------------
   function drawList() {
@@ -253,7 +254,7 @@
           ...Object.entries(row.facts).filter(([, value]) => value !== null).map(([name, value]) =>
             fact(name, told(value)))),
         el("p", { className: "code" }, el("code", {}, `load_dataset("medimeta", "${dataset.id}", data_dir=...)["${row.split}"][${row.position}]`)))));
-    if (!$("row").open) $("row").showModal();
+    if (!$("row").open) { opener = document.activeElement; $("row").showModal(); }
     const again = ["previous", "next"].includes(focused) && $("row").querySelector(`.${focused}:not(:disabled)`);
     (again || $("row").querySelector(".close")).focus();
   }
@@ -264,7 +265,9 @@
     if (step && shown[place]) { event.preventDefault(); open(place); }
   });
   $("row").addEventListener("click", (event) => { if (event.target === $("row")) $("row").close(); });
+  // Closing gives the focus back to what opened the row; it goes on to the image shown last, unless a key was faster.
   $("row").addEventListener("close", () => {
+    if (![opener, document.body].includes(document.activeElement)) return;
     const sheet = $("row").firstChild;
     const button = sheet && document.querySelector(`.images [data-place="${sheet.dataset.place}"]`);
     if (button) button.focus();
