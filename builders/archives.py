@@ -211,7 +211,12 @@ class ZipFiles:
         try:
             with self._zip.open(info) as member:
                 data = member.read(info.file_size + 1 if limit is None else limit)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except RuntimeError as error:  # encrypted, or compressed in a way that Python's zipfile does not know
+            raise SourceBroken(
+                f"{name} in {self.archive} cannot be unpacked ({error}). Download the archive again, as its source "
+                "hands it out, or unpack it and give the folder."
+            ) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             what, cure = "is damaged", "Download the archive again."
             # A wrong place in the archive gives EINVAL, damaged bz2 data no number; all others are the disk's.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):

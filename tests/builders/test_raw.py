@@ -160,6 +160,21 @@ def test_a_disk_that_fails_is_not_called_a_damaged_archive(tmp_path, monkeypatch
         files.read("images/10.png")
 
 
+@pytest.mark.parametrize(("offset", "value", "words"), [(8, 1, "encrypted"), (10, 99, "compression")])
+def test_an_archive_that_cannot_be_unpacked(tmp_path, offset, value, words):
+    path = zipped(tmp_path / "Data.zip", files=FILES)
+    data = bytearray(path.read_bytes())
+    for mark, start in ((b"PK\x01\x02", offset), (b"PK\x03\x04", offset - 2)):  # directory, then the members themselves
+        place = data.find(mark)
+        while place >= 0:
+            data[place + start] = value
+            place = data.find(mark, place + 4)
+    path.write_bytes(data)
+
+    with pytest.raises(SourceBroken, match=rf"images/10.png in .* cannot be unpacked .*{words}.* give the folder"):
+        raw(path).read("images/10.png")
+
+
 @pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
 def test_files_that_are_no_images(tmp_path, data):
     write(tmp_path, files=FILES | {"images/3.png": data})
