@@ -119,7 +119,8 @@ class _Rate(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed / max(task.elapsed or 0, 0.001):,.0f} {self.unit}/s")
+        rate = task.completed / max(task.elapsed or 0, 0.001)
+        return Text(f"{rate:,.0f} {self.unit}/s" if rate >= 10 else f"{rate:.2g} {self.unit}/s")
 
 
 def progress_bar(unit: str = "images") -> Progress:

@@ -11,6 +11,7 @@ import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -158,6 +159,13 @@ def test_debug_shows_where(hub, monkeypatch, capsys):
         cli.main(["--debug", "verify", str(hub)])
 
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("completed", "shown"), [(19, "0.26"), (0, "0"), (740, "10"), (740_000, "10,000")])
+def test_bars_show_slow_rates_too(completed, shown):
+    task = SimpleNamespace(completed=completed, elapsed=74.0)
+
+    assert console._Rate("datasets").render(task).plain == f"{shown} datasets/s"
 
 
 def test_bars_show_real_totals(raw, hub, tmp_path, monkeypatch):
