@@ -3,7 +3,7 @@
     >>> import medimeta
     >>> medimeta.DATASETS["bus"].name
     'Breast Ultrasound'
-    >>> [task.name for task in medimeta.tasks(target="ordinal")][:2]
+    >>> [task.name for task in medimeta.tasks(kind="ordinal")][:2]
     ['DR level', 'Artifact']
 
 Importing it also teaches `datasets.load_dataset` the name "medimeta": `load_dataset("medimeta", "crc")`.
@@ -11,295 +11,86 @@ Importing it also teaches `datasets.load_dataset` the name "medimeta": `load_dat
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib
 import os
-import re
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# The checkout is the package: `medimeta.builders` is the folder beside this file, in a checkout as in a wheel.
-__path__ = [os.path.dirname(__file__)]  # noqa: PTH120
+if "__path__" not in globals():
+    # Python started in a bare checkout finds this file, not the package: the rooms are the folders next to it.
+    __path__ = [os.path.dirname(__file__)]  # noqa: PTH120
 
-import datasets
-import datasets.inspect
-import datasets.load
-
-from medimeta.builders.download import BASE_URL, RELEASE_VARIABLE, download_release
-from medimeta.builders.locate import find_local, open_source
-from medimeta.builders.raw import stamp
-from medimeta.builders.rows import batches, features, splits_of, to_table
-from medimeta.builders.source import Options, Source
-from medimeta.builders.transfer import shown
-from medimeta.cards.catalogue import DATASETS
-from medimeta.cards.citing import Citation, cite
-from medimeta.cards.errors import MedIMetaError
-from medimeta.cards.facts import DatasetCard, Task, split_name
+from medimeta.builders.registration import register
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
+    from medimeta.builders.dataset import MedIMeta, MedIMetaConfig, load_dataset
+    from medimeta.cards.catalogue import DATASETS, tasks
+    from medimeta.cards.citing import Citation, cite
+    from medimeta.cards.facts import DatasetCard, Task
+    from medimeta.errors import MedIMetaError
+    from medimeta.learn.data.protocols import cross_domain, leave_domain_out
+    from medimeta.learn.data.views import load_task
+    from medimeta.learn.episodes.episode_set import EpisodeSet
+    from medimeta.learn.episodes.sampler import episodes
+    from medimeta.learn.evaluation.metric import metric
+    from medimeta.learn.evaluation.results import Result
 
-    from medimeta.tasks.episode_set import EpisodeSet
-    from medimeta.tasks.episodes import episodes
-    from medimeta.tasks.metric import metric
-    from medimeta.tasks.protocols import cross_domain, leave_domain_out
-    from medimeta.tasks.results import Result
-    from medimeta.tasks.views import load_task
-
-__version__ = "0.1.0"
-__all__ = [
+# Public names, in the order in which people need them, and the modules that define them. They are imported on first
+# use, so that `import medimeta` stays light.
+_HOME = {
+    "DATASETS": "cards.catalogue",
+    "tasks": "cards.catalogue",
+    "load_dataset": "builders.dataset",
+    "load_task": "learn.data.views",
+    "episodes": "learn.episodes.sampler",
+    "metric": "learn.evaluation.metric",
+    "cross_domain": "learn.data.protocols",
+    "leave_domain_out": "learn.data.protocols",
+    "cite": "cards.citing",
+    "Task": "cards.facts",
+    "DatasetCard": "cards.facts",
+    "EpisodeSet": "learn.episodes.episode_set",
+    "Result": "learn.evaluation.results",
+    "Citation": "cards.citing",
+    "MedIMeta": "builders.dataset",
+    "MedIMetaConfig": "builders.dataset",
+    "MedIMetaError": "errors",
+}
+__all__ = [  # noqa: RUF022  in the order of `_HOME`
     "DATASETS",
-    "Citation",
+    "tasks",
+    "load_dataset",
+    "load_task",
+    "episodes",
+    "metric",
+    "cross_domain",
+    "leave_domain_out",
+    "cite",
+    "Task",
     "DatasetCard",
     "EpisodeSet",
+    "Result",
+    "Citation",
     "MedIMeta",
     "MedIMetaConfig",
     "MedIMetaError",
-    "Result",
-    "Task",
-    "cite",
-    "cross_domain",
-    "episodes",
-    "leave_domain_out",
-    "load_dataset",
-    "load_task",
-    "metric",
-    "tasks",
 ]
-
-if tuple(int(part) for part in datasets.__version__.split(".")[:2]) < (3, 6):
-    raise ImportError(
-        f"medimeta needs datasets 3.6 or newer, found {datasets.__version__} in {Path(datasets.__file__).parent}. "
-        "Upgrade it: pip install --upgrade datasets"
-    )
-
-NAME = "medimeta"
-tasks = DATASETS.tasks
-
-# Public names that are imported on first use, so that importing medimeta stays light: name -> module. No `__dir__`
-# lists them: `datasets` takes every name that a builder's module lists, and would import all with the first dataset.
-_LAZY = {
-    "EpisodeSet": "medimeta.tasks.episode_set",
-    "Result": "medimeta.tasks.results",
-    "cross_domain": "medimeta.tasks.protocols",
-    "episodes": "medimeta.tasks.episodes",
-    "leave_domain_out": "medimeta.tasks.protocols",
-    "load_task": "medimeta.tasks.views",
-    "metric": "medimeta.tasks.metric",
-}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    value = getattr(importlib.import_module(f"medimeta.{_HOME[name]}"), name)
+    globals()[name] = value  # the next look-up does not come here
+    return value
 
 
-@dataclass
-class MedIMetaConfig(datasets.BuilderConfig):
-    """One dataset and how to read it.
-
-    Attributes:
-        labels: "released" (default) keeps the published labels, errors included; "corrected" applies the corrections
-            that the catalogue lists.
-        partial: Accept a raw source with fewer rows than published; the published algorithm, splits included, is
-            applied to the rows that are there.
-        splits_from: A release folder, zip or annotations.csv whose split membership is applied.
-        with_masks: Add mask columns and boxes where the dataset has them.
-    """
-
-    labels: str = "released"
-    partial: bool = False
-    splits_from: str | None = None
-    with_masks: bool = False
-
-    @property
-    def options(self) -> Options:
-        """The same as the builders' options."""
-        return Options(self.labels, self.partial, self.splits_from, self.with_masks)  # type: ignore[arg-type]
-
-    def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
-        """Name of the cached build: the dataset, what differs from the defaults, and the state of its source.
-
-        A source whose names, sizes or modification times changed gives another name, so that it is read again.
-        """
-        plain = MedIMetaConfig()
-        given = {key: value for key, value in config_kwargs.items() if value != getattr(plain, key, None)}
-        given.pop("data_dir", None)
-        _ = self.options  # an unknown kind of labels is an error here, before any work
-        if (location := find_local(self.name, self.data_dir)) is not None:
-            given["source"] = stamp(location)
-        elif (base := os.environ.get(RELEASE_VARIABLE, BASE_URL)) != BASE_URL:
-            given["release"] = shown(base)  # never with credentials
-        if self.splits_from is not None:
-            given["splits_from"] = stamp(Path(self.splits_from))
-        return str(super().create_config_id(given, custom_features=custom_features))
+def __dir__() -> list[str]:
+    return list(__all__)
 
 
-class MedIMeta(datasets.ArrowBasedBuilder):
-    """The `datasets` builder: one config per dataset, one column per task."""
+register()
 
-    BUILDER_CONFIG_CLASS = MedIMetaConfig
-    BUILDER_CONFIGS = [  # noqa: RUF012
-        MedIMetaConfig(name=card.id, version=datasets.Version("1.0.0"), description=card.summary)
-        for card in DATASETS.values()
-    ]
-    DEFAULT_WRITER_BATCH_SIZE = 100
+if __name__ == "__main__":  # `python -m medimeta` in a bare checkout
+    from medimeta.cli.app import main
 
-    @property
-    def card(self) -> DatasetCard:
-        """The facts of the dataset that this builder reads."""
-        return DATASETS[self.config.name]
-
-    def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(
-            description=self.card.summary,
-            features=features(self.card, self.config.options),
-            homepage=self.card.sources[0].url,
-            license=self.card.licence.id,
-            citation="\n\n".join(entry.strip() for source in self.card.sources for entry in source.bibtex),
-            splits=self._published_splits(),
-        )
-
-    def _published_splits(self) -> datasets.SplitDict | None:
-        """The splits of a download, known before it; a source on this machine, or a partial one, tells its own."""
-        if self.config.partial or find_local(self.config.name, self.config.data_dir) is not None:
-            return None
-        splits = datasets.SplitDict(dataset_name=NAME)
-        for name, rows in self.card.splits.counts.items():
-            splits.add(datasets.SplitInfo(name, num_examples=rows, dataset_name=NAME))
-        return splits
-
-    def source(self, cache_dir: str | os.PathLike[str] | None = None) -> Source:
-        """Find the dataset on this machine, or download the published release.
-
-        Args:
-            cache_dir: Where downloads go; the cache of `datasets` by default.
-
-        Raises:
-            SourceNotFound: If neither `data_dir`, MEDIMETA_DATA nor the release's address has it.
-        """
-        location = find_local(self.config.name, self.config.data_dir)
-        if location is None:
-            location = download_release(
-                self.config.name, cache_dir=Path(cache_dir or datasets.config.DOWNLOADED_DATASETS_PATH)
-            )
-        return open_source(self.config.name, location, self.config.options)
-
-    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        source = self.source(dl_manager.download_config.cache_dir)
-        manifest = source.manifest()
-        return [
-            # `datasets` shares lists among its processes: a batch of rows is the unit.
-            datasets.SplitGenerator(name=split, gen_kwargs={"source": source, "rows": batches(manifest, split)})
-            for split in splits_of(manifest)
-        ]
-
-    def _generate_tables(self, source: Source, rows: list[pd.DataFrame]) -> Iterator[tuple[int, pa.Table]]:
-        for number, batch in enumerate(rows):
-            yield number, to_table(source, batch)
-
-    def as_dataset(self, split: Any = None, **kwargs: Any) -> Any:
-        """As in `datasets`; a split may also be called "val"."""
-        return super().as_dataset(split=_full_names(split), **kwargs)
-
-    def as_streaming_dataset(self, split: Any = None, **kwargs: Any) -> Any:
-        """As in `datasets`; a split may also be called "val"."""
-        return super().as_streaming_dataset(split=_full_names(split), **kwargs)
-
-
-def load_dataset(
-    dataset: str,
-    *,
-    split: str | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
-    streaming: bool = False,
-    num_proc: int | None = None,
-    cache_dir: str | None = None,
-    download_mode: str | None = None,
-    **options: Any,
-) -> Any:
-    """Load one of the datasets; the same as `datasets.load_dataset("medimeta", dataset, ...)`.
-
-    Args:
-        dataset: Its id, e.g. "crc"; `medimeta.DATASETS` lists them.
-        split: "train", "validation" (or "val"), "test", or an expression such as "train[:10%]+test"; all by default.
-        data_dir: A raw source, a release folder or zip, or a Hub folder, recognised by content. Without it the data
-            are looked for under MEDIMETA_DATA, then downloaded.
-        streaming: Read rows as they are asked for, without preparing a cache.
-        num_proc: Processes that prepare the cache.
-        cache_dir: Cache folder, that of `datasets` by default.
-        download_mode: As in `datasets`, e.g. "force_redownload".
-        **options: The fields of `MedIMetaConfig`.
-
-    Returns:
-        A `Dataset` or `IterableDataset` for one split, or a dict of them.
-
-    Raises:
-        UnknownName: If there is no such dataset, split or option.
-        SourceNotFound: If there are no data.
-    """
-    known = DATASETS[dataset].id
-    split = _full_names(split)  # a wrong name is an error here, before any work
-    builder = MedIMeta(
-        config_name=known,
-        dataset_name=NAME,
-        hash=_code_hash(),
-        cache_dir=cache_dir,
-        data_dir=None if data_dir is None else os.fspath(data_dir),
-        **options,
-    )
-    if streaming:
-        return builder.as_streaming_dataset(split=split)
-    builder.download_and_prepare(download_mode=download_mode, num_proc=num_proc)
-    return builder.as_dataset(split=split)
-
-
-def _full_names(split: Any) -> Any:
-    """A split or an expression of some, with "val" as "validation"; other names are an error."""
-    if not isinstance(split, str):
-        return split
-    for name in re.findall(r"(?:^|\+)\s*(\w+)", split):
-        if name != "all":
-            split_name(name)
-    return re.sub(r"\bval\b", split_name("val"), split)
-
-
-@functools.cache
-def _code_hash() -> str:
-    """Changes with the code and the facts that make the rows, so that a new version reads sources again."""
-    digest = hashlib.sha256()
-    home = Path(__file__).parent
-    for path in (Path(__file__), *sorted(home.glob("builders/*.py")), *sorted(home.glob("cards/*.yaml"))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _register() -> None:
-    """Teach `datasets.load_dataset` and its relatives the name "medimeta".
-
-    Since version 4 `datasets` runs no loading scripts and has no registry to add to, so the function that finds a
-    dataset's module is wrapped; every other name passes through. Doing it twice changes nothing.
-    """
-    original = datasets.load.dataset_module_factory
-    if getattr(original, "medimeta", False):
-        return
-
-    @functools.wraps(original)
-    def dataset_module_factory(path: str, *args: Any, **kwargs: Any) -> datasets.load.DatasetModule:
-        if path != NAME or kwargs.get("data_files") is not None or kwargs.get("revision") is not None:
-            return original(path, *args, **kwargs)
-        return datasets.load.DatasetModule(NAME, _code_hash(), {"dataset_name": NAME})
-
-    dataset_module_factory.medimeta = True  # type: ignore[attr-defined]
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "datasets" and vars(module).get("dataset_module_factory") is original:
-            setattr(module, "dataset_module_factory", dataset_module_factory)  # noqa: B010  no attribute of every module
-
-
-_register()
+    main()

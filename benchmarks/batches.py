@@ -34,10 +34,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from build import SAMPLES, images_of
 from medimeta.builders.source import RawSource
-from medimeta.tasks.augment import Augmentation
-from medimeta.tasks.batches import PixelDataset, batches, collate
-from medimeta.tasks.pixels import PixelStore
-from medimeta.tasks.views import load_task
+from medimeta.learn.data.augment import Augmentation
+from medimeta.learn.data.batches import PixelDataset, batches, collate
+from medimeta.learn.data.pixels import PixelStore
+from medimeta.learn.data.views import load_task
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from fakes.release import write_release

@@ -25,11 +25,11 @@ import numpy as np
 from PIL import Image
 
 import medimeta
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.parallel import pool
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import BATCH
 from medimeta.builders.source import Options, RawSource
-from medimeta.upload.folder import build
+from medimeta.files.parallel import pool
+from medimeta.upload.folder.writing import build
 
 SAMPLES = {"pbc": ("pbc", "*/*/[!.]*.jpg"), "bus": ("busi", "*/*/*.png")}
 ROWS = {"pbc": 5000, "bus": 1000}  # the published ones have 17,092 and 780

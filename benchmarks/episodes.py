@@ -23,9 +23,9 @@ from datasets import Dataset, Features, Value
 from medimeta import DATASETS
 from medimeta.builders.rows import task_feature
 from medimeta.cards.facts import Task
-from medimeta.tasks.episodes import EpisodeSampler
-from medimeta.tasks.recipe import Recipe
-from medimeta.tasks.rows import fingerprint, labels_and_subjects
+from medimeta.learn.episodes.recipe import Recipe
+from medimeta.learn.episodes.rows import fingerprint, labels_and_subjects
+from medimeta.learn.episodes.sampler import EpisodeSampler
 
 # Positives of each finding among the 112,120 images of ChestX-ray14, in the order of the task's labels; 52,000 images
 # or so have a finding.

@@ -30,11 +30,11 @@ import pandas as pd
 import psutil
 
 import medimeta
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
-from medimeta.tasks.pixels import pixels
-from medimeta.tasks.views import class_weights, load_task
-from medimeta.upload.folder import build
+from medimeta.learn.data.pixels import pixels
+from medimeta.learn.data.views import class_weights, load_task
+from medimeta.upload.folder.writing import build
 
 LOADED, SERVED = "oct", "pbc"
 BATCH = 64
@@ -133,7 +133,7 @@ def our_batches(folder: Path, dtype: str) -> Iterator[Any]:
     """Shuffled, from the pixel store."""
     import torch
 
-    from medimeta.tasks.batches import PixelDataset, batches
+    from medimeta.learn.data.batches import PixelDataset, batches
 
     yield from batches(PixelDataset(ours(folder), dtype=getattr(torch, dtype)), BATCH)
 
@@ -149,7 +149,7 @@ def plain_batches(folder: Path, some: int) -> Iterator[Any]:
 
 def added(home: Path, serve: Callable[..., Iterable[Any]], *arguments: Any) -> tuple[int, float]:
     """How many images were served, and the private memory in MB that they took at most."""
-    import medimeta.tasks.batches  # noqa: F401  and torch with it, which only these processes need
+    import medimeta.learn.data.batches  # noqa: F401  and torch with it, which only these processes need
 
     before, most, images = private(home), 0, 0
     for number, batch in enumerate(serve(*arguments)):

@@ -37,8 +37,8 @@ class Ours:
     def push(self, datasets: list[str]) -> None:
         """Send what differs."""
         import medimeta
-        from medimeta.upload.push import push
-        from medimeta.upload.push_options import PushOptions
+        from medimeta.upload.push.options import PushOptions
+        from medimeta.upload.push.publish import push
 
         only = () if len(datasets) == len(medimeta.DATASETS) else tuple(datasets)
         push(self.folder, REPO, PushOptions(private=True, only=only), version=medimeta.__version__, api=self.api)
@@ -99,8 +99,8 @@ def run(ours: Hub, stock: Hub, home: Path, per_class: int) -> None:
 
     import medimeta
     from fakes.parquet import set_values
-    from medimeta.upload.folder import write_card
-    from medimeta.upload.miniatures import build_miniatures
+    from medimeta.upload.folder.miniatures import build_miniatures
+    from medimeta.upload.folder.writing import write_card
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()

@@ -13,9 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..cards.errors import some
 from ..cards.facts import SPLITS
-from .errors import SourceBroken, SourceNotFound
+from ..errors import SourceBroken, SourceNotFound, some
 from .raw import stamp
 from .source import Source
 

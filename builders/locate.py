@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
-from .errors import SourceNotFound
+from ..errors import SourceNotFound
 from .hub import SHARD, HubSource
-from .release import ReleaseSource
+from .release.release import ReleaseSource
 from .source import Options, RawSource, Source
 
 DATA_VARIABLE = "MEDIMETA_DATA"

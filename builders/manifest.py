@@ -9,9 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from ..cards.errors import some
 from ..cards.facts import SPLITS, DatasetCard, Task
-from .errors import SourceBroken
+from ..errors import SourceBroken, some
 
 
 def canonical(rows: pd.DataFrame, card: DatasetCard) -> pd.DataFrame:
@@ -67,10 +66,10 @@ def _label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
     if task.name not in rows:
         raise SourceBroken(f"{task.dataset}: the source gives no column for task {task.name!r}.")
     column = rows[task.name]
-    if task.target == "multilabel":
+    if task.kind == "multilabel":
         lists = [None if v is None else sorted(one(i, x) for x in v) for i, v in enumerate(column)]
         return pd.Series(lists, dtype=object, index=rows.index)
-    if task.target == "ordinal":  # a published key is an integer, but tables with gaps read as float
+    if task.kind == "ordinal":  # a published key is an integer, but tables with gaps read as float
         column = column.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
     values = [one(i, v) for i, v in enumerate(column)] if not set(column.unique()) <= set(ids) else column.map(ids)
     return pd.Series(values, index=rows.index, dtype="int64")

@@ -17,11 +17,10 @@ from typing import Any, cast
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from ..cards.errors import some
-from .archives import FolderFiles, Members, ZipFiles
-from .errors import SourceBroken, SourceNotFound
+from ..errors import SourceBroken, SourceNotFound, some
+from ..files.archives import FolderFiles, Members, ZipFiles
+from ..files.tars import TarFiles
 from .images import ORIGINAL_SIZE
-from .tars import TarFiles
 
 Row = Mapping[str, Any]  # of a manifest
 

@@ -13,6 +13,7 @@ from ..cards.facts import SPLITS, DatasetCard, Task
 from .images import suffix
 from .source import Options, Source
 
+PIPELINE = 1  # raised when rows change for a reason that lies in no single card: shared rendering, names of columns
 BATCH = 100  # rows per table: what the Hub's viewer wants as a row group, and the unit of parallel work
 
 _BOXES = [
@@ -38,7 +39,7 @@ _FEATURES: dict[str, Any] = {
 def task_feature(task: Task) -> ClassLabel | Sequence:
     """`ClassLabel`, or a list of them for a multilabel task (the labels present)."""
     label = ClassLabel(names=list(task.labels))
-    return Sequence(label) if task.target == "multilabel" else label
+    return Sequence(label) if task.kind == "multilabel" else label
 
 
 def features(card: DatasetCard, options: Options | None = None) -> Features:

@@ -19,9 +19,8 @@ import pandas as pd
 from PIL import Image
 
 from ..cards.catalogue import DATASETS
-from ..cards.errors import MedIMetaError, some, unknown
 from ..cards.facts import DatasetCard
-from .errors import SourceIncomplete, SourceNotFound
+from ..errors import MedIMetaError, SourceIncomplete, SourceNotFound, some, unknown
 from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical, records
 from .membership import apply_membership
@@ -109,7 +108,7 @@ class RawSource(Source):
 
     @property
     def _module(self) -> ModuleType:
-        return import_module(f"{__package__}.{self.card.builder}")
+        return import_module(f"medimeta.builders.sources.{self.card.builder}")
 
     @cached_property
     def raw(self) -> Raw:

@@ -108,7 +108,7 @@ class Config:
 
 def label_names(task: Task) -> tuple[str, ...]:
     """What a row can be counted under: the labels, then `NONE` (multilabel) and `UNKNOWN`."""
-    return (*task.labels, *((NONE,) if task.target == "multilabel" else ()), UNKNOWN)
+    return (*task.labels, *((NONE,) if task.kind == "multilabel" else ()), UNKNOWN)
 
 
 def render_card(configs: Sequence[Config], version: str, foreign: Foreign | None = None) -> str:
@@ -176,7 +176,7 @@ def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> d
     foreign = foreign or {}
     taken = any(entry.get("default") or _name(entry) == "default" for entry in foreign.get("configs", ()))
     rows = sum(config.rows for config in configs)
-    targets = {task.target for config in configs for task in config.card.tasks}
+    targets = {task.kind for config in configs for task in config.card.tasks}
     domains = {config.card.domain.lower().replace(" ", "-") for config in configs}
     return {
         "pretty_name": "MedIMeta",

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .errors import unknown
-from .facts import DatasetCard, Target, Task
+from ..errors import unknown
+from .facts import DatasetCard, Kind, Task
 from .reading import check_overlaps, read_card
 
 
@@ -60,24 +60,40 @@ class Catalogue(Mapping[str, DatasetCard]):
         """The datasets whose stated licence allows commercial use."""
         return {name: card for name, card in self.items() if card.licence.commercial}
 
-    def tasks(self, domain: str | None = None, target: Target | None = None) -> list[Task]:
-        """All tasks, in catalogue order, of one domain and one kind of target where given.
+    def tasks(self, domain: str | None = None, kind: Kind | None = None) -> list[Task]:
+        """All tasks, in catalogue order, of one domain and one kind where given.
 
         Raises:
-            UnknownName: If no dataset has the domain, or the target does not exist.
+            UnknownName: If no dataset has the domain, or the kind does not exist.
         """
         if domain is not None and domain.lower() not in (name.lower() for name in self.domains):
             raise unknown("domain", domain, self.domains, hint="See: medimeta list")
-        targets = Target.__args__  # type: ignore[attr-defined]
-        if target is not None and target not in targets:
-            raise unknown("target", target, targets, hint="See: medimeta list")
+        kinds = Kind.__args__  # type: ignore[attr-defined]
+        if kind is not None and kind not in kinds:
+            raise unknown("kind of task", kind, kinds, hint="See: medimeta list")
         return [
             task
             for card in self.values()
             if domain is None or card.domain.lower() == domain.lower()
             for task in card.tasks
-            if target in (None, task.target)
+            if kind in (None, task.kind)
         ]
 
 
 DATASETS = Catalogue(Path(__file__).parent)
+
+
+def tasks(domain: str | None = None, kind: Kind | None = None) -> list[Task]:
+    """List all tasks, or those of a domain or a kind.
+
+    Args:
+        domain: An imaging domain, in any case, e.g. "OCT".
+        kind: "binary", "multiclass", "multilabel" or "ordinal".
+
+    Returns:
+        Tasks in catalogue order.
+
+    Raises:
+        UnknownName: If no dataset has the domain, or the kind does not exist.
+    """
+    return DATASETS.tasks(domain, kind)

@@ -181,7 +181,7 @@ def _meaning(config: Config, column: str) -> str:
     for task in card.tasks:
         if task.column == column:
             labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task.labels))
-            return f"Task {task.name} ({task.target}). {labels}."
+            return f"Task {task.name} ({task.kind}). {labels}."
     known = {annotation.column: annotation.description.strip() for annotation in card.annotations}
     known |= dict.fromkeys(card.masks, "Mask, white where it applies.")
     known |= {

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import unknown
+from ..errors import unknown
 
-Target = Literal["binary", "multiclass", "multilabel", "ordinal"]
+Kind = Literal["binary", "multiclass", "multilabel", "ordinal"]
 SPLITS = ("train", "validation", "test")
 _STRICT = {"extra": "forbid", "strict": False}  # pydantic: an unknown key is an error, not a silent drop
 
@@ -20,7 +20,7 @@ class Task:
     Attributes:
         dataset: Id of the dataset.
         name: Name as published; case matters in the release.
-        target: Kind of target.
+        kind: Kind of task.
         labels: Label names in the order of their ids.
         scores: Ordinal tasks: the published key of each label, ascending, which may have gaps. None otherwise.
         is_main: Whether this is the dataset's main task (the first listed).
@@ -28,7 +28,7 @@ class Task:
 
     __pydantic_config__ = _STRICT
     name: str
-    target: Target
+    kind: Kind
     labels: tuple[str, ...]
     scores: tuple[int, ...] | None = None
     dataset: str = ""

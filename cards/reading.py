@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from .errors import CatalogueError
+from ..errors import CatalogueError
 from .facts import SPLITS, DatasetCard
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster; not every wheel has it
@@ -53,10 +53,8 @@ def _check_card(card: DatasetCard, path: Path) -> None:
     for task in card.tasks:
         key = f"tasks.{task.name}"
         require(len(set(task.labels)) == len(task.labels) >= 2, key, "labels must be two or more distinct names")
-        require(
-            (task.target == "ordinal") == (task.scores is not None), key, "ordinal tasks, and no others, have scores"
-        )
-        require(task.target != "binary" or len(task.labels) == 2, key, "a binary task has exactly two labels")
+        require((task.kind == "ordinal") == (task.scores is not None), key, "ordinal tasks, and no others, have scores")
+        require(task.kind != "binary" or len(task.labels) == 2, key, "a binary task has exactly two labels")
         if task.scores is not None:
             ascending = list(task.scores) == sorted(set(task.scores)) and len(task.scores) == len(task.labels)
             require(ascending, key, "scores must ascend, one per label")

@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 import medimeta
-from medimeta.upload.miniatures import build_miniatures
+from medimeta.upload.folder.miniatures import build_miniatures
 
 COLUMNS, TILE, GAP, BETWEEN, MARGIN, CAPTION = 10, 64, 3, 22, 30, 62
 CELL = 2 * TILE + GAP

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("builders", "cards", "examples", "tasks", "upload")
+ROOMS = ("builders", "cards", "cli", "files", "learn", "upload")
 
 
 def run(*command, cwd, **environment):

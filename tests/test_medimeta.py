@@ -14,9 +14,8 @@ import pytest
 from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset, load_dataset_builder
 
 import medimeta
-from medimeta.builders.errors import SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
-from medimeta.cards.errors import UnknownName
+from medimeta.builders.phantoms import write_miniature
+from medimeta.errors import SourceIncomplete, SourceNotFound, UnknownName
 
 ROOT = Path(__file__).parents[1]
 
@@ -175,7 +174,11 @@ print([name for name in heavy if name in sys.modules], [name for name in sys.mod
 @pytest.mark.parametrize("door", ["hook", "face"])
 def test_loading_imports_nothing_that_only_learning_needs(raw, tmp_path, door):
     """`datasets` takes every name that a builder's module lists; none may bring torch or the rooms of others along."""
-    places = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    places = os.environ | {
+        "PYTHONPATH": str(ROOT / ".editable"),
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "1",
+    }
     command = [sys.executable, "-P", "-c", LOADING, str(raw), door]
 
     done = subprocess.run(command, env=places, capture_output=True, text=True)
@@ -212,7 +215,11 @@ def test_the_working_directory_is_never_scanned(raw, tmp_path, surroundings):
         (here / "medimeta").mkdir()
         (here / "medimeta" / "README.md").write_text("# a checkout\n")
         (here / "medimeta" / "train.csv").write_text("a\n1\n")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / ".editable"),
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "1",
+    }
 
     done = subprocess.run(
         [sys.executable, "-P", "-c", SCRIPT, str(raw)], cwd=here, env=environment, capture_output=True, text=True

@@ -15,7 +15,7 @@ import pytest
 
 from fakes.pages import ROOT
 from fakes.release import write_release
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
 
 PEER = Path(os.environ.get("MEDIMETA_PEER", ROOT / ".venv-peer" / "bin" / "python"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medimeta import DATASETS
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (
@@ -44,7 +44,7 @@ def test_import_is_light_and_touches_no_network(tmp_path):
         f"print([name for name in {HEAVY} if name in sys.modules and name not in before], calls)"
     )
 
-    assert python("-c", code, cwd=tmp_path, PYTHONPATH=str(ROOT)).strip() == "[] []"
+    assert python("-c", code, cwd=tmp_path, PYTHONPATH=str(ROOT / ".editable")).strip() == "[] []"
 
 
 @pytest.fixture(scope="module")
@@ -80,4 +80,4 @@ def test_wheel_loads_data_and_runs_its_command(wheel, tmp_path):
     places = {"PYTHONPATH": str(tmp_path / "site"), "HF_HOME": str(tmp_path / "hf")}
 
     assert python("-c", code, str(raw), cwd=here, **places).strip() == "12"
-    assert python("-m", "medimeta.cli", "list", cwd=here, **places).count("\n") == len(DATASETS)
+    assert python("-m", "medimeta", "list", cwd=here, **places).count("\n") == len(DATASETS)

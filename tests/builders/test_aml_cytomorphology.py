@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from medimeta.builders.aml_cytomorphology import CODES
-from medimeta.builders.errors import SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources.aml_cytomorphology import CODES
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound
 
 
 def source(folder, *, partial: bool = True) -> RawSource:

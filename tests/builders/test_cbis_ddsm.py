@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from fakes.golden import as_golden, golden_rows
-from medimeta.builders import cbis_ddsm
 from medimeta.builders.crops import cut, eight_bits, ratio_cut
-from medimeta.builders.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.miniatures.cbis_ddsm import MANIFEST
+from medimeta.builders.phantoms import write_miniature
+from medimeta.builders.phantoms.cbis_ddsm import MANIFEST
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources import cbis_ddsm
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound
 
 PARTIAL = Options(partial=True)
 CORRECTED = Options(labels="corrected")

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from fakes.golden import RAW
-from medimeta.builders.errors import SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.release_text import READERS
+from medimeta.builders.phantoms import write_miniature
+from medimeta.builders.release.text import READERS
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound
 
 DECISIONS = "Train/6.0_Glaucoma_Decision/Glaucoma_Decision_Comparison_Bosch_majority.csv"
 MEASURED = "Train/6.0_Glaucoma_Decision/Majority/Bosch.csv"

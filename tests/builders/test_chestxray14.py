@@ -16,14 +16,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medimeta.builders.chestxray14 import BOXES, LISTS, MARKERS, TABLE, manifest
-from medimeta.builders.errors import SourceBroken, SourceIncomplete, SourceNotFound, UnsafeArchive
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources.chestxray14 import BOXES, LISTS, MARKERS, TABLE, manifest
 from medimeta.builders.splits import official_split
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound, UnsafeArchive
 
 
 def source(folder, *, partial: bool = True) -> RawSource:

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from fakes.golden import RAW
-from medimeta.builders import deepdrid
-from medimeta.builders.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources import deepdrid
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound
 
 REGULAR = "DeepDRiD-master/regular_fundus_images"
 TRAINING = f"{REGULAR}/regular-fundus-training/regular-fundus-training.csv"

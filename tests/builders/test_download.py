@@ -23,10 +23,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from medimeta.builders import download, transfer
-from medimeta.builders.download import download_release
-from medimeta.builders.errors import DownloadFailed, SourceNotFound
-from medimeta.cards.errors import UnknownName
+from medimeta.builders.release import download
+from medimeta.builders.release.download import download_release
+from medimeta.errors import DownloadFailed, SourceNotFound, UnknownName
+from medimeta.files import transfer
 
 
 def archive(seed: int = 0) -> bytes:

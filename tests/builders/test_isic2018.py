@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from medimeta.builders.errors import SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.isic2018 import CODES, LESIONS, PARTS, manifest
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources.isic2018 import CODES, LESIONS, PARTS, manifest
 from medimeta.builders.splits import official_split
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound
 
 TABLE = "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv"
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from fakes.golden import RAW
-from medimeta.builders.errors import SourceBroken, SourceIncomplete
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import SourceBroken, SourceIncomplete
 
 SCAN = "CellData/OCT/train/CNV/CNV-5-1.jpeg"
 

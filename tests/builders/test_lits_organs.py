@@ -16,12 +16,12 @@ from nibabel.nifti1 import Nifti1Header
 from PIL import Image
 
 from fakes.golden import as_golden, golden_rows
-from medimeta.builders.archives import ZipFiles
 from medimeta.builders.crops import window
-from medimeta.builders.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
 from medimeta.cards.facts import SPLITS
+from medimeta.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound
+from medimeta.files.archives import ZipFiles
 
 PARTIAL = Options(partial=True)
 PLANES = ("organs_axial", "organs_coronal", "organs_sagittal")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medimeta.builders.errors import SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.nct_crc import CODES
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources.nct_crc import CODES
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound
 
 
 def source(folder, *, partial: bool = True) -> RawSource:

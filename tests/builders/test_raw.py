@@ -12,10 +12,10 @@ import zipfile
 import pytest
 from PIL import Image
 
-from medimeta.builders import archives
-from medimeta.builders.archives import FolderFiles, ZipFiles
-from medimeta.builders.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.builders.raw import Raw, stamp
+from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
+from medimeta.files import archives
+from medimeta.files.archives import FolderFiles, ZipFiles
 
 MARKERS, ARCHIVES = ("images", "table.csv"), ("Data.zip",)
 FILES = {"table.csv": b"a,b\n1,2\n", "images/10.png": b"ten", "images/2.png": b"two", "images/.hidden.png": b"x"}

@@ -22,18 +22,19 @@ from PIL import Image
 
 from fakes.golden import RAW
 from fakes.release import write_release, zip_release
-from medimeta.builders import archives, release_hdf5
-from medimeta.builders.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound, UnsafeArchive
 from medimeta.builders.images import encode
 from medimeta.builders.manifest import canonical
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.release import ReleaseSource
-from medimeta.builders.release_hdf5 import StoredMember
-from medimeta.builders.release_text import READERS, flags, identifier, read_column, whole_number
+from medimeta.builders.phantoms import write_miniature
+from medimeta.builders.release import hdf5 as release_hdf5
+from medimeta.builders.release.hdf5 import StoredMember
+from medimeta.builders.release.release import ReleaseSource
+from medimeta.builders.release.text import READERS, flags, identifier, read_column, whole_number
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.facts import Annotation, Task
+from medimeta.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound, UnsafeArchive
+from medimeta.files import archives
 
 PARTIAL = Options(partial=True)
 WITH_MASKS = Options(partial=True, with_masks=True)
@@ -625,7 +626,7 @@ def golden_release(golden: Path, dataset: str, folder: Path) -> Path:
     for task in card.tasks:
         np.save(home / "task_labels" / f"{task.name}.npy", [json.loads(text) for text in table[f"tasks/{task.name}"]])
     tasks = [
-        {"task_name": t.name, "task_target": t.target, "labels": dict(zip(t.keys, t.labels, strict=True))}
+        {"task_name": t.name, "task_target": t.kind, "labels": dict(zip(t.keys, t.labels, strict=True))}
         for t in card.tasks
     ]
     info = {
@@ -653,7 +654,7 @@ def test_golden_annotations_are_read_whole(dataset, shared, tmp_path):
     assert rows["split"].to_list() == golden["split"].replace("val", "validation").to_list()
     for task in card.tasks:
         texts = golden[f"task:{task.name}"]
-        if task.target == "multilabel":
+        if task.kind == "multilabel":
             expected = [[i for i, flag in enumerate(text) if flag == "1"] for text in texts]
         else:
             expected = [task.keys.index(int(text)) for text in texts]

@@ -7,14 +7,14 @@ import shutil
 import pandas as pd
 import pytest
 
-from medimeta.builders.errors import SourceBroken, SourceIncomplete, SourceNotFound
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
-from medimeta.builders.rfmid import MARKERS, PARTS, ROOT, TABLES, manifest
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources.rfmid import MARKERS, PARTS, ROOT, TABLES, manifest
 from medimeta.builders.splits import official_split
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound
 
 TABLE = f"{ROOT}/{TABLES}/a. RFMiD_Training_Labels.csv"
 

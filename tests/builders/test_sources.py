@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medimeta.builders.errors import SourceBroken, SourceIncomplete
 from medimeta.builders.locate import open_source
 from medimeta.builders.manifest import canonical
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
 from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import SourceBroken, SourceIncomplete
 
 PARTIAL = Options(partial=True)
 
@@ -29,7 +29,7 @@ def test_miniatures_show_every_task(dataset, tmp_path):
 
     for task in DATASETS[dataset].tasks:
         values = manifest[task.column]
-        seen = set(values.explode().dropna()) if task.target == "multilabel" else set(values)
+        seen = set(values.explode().dropna()) if task.kind == "multilabel" else set(values)
         assert len(seen) > 1
     assert set(manifest["split"]) <= {"train", "validation", "test"}
 

@@ -7,7 +7,7 @@ import hashlib
 import pandas as pd
 import pytest
 
-from medimeta.builders import busi
+from medimeta.builders.sources import busi
 from medimeta.builders.splits import official_split, random_split
 from medimeta.cards.catalogue import DATASETS
 

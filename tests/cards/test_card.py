@@ -14,17 +14,17 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.parallel import pool
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
 from medimeta.cards.card import NONE, UNKNOWN, Config, Contents, label_names, render_card, render_licences
 from medimeta.cards.catalogue import DATASETS
-from medimeta.cards.errors import MedIMetaError
 from medimeta.cards.pictures import COLUMNS, Panel, balance_chart
-from medimeta.upload.card_files import write_card
-from medimeta.upload.folder import build
-from medimeta.upload.shards import stored_features
+from medimeta.errors import MedIMetaError
+from medimeta.files.parallel import pool
+from medimeta.upload.folder.card_files import write_card
+from medimeta.upload.folder.shards import stored_features
+from medimeta.upload.folder.writing import build
 
 BUILT = {  # images per class, and how it is built
     "bus": (8, Options(partial=True)),
@@ -71,7 +71,7 @@ def names_of(row, task):
     value = row[task.column]
     if value is None:
         return [UNKNOWN]
-    return [task.labels[v] for v in value] or [NONE] if task.target == "multilabel" else [task.labels[value]]
+    return [task.labels[v] for v in value] or [NONE] if task.kind == "multilabel" else [task.labels[value]]
 
 
 def full(card, **more):

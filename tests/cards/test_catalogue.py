@@ -13,9 +13,9 @@ import yaml
 
 from medimeta.cards import catalogue
 from medimeta.cards.catalogue import DATASETS, Catalogue
-from medimeta.cards.errors import CatalogueError, UnknownName
 from medimeta.cards.facts import snake_case, split_name
 from medimeta.cards.reading import read_card
+from medimeta.errors import CatalogueError, UnknownName
 
 CARDS = Path(catalogue.__file__).parent
 SHARED = Path(os.environ.get("MEDIMETA_SHARED", Path(__file__).parents[2].parent / "shared"))
@@ -73,7 +73,7 @@ def test_totals():
 
 
 def test_targets():
-    found = Counter(task.target for task in DATASETS.tasks())
+    found = Counter(task.kind for task in DATASETS.tasks())
     assert found == {"multiclass": 30, "binary": 13, "multilabel": 6, "ordinal": 5}
 
 
@@ -230,7 +230,7 @@ def test_cards_are_readable():
 
 def test_tasks_by_domain_and_target():
     assert {task.dataset for task in DATASETS.tasks(domain="dermatoscopy")} == {"derm", "skinl_derm"}
-    assert {task.dataset for task in DATASETS.tasks(target="ordinal")} == {"dr_regular", "dr_uwf"}
+    assert {task.dataset for task in DATASETS.tasks(kind="ordinal")} == {"dr_regular", "dr_uwf"}
 
 
 def test_split_names():
@@ -247,7 +247,7 @@ def test_split_names():
             r"Unknown task of oct 'disease'\..*'disease class'.*medimeta info oct",
         ),
         (lambda: DATASETS.tasks(domain="Microscope"), r"Unknown domain 'Microscope'\. Did you mean 'Microscopy'"),
-        (lambda: DATASETS.tasks(target="multi-class"), r"Unknown target 'multi-class'\. Did you mean 'multiclass'"),
+        (lambda: DATASETS.tasks(kind="multi-class"), r"Unknown kind of task 'multi-class'\. Did you mean 'multiclass'"),
         (lambda: split_name("valid"), r"Unknown split 'valid'\. Did you mean 'validation'"),
     ],
 )
@@ -351,7 +351,7 @@ def test_equals_the_published_facts(dataset, facts):
     assert card.splits.original == {name: n for name, n in fact["original_splits"].items() if n}
     assert sorted(card.domain_overlaps) == sorted(fact["domain_overlaps"])
     assert sorted(o.dataset for o in card.subject_overlaps if o.published) == sorted(fact["subject_overlaps"])
-    assert [(t.name, t.target, dict(zip(t.keys, t.labels, strict=True))) for t in card.tasks] == [
+    assert [(t.name, t.kind, dict(zip(t.keys, t.labels, strict=True))) for t in card.tasks] == [
         (t["name"], t["target"].partition("_")[0], t["labels"]) for t in fact["tasks"]
     ]
     assert len(card.sources) == len(fact["sources"])

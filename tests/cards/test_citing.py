@@ -7,7 +7,7 @@ import re
 import pytest
 
 import medimeta
-from medimeta.cards.errors import UnknownName
+from medimeta.errors import UnknownName
 
 KEY = re.compile(r"^@\w+\{([^,]+),")
 

@@ -9,10 +9,10 @@ from datasets import load_dataset
 from PIL import Image
 
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
 from medimeta.cards.catalogue import DATASETS
-from medimeta.upload.folder import build
+from medimeta.upload.folder.writing import build
 
 mlc = pytest.importorskip("mlcroissant", reason="mlcroissant is not in the oldest environment")
 

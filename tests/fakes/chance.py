@@ -49,7 +49,7 @@ def all_pairs(labels, shots, queries):
 
 
 def by_the_rule(pools, subjects, need):
-    """Exact probabilities of what the head of tasks/episodes.py says, by trying every order and every side."""
+    """Exact probabilities of what the head of learn/episodes/sampler.py says, by trying every order and every side."""
 
     @cache
     def fill(number, seen, support, query, sides):

@@ -34,7 +34,7 @@ def toy(task: Task, labels: list, subjects: list | None = None, *, images: bool 
 def random_toy(task: Task, seed: int, count: int = 400, *, images: bool = False) -> Dataset:
     """Random labels; one row in ten has no subject, the others have up to six of one."""
     rng = np.random.default_rng(seed)
-    if task.target == "multilabel":
+    if task.kind == "multilabel":
         labels = [np.flatnonzero(rng.random(len(task.labels)) < 0.3).tolist() for _ in range(count)]
     else:
         labels = rng.integers(0, len(task.labels), count).tolist()

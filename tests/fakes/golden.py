@@ -110,7 +110,7 @@ def as_golden(card, row, split: str, image: Image.Image | bytes) -> dict[str, st
     found["split"] = {"validation": "val"}.get(split, split)
     for task in card.tasks:
         value = row[task.column]
-        if task.target == "multilabel":
+        if task.kind == "multilabel":
             found[f"task:{task.name}"] = "".join(str(int(i in value)) for i in range(len(task.labels)))
         else:
             found[f"task:{task.name}"] = str(task.keys[value])

@@ -14,10 +14,12 @@ from huggingface_hub import HfApi
 
 from medimeta.builders import rows
 from medimeta.builders.locate import open_source
-from medimeta.builders.parallel import pool
-from medimeta.upload import push, remote, shards
-from medimeta.upload.folder import build
-from medimeta.upload.push_options import PushOptions
+from medimeta.files import repository as remote
+from medimeta.files.parallel import pool
+from medimeta.upload.folder import shards
+from medimeta.upload.folder.writing import build
+from medimeta.upload.push import publish as push
+from medimeta.upload.push.options import PushOptions
 
 from .publishing import PARTIAL, REPO
 

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARIES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # "..." stands for what varies
-MODULES = {"medimeta": "medimeta.cli", "pytest": "pytest"}  # the commands that pages may show
+MODULES = {"medimeta": "medimeta", "pytest": "pytest"}  # the commands that pages may show
 
 
 def run_python(text, page, session):
@@ -27,7 +27,7 @@ def run_python(text, page, session):
     return test.globs
 
 
-def run_console(text, page, package=ROOT):
+def run_console(text, page, package=ROOT / ".editable"):
     """Run the commands of a console block.
 
     Args:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from medimeta.builders.rows import BATCH
-from medimeta.upload.shards import write_shard
+from medimeta.upload.folder.shards import write_shard
 
 Row = dict[str, Any]
 

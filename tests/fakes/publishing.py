@@ -16,11 +16,12 @@ from huggingface_hub import HfApi
 from huggingface_hub.utils import close_session
 
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
-from medimeta.upload import patience, push
-from medimeta.upload.folder import build
-from medimeta.upload.push_options import PushOptions
+from medimeta.files import retry as patience
+from medimeta.upload.folder.writing import build
+from medimeta.upload.push import publish as push
+from medimeta.upload.push.options import PushOptions
 
 REPO = "ns/medimeta"
 PARTIAL = Options(partial=True)

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from medimeta.builders.release import MASKS
+from medimeta.builders.release.release import MASKS
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Source
 from medimeta.cards.facts import Task
@@ -70,7 +70,7 @@ def write_release(source: Source, folder: Path, *, hdf5: bool = True, tiff: bool
         "tasks": [
             {
                 "task_name": task.name,
-                "task_target": TARGETS[task.target],
+                "task_target": TARGETS[task.kind],
                 "labels": dict(zip(task.keys, task.labels, strict=True)),
             }
             for task in card.tasks
@@ -111,7 +111,7 @@ def _short(split: str) -> str:
 
 
 def _keys(task: Task, label: Any) -> Any:
-    return [int(i in label) for i in range(len(task.labels))] if task.target == "multilabel" else task.keys[label]
+    return [int(i in label) for i in range(len(task.labels))] if task.kind == "multilabel" else task.keys[label]
 
 
 def _text(value: Any) -> str:

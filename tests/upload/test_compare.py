@@ -17,11 +17,11 @@ from fakes.parquet import edit, move_row, rows_of, set_values
 from fakes.release import write_release
 from medimeta.builders.images import encode
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
-from medimeta.cards.errors import MedIMetaError
-from medimeta.upload.compare import compare
-from medimeta.upload.folder import build
+from medimeta.errors import MedIMetaError
+from medimeta.upload.folder.writing import build
+from medimeta.upload.verify.compare import compare
 
 OPTIONS = Options(partial=True, with_masks=True)
 MINIATURES = {"bus": 8, "skinl_derm": 2, "organs_axial": 2, "cxr": 2}

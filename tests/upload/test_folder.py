@@ -20,15 +20,15 @@ from datasets import Features, load_dataset
 import medimeta
 from fakes.golden import RAW, as_golden, golden_rows
 from fakes.killed import build_slices, start
-from medimeta.builders.errors import SourceBroken
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
-from medimeta.builders.parallel import pool
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
-from medimeta.cards.errors import MedIMetaError
-from medimeta.upload import atomic, folder
-from medimeta.upload.folder import NotAHubFolder, build
+from medimeta.errors import MedIMetaError, SourceBroken
+from medimeta.files import atomic
+from medimeta.files.parallel import pool
+from medimeta.upload.folder import writing as folder
+from medimeta.upload.folder.writing import NotAHubFolder, build
 
 PARTIAL = Options(partial=True)
 
@@ -109,7 +109,7 @@ def test_shards_are_what_the_viewer_wants(pbc_hub):
 @pytest.mark.parametrize("dataset", medimeta.DATASETS)
 def test_features_survive_metadata_and_card_in_every_datasets(dataset):
     from medimeta.cards.card import _typed
-    from medimeta.upload.shards import stored_features
+    from medimeta.upload.folder.shards import stored_features
 
     wanted = features(medimeta.DATASETS[dataset], Options(with_masks=True))
     stored = stored_features(wanted)

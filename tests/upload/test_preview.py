@@ -15,10 +15,10 @@ from huggingface_hub import DatasetCardData
 
 from fakes.browser import chromium
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
-from medimeta.cards.errors import MedIMetaError
-from medimeta.upload.folder import build
+from medimeta.errors import MedIMetaError
+from medimeta.upload.folder.writing import build
 from medimeta.upload.preview import contents as module
 from medimeta.upload.preview.contents import contents, sample
 from medimeta.upload.preview.page import render, write_space

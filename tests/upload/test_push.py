@@ -35,21 +35,18 @@ from fakes.publishing import (
     publish,
     without_waiting,
 )
-from medimeta import cli
-from medimeta.builders.errors import SourceBroken
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
-from medimeta.cards.errors import MedIMetaError, UnknownName
-from medimeta.upload.findings import clean
-from medimeta.upload.folder import NotAHubFolder, build, write_card
-from medimeta.upload.patience import PushFailed
-from medimeta.upload.plan import owner
-from medimeta.upload.push import push
-from medimeta.upload.push_options import PushOptions
-from medimeta.upload.refusals import PushRefused
-from medimeta.upload.verify import verify_folder
+from medimeta.cli import app as cli
+from medimeta.errors import MedIMetaError, PushFailed, PushRefused, SourceBroken, UnknownName
+from medimeta.upload.folder.writing import NotAHubFolder, build, write_card
+from medimeta.upload.push.options import PushOptions
+from medimeta.upload.push.plan import owner
+from medimeta.upload.push.publish import push
+from medimeta.upload.verify.findings import clean
+from medimeta.upload.verify.folder import verify_folder
 
 FOREIGN = {
     "notes.txt": b"mine",

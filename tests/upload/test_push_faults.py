@@ -20,8 +20,9 @@ from fakes.hub import Fault, Hub
 from fakes.killed import push_pieces, start
 from fakes.publishing import REPO, build_folder, holds, other_client, publish, without_waiting
 from medimeta.builders import rows
-from medimeta.upload import shards
-from medimeta.upload.patience import FAILURES, TRIES, PushFailed
+from medimeta.errors import PushFailed
+from medimeta.files.retry import FAILURES, TRIES
+from medimeta.upload.folder import shards
 
 FOREIGN = {"notes.txt": b"mine", "mydata/train-00000-of-00001.parquet": b"mine too"}
 API = "/api/datasets/ns/medimeta"

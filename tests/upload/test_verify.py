@@ -14,17 +14,18 @@ import pytest
 import medimeta
 from fakes.damage import DAMAGE, a_subject_in_two_splits, same_image_in_two_splits, set_record, shard
 from fakes.parquet import edit, rows_of, set_values
-from medimeta import cli
 from medimeta.builders.locate import open_source
-from medimeta.builders.miniatures import write_miniature
+from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
-from medimeta.upload import file_rules, shards
-from medimeta.upload.file_rules import FILE_RULES
-from medimeta.upload.findings import clean, summary
-from medimeta.upload.folder import NotAHubFolder, build
-from medimeta.upload.row_rules import ROW_RULES, SET_RULES
-from medimeta.upload.verify import verify_folder
+from medimeta.cli import app as cli
+from medimeta.upload.folder import shards
+from medimeta.upload.folder.writing import NotAHubFolder, build
+from medimeta.upload.verify import file_rules
+from medimeta.upload.verify.file_rules import FILE_RULES
+from medimeta.upload.verify.findings import clean, summary
+from medimeta.upload.verify.folder import verify_folder
+from medimeta.upload.verify.row_rules import ROW_RULES, SET_RULES
 
 OPTIONS = Options(partial=True, with_masks=True)
 

@@ -12,10 +12,10 @@ import yaml
 import medimeta
 from fakes.parquet import edit
 from fakes.publishing import build_folder
-from medimeta.upload import viewer_rules
-from medimeta.upload.published import Published
-from medimeta.upload.verify import verify_folder
-from medimeta.upload.viewer_rules import VIEWER_RULES
+from medimeta.upload.verify import viewer_rules
+from medimeta.upload.verify.folder import verify_folder
+from medimeta.upload.verify.published import Published
+from medimeta.upload.verify.viewer_rules import VIEWER_RULES
 
 
 @pytest.fixture(scope="module")

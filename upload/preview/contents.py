@@ -18,10 +18,10 @@ from ...builders.hub import HubSource
 from ...builders.rows import splits_of
 from ...builders.source import Options
 from ...cards.card import MEMBERSHIP
-from ...cards.errors import MedIMetaError
 from ...cards.facts import SPLITS, Task
-from ..record import BuildRecord, read_records
-from ..refusals import chosen
+from ...errors import MedIMetaError
+from ..folder.record import BuildRecord, read_records
+from ..push.refusals import chosen
 
 IMAGES = 900  # of all datasets together, so that the page of 19 of them opens at once
 MOST = 120  # of one dataset
@@ -116,7 +116,7 @@ def _task(task: Task, names: Sequence[Sequence[str]], of_split: pd.Series) -> di
     return {
         "name": task.name,
         "column": task.column,
-        "target": task.target,
+        "target": task.kind,
         "labels": len(task.labels),
         "balance": [{"label": name, "counts": list(found.values())} for name, found in counts.items()],
     }

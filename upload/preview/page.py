@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from ...cards.errors import MedIMetaError, some
-from ..atomic import whole_file
+from ...errors import MedIMetaError, some
+from ...files.atomic import whole_file
 
 _HERE = Path(__file__).parent
 

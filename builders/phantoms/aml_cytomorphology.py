@@ -1,0 +1,28 @@
+"""Miniature of the AML cytomorphology: RGBA TIFF files, and annotations.dat in an order that is not theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from ..sources.aml_cytomorphology import CODES, TABLE
+from . import File, encoded, spread, texture
+
+ARCHIVE = "AML-Cytomorphology_LMU.zip"
+SIZE = (240, 240)
+
+
+def files(rng: np.random.Generator, per_class: int) -> Iterator[File]:
+    """`per_class` cells of each of the 15 types; every third was annotated again, once with another result."""
+    lines = []
+    for n, label in enumerate(spread(rng, len(CODES), per_class)):
+        code = CODES[label]
+        path = f"{code}/{code}_{n:04d}.tiff"
+        picture = texture(rng, label, len(CODES), SIZE, colour=True)
+        picture.putalpha(Image.effect_noise(SIZE, 60))  # to be dropped, not blended
+        yield ARCHIVE, f"AML-Cytomorphology/{path}", encoded(picture, "TIFF")
+        again = (code, CODES[(label + (n == 0)) % len(CODES)]) if n % 3 == 0 else ("nan", "nan")
+        lines.append(" ".join((path, code, *again)))
+    yield ARCHIVE, TABLE, "\n".join([*lines, ""]).encode()

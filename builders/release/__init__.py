@@ -1,0 +1,1 @@
+"""The published release: downloading it, reading it, checking it."""

@@ -1,0 +1,127 @@
+"""A release says most things twice; these checks find where its files contradict each other or the catalogue."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ...cards.facts import DatasetCard, Task
+from ..images import SIZE
+from .files import TABLE, ReleaseFiles, image_path
+
+SPLITS = ("train", "val", "test")  # as the release names them
+
+
+def check_rows(files: ReleaseFiles, texts: pd.DataFrame) -> None:
+    """Row i describes images/00000i.tiff and lies in a known split.
+
+    Raises:
+        SourceBroken: Naming the first row that does not.
+    """
+    for row, path in enumerate(texts["filepath"]):
+        if path != image_path(row):
+            raise files.broken(TABLE, f"row {row} is about {path!r}, where {image_path(row)!r} is expected")
+    for column in ("split", "original_split"):
+        for row, name in enumerate(texts[column]):
+            if name not in SPLITS:
+                raise files.broken(TABLE, f"row {row} has {column} {name!r}, which is none of {', '.join(SPLITS)}")
+
+
+def check_lists(files: ReleaseFiles, texts: pd.DataFrame, column: str, folder: str) -> None:
+    """The lists of paths per split say the same as a column of annotations.csv.
+
+    Args:
+        files: The release.
+        texts: Its annotations.csv.
+        column: Column that names each row's split.
+        folder: Folder of the lists; a split without rows has none.
+
+    Raises:
+        SourceBroken: Naming the first image whose split is not the same in both.
+    """
+    listed: dict[str, str] = {}
+    for split in SPLITS:
+        name = f"{folder}/{split}.txt"
+        for path in files.read(name).decode("utf-8", "replace").splitlines() if name in files else ():
+            if listed.setdefault(path, split) != split:
+                raise files.broken(name, f"names {path!r}, which {folder}/{listed[path]}.txt names too")
+    for row, (path, split) in enumerate(zip(texts["filepath"], texts[column], strict=True)):
+        if (other := listed.pop(path, None)) != split:
+            found = "does not name it" if other is None else f"has it in {folder}/{other}.txt"
+            raise files.broken(
+                f"{folder}/{split}.txt", f"{TABLE}, row {row} ({path}) has {column} {split!r}; {folder}/ {found}"
+            )
+    for path, split in listed.items():
+        raise files.broken(f"{folder}/{split}.txt", f"names {path!r}, which is in no row of {TABLE}")
+
+
+def check_info(files: ReleaseFiles, texts: pd.DataFrame, card: DatasetCard) -> None:
+    """info.yaml says the same as the catalogue, and counts as many rows as annotations.csv has.
+
+    Raises:
+        SourceBroken: Naming the first key that differs.
+    """
+    try:
+        info = yaml.safe_load(files.read("info.yaml"))
+        tasks = {task["task_name"]: task for task in info["tasks"]}
+        found = {
+            "id": info["id"],
+            "input_size": list(info["input_size"]),
+            "total_num_samples": info["total_num_samples"],
+            "splits_num_samples": {name: n for name, n in info["splits_num_samples"].items() if n},
+            "names of tasks": sorted(tasks),
+        }
+        targets = {name: task["task_target"].partition("_")[0].lower() for name, task in tasks.items()}
+        labels = {name: dict(task["labels"]) for name, task in tasks.items()}
+    except (yaml.YAMLError, UnicodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise files.broken("info.yaml", f"no readable description ({type(error).__name__}: {error})") from error
+    expected: dict[str, Any] = {
+        "id": card.id,
+        "input_size": [card.channels, *SIZE],
+        "total_num_samples": len(texts),
+        "splits_num_samples": texts["split"].value_counts().to_dict(),
+        "names of tasks": sorted(task.name for task in card.tasks),
+    }
+    for key, value in expected.items():
+        if found[key] != value:
+            raise files.broken("info.yaml", f"{key}: {found[key]!r}, where {value!r} is expected")
+    for task in card.tasks:
+        if targets[task.name] != task.kind:
+            raise files.broken("info.yaml", f"task {task.name!r} is {targets[task.name]}, not {task.kind}")
+        for number, label in zip(task.keys, task.labels, strict=True):
+            if labels[task.name].pop(number, None) != label:
+                raise files.broken("info.yaml", f"task {task.name!r}: key {number} does not stand for {label!r}")
+        if labels[task.name]:
+            raise files.broken("info.yaml", f"task {task.name!r} has unknown labels {labels[task.name]!r}")
+
+
+def check_labels(files: ReleaseFiles, task: Task, labels: np.ndarray[Any, Any]) -> None:
+    """task_labels/<task>.npy holds the labels of annotations.csv.
+
+    Args:
+        files: The release.
+        task: The task.
+        labels: What annotations.csv says: one key per row, or one row of 0 and 1 each.
+
+    Raises:
+        SourceBroken: Naming the first row that differs, or if the file holds anything but an array of numbers.
+    """
+    name = f"task_labels/{task.name}.npy"
+    try:
+        stored = np.load(io.BytesIO(files.read(name)), allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile) as error:
+        raise files.broken(name, f"no readable array ({error})") from error
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "iuf":
+        raise files.broken(name, "no array of numbers")
+    if stored.shape != labels.shape:
+        raise files.broken(name, f"has shape {stored.shape}; the {len(labels):,} rows of {TABLE} give {labels.shape}")
+    differ = (stored != labels).reshape(len(labels), -1).any(axis=1)
+    if differ.any():
+        row = int(differ.argmax())
+        told = f"{labels[row].tolist()} in column 'tasks/{task.name}' of {TABLE}"
+        raise files.broken(name, f"row {row} is {stored[row].tolist()}, but {told}")

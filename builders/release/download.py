@@ -1,0 +1,130 @@
+"""Downloading a published release, checked by the size and checksum that its record gives.
+
+Beside `<id>.zip` lie, until it is complete, `<id>.zip.part` with `<id>.zip.part.json` (which version of the file the
+bytes belong to), and afterwards `<id>.zip.json` (address, size and checksums as seen).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from ...cards.catalogue import DATASETS
+from ...errors import DownloadFailed, SourceNotFound, some
+from ...files.transfer import OTHER_WAYS, Expected, Part, WrongBytes, fetch, get, retry, shown
+
+BASE_URL = "https://zenodo.org/records/7884735/files"
+RELEASE_VARIABLE = "MEDIMETA_RELEASE_URL"
+
+logger = logging.getLogger("medimeta")
+
+
+def download_release(dataset: str, *, base_url: str | None = None, cache_dir: str | os.PathLike[str]) -> Path:
+    """Download the published release of a dataset, or find it downloaded.
+
+    Args:
+        dataset: Id of the dataset.
+        base_url: Address of the folder that holds `<id>.zip`; by default MEDIMETA_RELEASE_URL, or else the record on
+            Zenodo.
+        cache_dir: Folder to keep downloads in, one subfolder per base URL.
+
+    Returns:
+        The zip archive.
+
+    Raises:
+        UnknownName: If there is no such dataset.
+        SourceNotFound: If the server does not have the file.
+        DownloadFailed: If the server cannot be reached or sends wrong bytes, again and again.
+    """
+    from filelock import FileLock
+
+    base = (base_url or os.environ.get(RELEASE_VARIABLE) or BASE_URL).rstrip("/")
+    if urlsplit(base).scheme not in ("http", "https"):
+        raise DownloadFailed(f"{shown(base)} is no address that begins with https:// or http://. {OTHER_WAYS}")
+    # By address, so that the files of a mirror and of the record never mix.
+    key = hashlib.sha256(shown(base).encode()).hexdigest()[:12]
+    path = Path(cache_dir) / "medimeta-releases" / key / f"{DATASETS[dataset].id}.zip"
+    if path.is_file():
+        return path
+    _refuse_offline(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():  # another process may have been faster
+            with requests.Session() as session:
+                _download(session, f"{base}/{path.name}", path, _ask_record(session, base, path.name))
+    return path
+
+
+def _download(session: requests.Session, url: str, path: Path, expected: Expected) -> None:
+    from datasets.utils import tqdm
+
+    part = Part(path.with_name(f"{path.name}.part"))
+    with tqdm(desc=path.name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+        for attempt in (1, 2):
+            try:
+                retry(lambda: fetch(session, url, part, expected, bar), url, part)
+                _check(part, expected)
+                break
+            except WrongBytes as wrong:
+                part.discard()
+                if attempt == 2:
+                    raise DownloadFailed(f"{shown(url)} gave wrong bytes twice: {wrong}. {OTHER_WAYS}") from None
+                logger.warning("%s gave wrong bytes (%s); trying once more from the start.", shown(url), wrong)
+    seen = {
+        "url": shown(url),
+        "size": part.size,
+        "md5": part.md5.hexdigest(),
+        "sha256": part.sha256.hexdigest(),
+        "checked_by": "record" if expected.md5 else "zip directory",
+    }
+    path.with_name(f"{path.name}.json").write_text(json.dumps(seen, indent=2) + "\n", encoding="utf-8")
+    part.become(path)
+
+
+def _check(part: Part, expected: Expected) -> None:
+    if expected.size not in (None, part.size):
+        raise WrongBytes(f"{part.size:,} bytes, expected {expected.size:,}")
+    if expected.md5 is not None:
+        if (found := part.md5.hexdigest()) != expected.md5:
+            raise WrongBytes(f"MD5 {found}, expected {expected.md5}")
+        return
+    try:
+        zipfile.ZipFile(part.path).close()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise WrongBytes(f"{part.size:,} bytes that are no zip archive: {error}") from None
+
+
+def _ask_record(session: requests.Session, base: str, name: str) -> Expected:
+    """Size and checksum from the record's API (that of Zenodo: `<x>/api/records/<n>` for `<x>/records/<n>/files`)."""
+    if (match := re.fullmatch(r"(.+)/records/(\d+)/files", base)) is not None:
+        url = f"{match[1]}/api/records/{match[2]}"
+        response = retry(lambda: get(session, url, accept_any=True), url)
+        try:
+            files = {file["key"]: file for file in response.json()["files"]}
+            if response.ok and files:
+                if name not in files:
+                    raise SourceNotFound(
+                        f"{shown(url)} has no {name}; its files are {some(sorted(files))}. {OTHER_WAYS}"
+                    )
+                kind, _, checksum = files[name]["checksum"].partition(":")
+                return Expected(int(files[name]["size"]), checksum.lower() if kind == "md5" else None)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            if isinstance(error, SourceNotFound):
+                raise
+    logger.warning("%s gives no checksums: %s is checked by its length and zip directory only.", shown(base), name)
+    return Expected()
+
+
+def _refuse_offline(path: Path) -> None:
+    from datasets import config
+
+    if config.HF_HUB_OFFLINE:
+        raise SourceNotFound(f"{path} is not there, and HF_HUB_OFFLINE forbids to download it. {OTHER_WAYS}")

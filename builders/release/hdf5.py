@@ -1,0 +1,148 @@
+"""The images.hdf5 of a release, in a folder or inside its zip archive."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...files.archives import FolderFiles, ZipFiles
+from ..images import SIZE
+
+FAULTS = (OSError, RuntimeError, ValueError, EOFError, zlib.error, zipfile.BadZipFile)  # of a damaged file
+
+
+class Hdf5Images:
+    """Dataset "images" of an HDF5 file, row i the image with number i.
+
+    Args:
+        files: Where the file lies.
+        name: Its name there.
+    """
+
+    def __init__(self, files: FolderFiles | ZipFiles, name: str) -> None:
+        self._files = files
+        self._name = name
+
+    @staticmethod
+    def installed() -> bool:
+        """Whether h5py is there to read with."""
+        return find_spec("h5py") is not None
+
+    @property
+    def is_deflated(self) -> bool:
+        """Whether it is compressed in an archive, so that it can only be read from front to back."""
+        return isinstance(self._files, ZipFiles) and self._files.info(self._name).compress_type != zipfile.ZIP_STORED
+
+    def count(self, mode: str) -> int:
+        """Number of images.
+
+        Raises:
+            OSError, ValueError and the other `FAULTS`: If the file is damaged or holds no images of this mode.
+        """
+        with self._dataset(mode) as dataset:
+            return int(dataset.shape[0])
+
+    def read(self, numbers: Sequence[int], mode: str) -> list[np.ndarray[Any, Any]]:
+        """The pixels of the images with these numbers; neighbours are read at once.
+
+        Raises:
+            OSError, ValueError and the other `FAULTS`: As for `count`, or if it holds fewer images.
+        """
+        runs = np.split(np.asarray(numbers, dtype=np.int64), np.flatnonzero(np.diff(numbers) != 1) + 1)
+        with self._dataset(mode) as dataset:
+            if len(numbers) and max(numbers) >= len(dataset):
+                raise ValueError(f"it holds {len(dataset):,} images, but number {max(numbers):,} is asked for")
+            return [pixels for run in runs if len(run) for pixels in dataset[run[0] : run[-1] + 1]]
+
+    @contextmanager
+    def _dataset(self, mode: str) -> Iterator[Any]:
+        import h5py
+
+        if isinstance(self._files, FolderFiles):
+            with h5py.File(self._files.folder / self._name, "r") as file:
+                yield _checked(file, mode)
+        elif self.is_deflated:
+            yield _checked(self._stream, mode)
+        else:
+            member = StoredMember(self._files.archive, self._files.info(self._name))
+            with member, h5py.File(member, "r") as file:
+                yield _checked(file, mode)
+
+    @cached_property
+    def _stream(self) -> Any:
+        # Stays open: each new start would decompress everything before the row again.
+        import h5py
+
+        if not isinstance(self._files, ZipFiles):
+            raise TypeError("Only members of archives are streams.")
+        return h5py.File(self._files.open(self._name), "r")
+
+
+def _checked(file: Any, mode: str) -> Any:
+    import h5py
+
+    linked = file.get("images", getlink=True)
+    dataset = file["images"] if isinstance(linked, h5py.HardLink) else None
+    # Other links and outside storage could make it read any file of this machine.
+    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+        raise ValueError('there is no dataset "images" in it')
+    shape = (*SIZE, 3) if mode == "RGB" else SIZE
+    if dataset.dtype != np.uint8 or dataset.shape[1:] != shape:
+        raise ValueError(f"images are {dataset.dtype} of shape {dataset.shape[1:]}, not uint8 of {shape}")
+    return dataset
+
+
+class StoredMember(io.RawIOBase):
+    """An uncompressed member of a zip archive as a file that can be read anywhere.
+
+    `zipfile` opens members too, but reads through all that it seeks over.
+
+    Args:
+        archive: The archive.
+        info: The member's entry in its directory.
+    """
+
+    def __init__(self, archive: Path, info: zipfile.ZipInfo) -> None:
+        self._file = io.FileIO(archive)
+        self._file.seek(info.header_offset)
+        name_and_extra = struct.unpack("<26xHH", self._file.read(30))
+        self._start = info.header_offset + 30 + sum(name_and_extra)
+        self._size = info.file_size
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position in the member."""
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read from the position, at most to the member's end."""
+        view = memoryview(buffer).cast("B")[: max(0, self._size - self._position)]
+        self._file.seek(self._start + self._position)
+        count = self._file.readinto(view) or 0
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._file.close()
+        super().close()

@@ -1,0 +1,1 @@
+"""One module per source: from its archives to a manifest and rendered images."""

@@ -1,0 +1,49 @@
+"""AML cytomorphology, single white blood cells (dataset `aml`).
+
+Source  https://doi.org/10.7937/tcia.2019.36f5o9ld, AML-Cytomorphology_LMU.zip
+Layout  AML-Cytomorphology/<CODE>/<CODE>_<nnnn>.tiff; annotations.dat beside the folder: blank-separated lines of
+        <CODE>/<file>, annotation, first and second re-annotation
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from ..images import thumbnail
+from ..raw import Raw, Row
+
+TABLE = "annotations.dat"
+MARKERS = (TABLE,)
+FOLDERS = ("AML-Cytomorphology/", "")  # of the paths in the table: some copies have the table in that folder too
+
+CODES = (  # published order
+    "BAS", "EBO", "EOS", "KSC", "LYA", "LYT", "MMZ", "MOB", "MON", "MYB", "MYO", "NGB", "NGS", "PMB", "PMO",
+)  # fmt: skip
+ANNOTATIONS = ("annotation", "first_reannotation", "second_reannotation")
+
+
+def manifest(raw: Raw) -> pd.DataFrame:
+    """One row per line of annotations.dat, in its order, which is not alphabetical."""
+    # "nan" stands for a cell that was not annotated again.
+    options: dict[str, Any] = {"sep": r"\s+", "dtype": str, "keep_default_na": False, "na_values": ["nan"]}
+    rows = raw.table(TABLE, header=None, names=["original_filepath", *ANNOTATIONS], **options)
+    files = rows["original_filepath"].to_list()
+    ids = {code: i for i, code in enumerate(CODES)}
+    return rows.assign(
+        path=[_path(raw, file) for file in files],
+        original_split="train",
+        # The folder is the label, whatever the re-annotations say.
+        **{"morphological class": [ids.get(file[:3], file[:3]) for file in files]},
+    )
+
+
+def render(raw: Raw, row: Row) -> Image.Image:
+    """Without the alpha channel, 224x224."""
+    return thumbnail(raw.image(row["path"]).convert("RGB"))
+
+
+def _path(raw: Raw, file: str) -> str:
+    return next((folder + file for folder in FOLDERS if folder + file in raw), FOLDERS[0] + file)

@@ -1,0 +1,52 @@
+"""BUSI, breast ultrasound (dataset `bus`).
+
+Source  https://scholar.cu.edu.eg/?q=afahmy/pages/dataset, Dataset_BUSI.zip
+Layout  Dataset_BUSI_with_GT/<class>/<class> (<n>).png with <class> (<n>)_mask.png beside it
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from PIL import Image
+
+from ..images import pad_to_square, resize, resize_mask
+from ..raw import Raw, Row
+
+MARKERS = ("benign", "malignant", "normal")
+IMAGES = {"benign": 437, "malignant": 210, "normal": 133}  # numbered from 1 in the complete archive
+
+CATEGORY = {"normal": 0, "benign": 1, "malignant": 2}  # published order
+
+
+def expected() -> list[str]:
+    """Paths of the complete archive's images."""
+    return [f"{folder}/{folder} ({n}).png" for folder, count in IMAGES.items() for n in range(1, count + 1)]
+
+
+def manifest(raw: Raw) -> pd.DataFrame:
+    """One row per image, class folders and file names in sorted order."""
+    paths = [path for path in raw.glob("*/*.png") if "mask" not in path and path.partition("/")[0] in CATEGORY]
+    category = [path.partition("/")[0] for path in paths]
+    return pd.DataFrame(
+        {
+            "original_filepath": paths,
+            "original_split": "train",
+            "case category": [CATEGORY[name] for name in category],
+            "malignancy": [int(name == "malignant") for name in category],
+            "original_mask_path": [_mask_path(path) for path in paths],
+        }
+    )
+
+
+def render(raw: Raw, row: Row) -> Image.Image:
+    """Greyscale, padded to a square, 224x224."""
+    return resize(pad_to_square(raw.image(row["path"]).convert("L")))
+
+
+def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image]:
+    """The first lesion mask; further ones (`_mask_1.png`) were not published. Black for class normal."""
+    return {"mask": resize_mask(pad_to_square(raw.image(_mask_path(row["path"])).convert("1")))}
+
+
+def _mask_path(path: str) -> str:
+    return path.removesuffix(".png") + "_mask.png"

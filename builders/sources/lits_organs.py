@@ -1,0 +1,210 @@
+"""Organs in abdominal CT: LiTS volumes with boxes around organs (datasets `organs_axial`, `_coronal`, `_sagittal`).
+
+Source  https://competitions.codalab.org/competitions/17094: two shared folders, as such or zipped;
+        https://ieee-dataport.org/documents/annotations-body-organ-localization-based-miccai-lits-dataset: the boxes
+Layout  LITS Challenge/Training Batch {1,2}/{volume,segmentation}-<n>.nii, LITS-Challenge-Test-Data/test-volume-<n>.nii;
+        annotations for lits/annotations_of_{training,testing}_set/{,test-}segmentation-<n>.txt, or those text files
+        elsewhere beside the volumes: per organ a line "<organ> <number> <x0> <x1> <y0> <y1> <z0> <z1>"
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...cards.catalogue import DATASETS
+from ...cards.facts import SPLITS
+from ...errors import SourceNotFound, missing_extra, some
+from ..crops import Box, cut, ratio_cut, window
+from ..images import resize, resize_mask
+from ..raw import Raw, Row
+
+MARKERS = ("LITS Challenge", "LITS-Challenge-Test-Data")
+ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt")
+FIRST_OF_BATCH_2 = 28
+SWAPPED = "test-volume-59.nii"  # stored with its second and third axis exchanged; its boxes are right
+AXIS = {"organs_axial": 2, "organs_coronal": 1, "organs_sagittal": 0}  # the one that the slice is taken across
+
+ORGANS = {
+    "heart": "heart",
+    "lung-l": "left lung",
+    "lung-r": "right lung",
+    "liver": "liver",
+    "spleen": "spleen",
+    "pancreas": "pancreas",
+    "kidney-l": "left kidney",
+    "kidney-r": "right kidney",
+    "bladder": "bladder",
+    "femur-l": "left femoral head",
+    "femur-r": "right femoral head",
+}
+
+
+def manifest(raw: Raw) -> pd.DataFrame:
+    """One row per organ: training volumes first, then by file name as text ("-10" before "-2").
+
+    The published code took the volumes as the file system listed them, so the split that follows from this order is not
+    the published one. Volumes that do not tell their voxel size are left out before the split.
+    """
+    texts = {path.rpartition("/")[2]: path for path in reversed(raw.files) if ANNOTATION.fullmatch(path)}
+    if not texts:
+        raise SourceNotFound(
+            f"{raw.root} holds no boxes (segmentation-<n>.txt, test-segmentation-<n>.txt). Get them from "
+            f"{DATASETS[raw.dataset].sources[1].url} and put them there, unpacked or as the archives are."
+        )
+    rows: list[dict[str, Any]] = []
+    for name in sorted(texts, key=lambda name: (name.startswith("test-"), name)):
+        volume, segmentation = _paths(name)
+        shape, zooms = _geometry(raw, volume) if volume in raw else (None, None)
+        if zooms is not None and np.allclose(zooms, 1):
+            continue
+        rows += [
+            {
+                "original_filepath": volume,
+                "original_split": "test" if segmentation is None else "train",
+                "subject_id": PurePosixPath(volume).stem,
+                "organ label": organ,
+                "original_image_size": shape,
+                "original_voxel_dims": zooms,
+                "original_mask_filepath": segmentation,
+                "original_bbox": box,
+            }
+            for organ, box in _boxes(raw, texts[name], shape)
+        ]
+    return pd.DataFrame(rows)
+
+
+def ordered(rows: pd.DataFrame) -> pd.DataFrame:
+    """By split, then by volume number; the release numbered its images after the split."""
+    keys = [(SPLITS.index(split), _number(name)) for split, name in zip(rows["split"], rows["subject_id"], strict=True)]
+    return rows.iloc[sorted(range(len(keys)), key=keys.__getitem__)].reset_index(drop=True)
+
+
+def render(raw: Raw, row: Row) -> Image.Image:
+    """Middle slice of the organ's box, window of 400 HU about 50, square in millimetres, 224x224.
+
+    The first voxel axis runs down the image: not turned to the radiological view, as published.
+    """
+    return resize(Image.fromarray(cut(window(_slice(raw, row, row["path"]), width=400, level=50), _square(raw, row))))
+
+
+def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image | None]:
+    """The liver with its tumours, whatever the organ; None for test volumes, whose segmentation is not public."""
+    if (path := row["original_mask_filepath"]) is None:
+        return {"liver_mask": None}
+    liver = _slice(raw, row, path) > 0
+    if labels == "corrected":  # the published masks show the whole slice and do not lie on the images
+        liver = cut(liver, _square(raw, row))
+    return {"liver_mask": resize_mask(Image.fromarray(liver))}
+
+
+def _number(name: str) -> int:
+    return int(re.findall(r"\d+", name)[-1])
+
+
+def _paths(name: str) -> tuple[str, str | None]:
+    """Volume and segmentation that the name of a text file stands for."""
+    number = _number(name)
+    if name.startswith("test-"):
+        return f"LITS-Challenge-Test-Data/test-volume-{number}.nii", None
+    folder = f"LITS Challenge/Training Batch {1 if number < FIRST_OF_BATCH_2 else 2}"
+    return f"{folder}/volume-{number}.nii", f"{folder}/segmentation-{number}.nii"
+
+
+def _boxes(raw: Raw, path: str, shape: list[int] | None) -> Iterator[tuple[str, list[int]]]:
+    """Organ and [x0, x1, y0, y1, z0, z1] of every line; the shape is None when the volume is not there."""
+    for number, line in enumerate(raw.read(path).decode("utf-8", "replace").splitlines(), start=1):
+        organ, *numbers = line.split() or [""]
+        if len(numbers) != 7 or not all(text.isdecimal() for text in numbers):
+            raise raw.broken(path, f'line {number} is not "<organ> <number> <x0> <x1> <y0> <y1> <z0> <z1>": {line!r}')
+        if organ not in ORGANS:
+            raise raw.broken(path, f"line {number} names none of the organs {some(list(ORGANS), 11)}: {line!r}")
+        box = [int(text) for text in numbers[1:]]
+        ends = list(zip(box[::2], box[1::2], strict=True))
+        # A box may reach past the volume, as its square may, but its middle slices must be there.
+        sizes: Sequence[float] = shape or [math.inf] * 3
+        if any(low > high or (low + high) // 2 >= size for (low, high), size in zip(ends, sizes, strict=True)):
+            raise raw.broken(path, f"line {number} has a box that is not in the volume of {shape} voxels: {line!r}")
+        yield ORGANS[organ], box
+
+
+def _square(raw: Raw, row: Row) -> Box:
+    """The organ's box in the slice, made square in millimetres."""
+    rows, columns = (axis for axis in range(3) if axis != AXIS[raw.dataset])
+    box, zooms = row["original_bbox"], np.array(row["original_voxel_dims"], dtype=np.float32)
+    # The quotient of two 32-bit numbers is rounded to 32 bits: in 64 bits, boxes on an edge would differ.
+    ratio = float(zooms[rows] / zooms[columns])
+    return ratio_cut((box[2 * rows : 2 * rows + 2], box[2 * columns : 2 * columns + 2]), ratio)
+
+
+def _slice(raw: Raw, row: Row, path: str) -> NDArray[Any]:
+    """The slice through the middle of the organ's box of a volume, or of its segmentation, in stored units scaled."""
+    header, axis = _header(raw, path), AXIS[raw.dataset]
+    voxels = _voxels(raw, path, header)
+    if PurePosixPath(path).name == SWAPPED:
+        voxels = voxels.swapaxes(1, 2)
+    if list(voxels.shape) != list(row["original_image_size"]):
+        raise raw.broken(path, f"{voxels.shape} voxels, not {tuple(row['original_image_size'])} as its volume")
+    first, last = row["original_bbox"][2 * axis : 2 * axis + 2]
+    plane = np.moveaxis(voxels, axis, 0)[(first + last) // 2]
+    slope, intercept = header.get_slope_inter()
+    return np.array(plane) if slope is None else plane.astype(np.float64) * slope + intercept
+
+
+def _geometry(raw: Raw, path: str) -> tuple[list[int], list[float]]:
+    """Voxels and voxel size along x, y and z."""
+    header = _header(raw, path)
+    x, y, z = header.get_data_shape()
+    dx, dy, dz = (float(str(zoom)) for zoom in header.get_zooms())  # 0.7, not the 0.699999988 that 32 bits make of it
+    if PurePosixPath(path).name == SWAPPED:
+        return [x, z, y], [dx, dz, dy]
+    return [x, y, z], [dx, dy, dz]
+
+
+def _header(raw: Raw, path: str) -> Any:
+    """The NIfTI header of a volume that is there in full."""
+    try:
+        from nibabel.nifti1 import Nifti1Header
+        from nibabel.spatialimages import HeaderDataError
+        from nibabel.wrapstruct import WrapStructError
+    except ImportError:
+        raise missing_extra("nibabel", "build", "Reading LiTS") from None
+    try:
+        header = Nifti1Header(raw.read(path, Nifti1Header.template_dtype.itemsize))
+        header.get_slope_inter()  # refuses what cannot be used later
+    except (HeaderDataError, WrapStructError) as error:
+        raise raw.broken(path, f"no NIfTI volume ({error})") from error
+    if len(header.get_data_shape()) != 3:
+        raise raw.broken(path, f"a volume of {len(header.get_data_shape())} dimensions, not 3")
+    needed = header.get_data_offset() + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    if raw.size(path) < needed:
+        raise raw.broken(path, f"cut short: {raw.size(path):,} bytes instead of {needed:,}")
+    return header
+
+
+_unzipped: dict[bool, tuple[Raw, str, bytes]] = {}
+
+
+def _voxels(raw: Raw, path: str, header: Any) -> NDArray[Any]:
+    """The stored values of a volume, mapped from a folder, or read from a zip archive as a whole.
+
+    A process keeps the last volume, and the last segmentation, that it unzipped: rows of a volume are adjacent.
+    """
+    layout = {"shape": header.get_data_shape(), "dtype": header.get_data_dtype(), "offset": header.get_data_offset()}
+    if (file := raw.unpacked(path)) is not None:
+        return np.memmap(file, mode="r", order="F", **layout)
+    kind = "segmentation" in path
+    held = _unzipped.pop(kind, None)
+    if held is None or held[:2] != (raw, path):
+        held = None  # the last one is let go before the next is read
+        held = (raw, path, raw.read(path))
+    _unzipped[kind] = held
+    return np.ndarray(buffer=held[2], order="F", **layout)

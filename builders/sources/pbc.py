@@ -1,0 +1,44 @@
+"""Peripheral blood cells (dataset `pbc`).
+
+Source  https://data.mendeley.com/datasets/snkd93bnjr/1, PBC_dataset_normal_DIB.zip
+Layout  PBC_dataset_normal_DIB/<class>/<name>.jpg
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from PIL import Image
+
+from ..images import crop_to_square, thumbnail
+from ..raw import Raw, Row
+
+MARKERS = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
+
+CELL_CLASS = {  # published order
+    "neutrophil": 0,
+    "eosinophil": 1,
+    "basophil": 2,
+    "lymphocyte": 3,
+    "monocyte": 4,
+    "immature granulocyte": 5,
+    "erythroblast": 6,
+    "platelet": 7,
+}
+
+
+def manifest(raw: Raw) -> pd.DataFrame:
+    """One row per image, sorted by published path.
+
+    The release was listed after its folder `ig` had been renamed to "immature granulocyte", so that paths and order
+    follow the new name.
+    """
+    rows = pd.DataFrame({"path": [path for path in raw.glob("*/*.jpg") if path.partition("/")[0] in MARKERS]})
+    rows["original_filepath"] = rows["path"].str.replace(r"^ig/", "immature granulocyte/", regex=True)
+    rows["original_split"] = "train"
+    rows["cell class"] = rows["original_filepath"].str.partition("/")[0].map(CELL_CLASS)
+    return rows.sort_values("original_filepath", ignore_index=True)
+
+
+def render(raw: Raw, row: Row) -> Image.Image:
+    """Centre crop to a square, 224x224."""
+    return thumbnail(crop_to_square(raw.image(row["path"])))

@@ -1,0 +1,1 @@
+"""Files, processes and the network: what knows nothing of medicine."""

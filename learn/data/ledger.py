@@ -1,0 +1,173 @@
+"""The ledger that an audit writes: groups of images that leak into each other, and which to leave out for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...cards.facts import SPLITS, split_name
+from ...errors import MedIMetaError, unknown
+from ...files.atomic import whole_file
+
+KINDS = ("exact", "near", "subject")
+SCHEMA = pa.schema(
+    {"kind": pa.string(), "group": pa.int32(), "dataset": pa.string(), "index": pa.int32(), "split": pa.string()}
+    | {"original_filepath": pa.string(), "subject_id": pa.string(), "distance": pa.float32()}
+)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Groups of images that leak into each other.
+
+    Attributes:
+        table: One row per member of a group, with the columns of `SCHEMA`: `kind` is one of `KINDS`, `group` a number,
+            `index` the published image number, `distance` how much the image differs from the group's first member
+            (`hashes.difference`; null for subjects). Groups come by kind and first member, members in the order of
+            datasets, splits and index.
+    """
+
+    table: pa.Table
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The table in pandas."""
+        rows: pd.DataFrame = self.table.to_pandas(ignore_metadata=True)
+        return rows
+
+    @property
+    def distance(self) -> int:
+        """The greatest difference of near images, in 64ths."""
+        return int(self._about["distance"])
+
+    @property
+    def images(self) -> Mapping[str, Mapping[str, int]]:
+        """Number of images that were looked at, by dataset and split."""
+        found: dict[str, dict[str, int]] = self._about["images"]
+        return found
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        about: dict[str, Any] = json.loads(self.table.schema.metadata[b"medimeta"])
+        return about
+
+    def across_splits(self) -> Ledger:
+        """Only the groups with members in several splits, of one dataset or of several."""
+        splits = self.rows.groupby("group")["split"].transform("nunique")
+        return Ledger(self.table.filter(pa.array(splits > 1, pa.bool_())))
+
+    def counts(self) -> pd.DataFrame:
+        """How many groups two splits share, or one split holds twice.
+
+        Returns:
+            A row per kind and pair of splits: `kind`, `dataset`, `split`, `other_dataset`, `other_split`, `groups`,
+            `images` (of the first split) and `other_images`. Where both are the same split, so are the images.
+        """
+        cells = self.rows.groupby(["group", "kind", "dataset", "split"], as_index=False).size()
+        order = [(dataset, split) for dataset in self.images for split in SPLITS]
+        cells["place"] = [order.index(cell) for cell in zip(cells["dataset"], cells["split"], strict=True)]
+        pairs = cells.merge(cells, on=["group", "kind"], suffixes=("", "_other"))
+        same = pairs["place"] == pairs["place_other"]
+        pairs = pairs[(pairs["place"] < pairs["place_other"]) | (same & (pairs["size"] > 1))]
+        pairs = pairs.rename(columns={"dataset_other": "other_dataset", "split_other": "other_split"})
+        keys = ["kind", "place", "place_other", "dataset", "split", "other_dataset", "other_split"]
+        found = pairs.groupby(keys).agg(
+            groups=("group", "size"), images=("size", "sum"), other_images=("size_other", "sum")
+        )
+        return found.reset_index().drop(columns=["place", "place_other"])
+
+    def summary(self) -> str:
+        """The counts as text."""
+        looked_at = ", ".join(f"{sum(splits.values()):,} of {dataset}" for dataset, splits in self.images.items())
+        lines = [f"Images compared: {looked_at}. Near: at most {self.distance} of 64 bits differ."]
+        counts = self.counts()
+        if counts.empty:
+            return "\n".join([*lines, "No leaks found."])
+        cells = [["kind", "split", "other split", "groups", "images"]]
+        for row in counts.to_dict("records"):
+            first, second = f"{row['dataset']} {row['split']}", f"{row['other_dataset']} {row['other_split']}"
+            images = f"{row['images']:,}" + ("" if first == second else f" + {row['other_images']:,}")
+            cells.append([row["kind"], first, "within" if first == second else second, f"{row['groups']:,}", images])
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines += ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, and what was compared, ready for JSON."""
+        return self._about | {"leaks": self.counts().to_dict("records")}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a Parquet file, which appears, or is replaced, only when it is whole."""
+        with whole_file(Path(path)) as partial:
+            pq.write_table(self.table, partial)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Ledger:
+        """Read what `save` wrote.
+
+        Raises:
+            MedIMetaError: If the file is missing or no ledger.
+        """
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _no_ledger(path, str(error)) from error
+        if not table.schema.equals(SCHEMA) or b"medimeta" not in (table.schema.metadata or {}):
+            raise _no_ledger(path, "it has other columns")
+        return cls(table)
+
+
+def leaked_indices(
+    ledger: Ledger | str | os.PathLike[str],
+    dataset: str,
+    split: str,
+    kinds: Collection[str] = KINDS,
+    against: Collection[str] | None = None,
+    datasets: Collection[str] | None = None,
+) -> set[int]:
+    """The rows of a split to leave out, so that it shares nothing with the splits that are evaluated.
+
+    Args:
+        ledger: A ledger, or where it was saved.
+        dataset: Id of a dataset in it.
+        split: One of its splits.
+        kinds: Which leaks count.
+        against: The splits to share nothing with. By default those that are evaluated after this one: validation and
+            test for train, test for validation, and none for test, whose results stay comparable.
+        datasets: Whose splits these are; by default all in the ledger.
+
+    Returns:
+        Values of the column `index`.
+
+    Raises:
+        UnknownName: If a name does not exist, or a dataset is not in the ledger.
+        MedIMetaError: If the ledger cannot be read.
+    """
+    ledger = ledger if isinstance(ledger, Ledger) else Ledger.load(ledger)
+    split = split_name(split)
+    later = SPLITS[SPLITS.index(split) + 1 :]
+    others = set(later if against is None else map(split_name, against)) - {split}
+    for name in (dataset, *(datasets or ())):
+        if name not in ledger.images:
+            raise unknown(
+                "dataset of the ledger", name, ledger.images, hint="Audit all in one go: medimeta audit HUBDIR"
+            )
+    for kind in set(kinds) - set(KINDS):
+        raise unknown("kind of leak", kind, KINDS, hint="Give kinds= some of them.")
+    rows = ledger.rows
+    rows = rows[rows["kind"].isin(kinds)]
+    evaluated = rows[rows["split"].isin(others) & rows["dataset"].isin(ledger.images if datasets is None else datasets)]
+    mine = rows[(rows["dataset"] == dataset) & (rows["split"] == split) & rows["group"].isin(evaluated["group"])]
+    return set(mine["index"].tolist())
+
+
+def _no_ledger(path: str | os.PathLike[str], why: str) -> MedIMetaError:
+    return MedIMetaError(f"{path} is no ledger of this version ({why}). Make one: medimeta audit HUBDIR --out {path}")

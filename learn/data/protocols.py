@@ -1,0 +1,129 @@
+"""Which tasks may be trained on before a target is looked at: the source pools of the cross-domain protocols.
+
+The published rule leaves out the target's dataset, those of its domain and those with common subjects. Subject
+overlaps that this project found (see `SubjectOverlap.published`) count like published ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from ...cards.catalogue import DATASETS
+from ...cards.facts import DatasetCard, Task
+from ...errors import MedIMetaError, unknown
+
+
+class LeakyPool(MedIMetaError):
+    """A source pool that shares a dataset, a domain or subjects with its targets."""
+
+
+@dataclass(frozen=True)
+class SourcePool(Sequence[Task]):
+    """The tasks to train on, in catalogue order; a sequence of them.
+
+    Attributes:
+        targets: Ids of the datasets that are kept for evaluation.
+        tasks: Tasks of other datasets, which have no domain and no known subject in common with the targets.
+        left_out: Why each dataset that is neither a target nor in the pool is left out.
+
+    Raises:
+        LeakyPool: If the tasks do have something in common with the targets.
+    """
+
+    targets: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    left_out: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for target in self.targets:
+            for dataset in self.datasets:
+                if reason := _overlap(DATASETS[target], DATASETS[dataset]):
+                    raise LeakyPool(f"{dataset} is in the source pool of {target}, but {reason}. Leave it out.")
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Ids of the datasets in the pool."""
+        return tuple(dict.fromkeys(task.dataset for task in self.tasks))
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @overload
+    def __getitem__(self, place: int) -> Task: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Task, ...]: ...
+    def __getitem__(self, place: int | slice) -> Task | tuple[Task, ...]:
+        return self.tasks[place]
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+
+def cross_domain(target: str, *, main_only: bool = False) -> SourcePool:
+    """The source pool of one target dataset, as published.
+
+        >>> cross_domain("oct", main_only=True).left_out
+        {}
+        >>> cross_domain("skinl_photo").left_out
+        {'skinl_derm': 'it shows subjects of skinl_photo'}
+
+    Args:
+        target: Id of the dataset whose tasks are evaluated.
+        main_only: Take only the main task of each dataset.
+
+    Raises:
+        UnknownName: If there is no such dataset.
+    """
+    return _pool((DATASETS[target].id,), main_only)
+
+
+def leave_domain_out(domain: str, *, main_only: bool = False) -> SourcePool:
+    """The source pool when all datasets of a domain are targets.
+
+        >>> leave_domain_out("Dermatoscopy").targets
+        ('derm', 'skinl_derm')
+
+    Args:
+        domain: An imaging domain, in any case.
+        main_only: Take only the main task of each dataset.
+
+    Raises:
+        UnknownName: If no dataset has the domain.
+    """
+    targets = tuple(card.id for card in DATASETS.values() if card.domain.lower() == domain.strip().lower())
+    if not targets:
+        raise unknown("domain", domain, DATASETS.domains, hint="See: medimeta list")
+    return _pool(targets, main_only)
+
+
+def _pool(targets: tuple[str, ...], main_only: bool) -> SourcePool:
+    tasks: list[Task] = []
+    left_out: dict[str, str] = {}
+    for card in DATASETS.values():
+        if card.id in targets:
+            continue
+        reasons = [reason for target in targets if (reason := _named_overlap(DATASETS[target], card))]
+        if reasons:
+            left_out[card.id] = reasons[0]
+        else:
+            tasks += card.tasks[:1] if main_only else card.tasks
+    return SourcePool(targets, tuple(tasks), left_out)
+
+
+def _named_overlap(target: DatasetCard, other: DatasetCard) -> str | None:
+    """Why the target's card leaves a dataset out; None if it does not."""
+    if other.id in (overlap.dataset for overlap in target.subject_overlaps):
+        return f"it shows subjects of {target.id}"
+    return f"it is of the domain of {target.id}" if other.id in target.domain_overlaps else None
+
+
+def _overlap(target: DatasetCard, other: DatasetCard) -> str | None:
+    """What two datasets have in common, by all that either card says; a check on the lists that make the pool."""
+    if target.id == other.id:
+        return "that is the target itself"
+    if target.domain == other.domain:
+        return f"both are {target.domain}"
+    named = _named_overlap(target, other) or _named_overlap(other, target)
+    return named and f"their cards overlap: {named}"

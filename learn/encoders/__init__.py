@@ -1,0 +1,1 @@
+"""Backbones as encoders, and their preprocessing."""

@@ -1,0 +1,146 @@
+"""Models that put images and sentences into one space, like CLIP and SigLIP, as zero-shot classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    CLIPConfig,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPVisionConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from ...builders.images import SIDE
+from ...cards.catalogue import DATASETS
+from ...cards.facts import Task
+from ...errors import MedIMetaError
+from .models import Preprocessing, preprocessing_of
+from .prompts import Prompts, prompts_of
+
+TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+class ZeroShot(nn.Module):
+    """A classifier whose classes are sentences.
+
+    Args:
+        model: Has `get_text_features`, `get_image_features` and `logit_scale`, as `CLIPModel`.
+        tokenizer: That of the model.
+
+    Raises:
+        MedIMetaError: If the model is of another kind.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
+        super().__init__()
+        needed = ("get_text_features", "get_image_features", "logit_scale")
+        if missing := [name for name in needed if not hasattr(model, name)]:
+            raise MedIMetaError(
+                f"{type(model).__name__} is not like CLIP: it has no {', '.join(missing)}. Give a checkpoint of images "
+                "and text, e.g. openai/clip-vit-base-patch32."
+            )
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self.width = int(
+            model.config.projection_dim
+            if hasattr(model.config, "projection_dim")
+            else model.config.vision_config.hidden_size
+        )
+        self._vectors: dict[tuple[str, ...], torch.Tensor] = {}
+
+    def images(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Directions of images, (N, width), from (N, 3, size, size)."""
+        return normalize(_pooled(self.model.get_image_features(pixel_values=pixels)).float(), dim=-1)
+
+    @torch.no_grad()
+    def sentences(self, asked: Sequence[tuple[str, ...]]) -> torch.Tensor:
+        """Directions of sentences, (n, width), those of a tuple averaged; each is worked out once."""
+        for several in asked:
+            if several not in self._vectors:
+                # SigLIP was trained on sentences filled up to their full length, and needs them so.
+                padding = "max_length" if self.model.config.model_type.startswith("siglip") else True
+                tokens = self.tokenizer(list(several), padding=padding, truncation=True, return_tensors="pt")
+                names = [name for name in ("input_ids", "attention_mask") if name in tokens]
+                found = self.model.get_text_features(**{n: tokens[n].to(self.model.device) for n in names})
+                self._vectors[several] = normalize(normalize(_pooled(found).float(), dim=-1).mean(dim=0), dim=0)
+        return torch.stack([self._vectors[several] for several in asked])
+
+    @torch.no_grad()
+    def logits(self, task: Task, images: torch.Tensor, prompts: Prompts | None = None) -> torch.Tensor:
+        """Answers for images, as `problems.measure` takes them.
+
+        Args:
+            task: Its labels, and no others, are asked about.
+            images: Directions, (N, width).
+            prompts: The task's sentences; the default ones if not given.
+
+        Returns:
+            (N, k); binary: (N, 1), how much more the second label fits than the first; multilabel: how much more a
+            label's presence fits than its absence.
+        """
+        asked = prompts or prompts_of(task)
+        images = images * self.model.logit_scale.detach().exp().float()
+        shows = images @ self.sentences(asked.shows).T
+        if asked.lacks is not None:
+            return shows - images @ self.sentences(asked.lacks).T
+        return shows[:, 1:] - shows[:, :1] if task.kind == "binary" else shows
+
+
+def load_zero_shot(name: str | None) -> tuple[ZeroShot, Preprocessing]:
+    """A zero-shot classifier and the preprocessing of its images.
+
+    Args:
+        name: A checkpoint on the Hub or in a folder. None makes the small random CLIP of `--tiny`; seed torch first.
+    """
+    if name is None:
+        return ZeroShot(*tiny_clip()), Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+    model = AutoModel.from_pretrained(name).float()
+    return ZeroShot(model, AutoTokenizer.from_pretrained(name)), preprocessing_of(name, model.vision_model)
+
+
+def tiny_clip(size: int = SIDE) -> tuple[CLIPModel, PreTrainedTokenizerFast]:
+    """A small CLIP with random weights, whose tokens are the words of the catalogue's prompts.
+
+    Args:
+        size: Height and width of its images.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    asked = [prompts_of(task) for task in DATASETS.tasks()]
+    texts = [text for found in asked for several in (*found.shows, *(found.lacks or ())) for text in several]
+    lower, split = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(lower.normalize_str(text))})
+    special = ["<start>", "<end>", "<pad>", "<unknown>"]
+    tokens = Tokenizer(models.WordLevel({w: i for i, w in enumerate([*words, *special])}, unk_token=special[3]))
+    tokens.normalizer, tokens.pre_tokenizer = lower, split
+    start, end, pad, _ = (tokens.token_to_id(token) for token in special)
+    tokens.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", start), ("<end>", end)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tokens,
+        pad_token=special[2],
+        unk_token=special[3],
+        model_max_length=77,
+    )
+    text = {"vocab_size": len(words) + 4, "bos_token_id": start, "eos_token_id": end, "pad_token_id": pad}
+    config = CLIPConfig(
+        text_config=CLIPTextConfig(**TINY, **text).to_dict(),
+        vision_config=CLIPVisionConfig(**TINY, image_size=size, patch_size=16).to_dict(),
+        projection_dim=64,
+    )
+    return CLIPModel(config), tokenizer
+
+
+def _pooled(found: Any) -> torch.Tensor:
+    """The vectors, which newer versions of transformers give inside an output."""
+    vectors: torch.Tensor = getattr(found, "pooler_output", found)
+    return vectors

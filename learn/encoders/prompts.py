@@ -1,0 +1,93 @@
+"""What a CLIP-style model is asked: a sentence per class, for exactly the classes that are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...cards.catalogue import DATASETS
+from ...cards.facts import Task
+from ...errors import MedIMetaError
+
+IMAGES = {  # what an image of a domain is called
+    "Abdominal CT": "an abdominal CT scan",
+    "Breast ultrasound": "a breast ultrasound image",
+    "Chest X-ray": "a chest X-ray",
+    "Clinical skin photography": "a clinical photograph of skin",
+    "Dermatoscopy": "a dermatoscopic image of skin",
+    "Histopathology": "a histopathology image",
+    "Mammography": "a mammogram",
+    "Microscopy": "a microscope image of a cell",
+    "OCT": "an OCT scan of a retina",
+    "Retinal fundus": "a retinal fundus photograph",
+}
+SHOWS = "{image} showing {label}"
+LACKS = "{image} without {label}"
+ANSWERS = (("no", "yes"), ("absent", "present"))  # labels that say nothing without the name of their task
+WORDS = {"F": "a female patient", "M": "a male patient", "Suspect": "suspected glaucoma"}
+
+
+@dataclass(frozen=True)
+class Templates:
+    """How sentences are made; `{image}`, `{label}` and `{task}` are filled in.
+
+    Attributes:
+        shows: That a label is there. Several are averaged, as vectors.
+        lacks: That it is not.
+
+    Raises:
+        MedIMetaError: If one has other fields.
+    """
+
+    shows: tuple[str, ...] = (SHOWS,)
+    lacks: tuple[str, ...] = (LACKS,)
+
+    def __post_init__(self) -> None:
+        for template in (*self.shows, *self.lacks):
+            try:
+                template.format(image="", label="", task="")
+            except (KeyError, IndexError, ValueError) as error:
+                raise MedIMetaError(
+                    f"Template {template!r} cannot be filled in ({error}). Its fields are {{image}}, {{label}} and "
+                    "{task}; write {{ for a brace."
+                ) from None
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The sentences of a task, a tuple for each of its labels.
+
+    Attributes:
+        shows: That the label is there.
+        lacks: That it is not; only for multilabel tasks, which ask about each label on its own.
+    """
+
+    shows: tuple[tuple[str, ...], ...]
+    lacks: tuple[tuple[str, ...], ...] | None
+
+
+def prompts_of(task: Task, templates: Templates | None = None) -> Prompts:
+    """The sentences for a task, or for that of an episode.
+
+        >>> import medimeta
+        >>> prompts_of(medimeta.DATASETS["oct"].task("urgent referral")).shows
+        (('an OCT scan of a retina without urgent referral',), ('an OCT scan of a retina showing urgent referral',))
+
+    Binary labels that only say no or yes are told by the task's name.
+
+    Args:
+        task: Only its labels are asked about.
+        templates: Others than the default ones.
+    """
+    templates = templates or Templates()
+    image = IMAGES[DATASETS[task.dataset].domain]
+
+    def filled(wanted: Sequence[str], label: str) -> tuple[str, ...]:
+        return tuple(template.format(image=image, label=label, task=task.name) for template in wanted)
+
+    if tuple(label.lower() for label in task.labels) in ANSWERS:
+        return Prompts((filled(templates.lacks, task.name), filled(templates.shows, task.name)), None)
+    words = [WORDS.get(label, label.replace("_", " ")) for label in task.labels]
+    shows = tuple(filled(templates.shows, label) for label in words)
+    lacks = tuple(filled(templates.lacks, label) for label in words)
+    return Prompts(shows, lacks if task.kind == "multilabel" else None)

@@ -1,0 +1,1 @@
+"""Few-shot episodes: drawing them, keeping them, sharing them."""

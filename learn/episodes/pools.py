@@ -1,0 +1,128 @@
+"""What episodes are drawn from: the images of each class, and whether there are enough of them for a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ...cards.facts import Task
+from ...errors import MedIMetaError, unknown
+from ..data.draws import Rows
+from .recipe import Recipe
+
+
+class Pools:
+    """The rows of a split by class; multilabel: the positives and the negatives of each label.
+
+    Args:
+        task: The task.
+        labels: Ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k). Unknown rows are
+            in no pool.
+        subjects: Subject ids, None where there is none, length N.
+        where: What the rows are, for messages, e.g. "crc / tissue class, split test".
+
+    Attributes:
+        member: Which pools each row is in, bool, shape (N, pools): one per class; multilabel: positives of each label,
+            then negatives.
+        rows: Rows of each pool, ascending.
+        subjects: A number per row, int64, shape (N,), equal for rows of one subject.
+    """
+
+    def __init__(self, task: Task, labels: np.ndarray, subjects: Sequence[str | None], where: str) -> None:
+        self.names = task.labels
+        self.where = where
+        self.multilabel = task.kind == "multilabel"
+        self._binary = task.kind == "binary"
+        present = labels == 1 if self.multilabel else labels[:, None] == np.arange(len(task.labels))
+        self.member = np.hstack([present, labels == 0]) if self.multilabel else present
+        self.rows = [np.flatnonzero(column).astype(np.int32) for column in np.asfortranarray(self.member).T]
+        codes = pd.factorize(np.asarray(subjects, dtype=object))[0].astype(np.int64)
+        self.subjects: Rows = np.where(codes < 0, len(codes) + np.arange(len(codes)), codes)
+        self._known = bool((codes >= 0).any())
+
+    def of(self, classes: Sequence[int]) -> list[int]:
+        """The pools of some classes, in the order in which they are filled: the smallest first, positives first."""
+
+        def by_size(pools: Sequence[int]) -> list[int]:
+            return sorted(pools, key=lambda pool: (len(self.rows[pool]), pool))
+
+        negatives = [len(self.names) + label for label in classes] if self.multilabel else []
+        return by_size(classes) + by_size(negatives)
+
+    def choose(self, recipe: Recipe) -> tuple[int, ...]:
+        """The classes that a recipe can use, ascending.
+
+        Raises:
+            UnknownName: If it names a class that does not exist.
+            MedIMetaError: If a class that must be there, or that passes `min_images`, has too few images or subjects,
+                or if fewer classes are left than an episode takes.
+        """
+        least = recipe.need if recipe.min_images is None else recipe.min_images
+        every = range(len(self.names))
+        fixed = recipe.classes is not None or self._binary
+        named = every if recipe.classes is None else [self._class(name) for name in recipe.classes]
+        sizes = {label: min(len(self.rows[pool]) for pool in self.of([label])) for label in every}
+        chosen = [label for label in sorted(set(named)) if fixed or sizes[label] >= least]
+        ways = recipe.ways if isinstance(recipe.ways, int) else 2
+        if len(chosen) < ways:
+            counts = ", ".join(f"{self.names[label]!r} {sizes[label]:,}" for label in sorted(set(named)))
+            have = "are given" if fixed else f"have {least} images or more"
+            raise MedIMetaError(
+                f"{self.where}: an episode takes {ways} classes, but {len(chosen)} {have}. There are: {counts}. Ask "
+                "for fewer shots, queries or ways, for other classes, or for another split."
+            )
+        for pool in self.of(chosen):
+            self._check(pool, recipe, least if fixed else recipe.need)
+        return tuple(chosen)
+
+    def describe(self, pool: int) -> str:
+        """What is in a pool, e.g. "crc / tissue class, split test: class 'mucus' has 7 images of 4 subjects"."""
+        rows = self.rows[pool]
+        what = "images" if not self.multilabel else "positives" if pool < len(self.names) else "negatives"
+        subjects = f" of {len(np.unique(self.subjects[rows])):,} subjects" if self._known else ""
+        return f"{self.where}: class {self.names[pool % len(self.names)]!r} has {len(rows):,} {what}{subjects}"
+
+    def _class(self, name: str) -> int:
+        lower = [label.lower() for label in self.names]
+        if name.strip().lower() not in lower:
+            raise unknown(f"class of {self.where}", name, self.names, hint="All labels: medimeta info ID")
+        return lower.index(name.strip().lower())
+
+    def _check(self, pool: int, recipe: Recipe, least: int) -> None:
+        images, shots, queries = len(self.rows[pool]), recipe.shot_range[1], recipe.queries
+        wanted = f"{shots} shots and {queries} queries need {recipe.need}"
+        if recipe.need <= images < least:
+            wanted = f"min_images is {least}"
+        elif images >= recipe.need and recipe.subject_disjoint:
+            wanted += ", and support and query may share no subject"
+            counts = np.unique(self.subjects[self.rows[pool]], return_counts=True)[1].tolist()
+            if len(counts) >= recipe.need or _divisible(counts, shots, queries):
+                return
+        elif images >= least:
+            return
+        raise MedIMetaError(f"{self.describe(pool)}; {wanted}. {advice(recipe)}")
+
+
+def advice(recipe: Recipe) -> str:
+    """What to do when there are too few images."""
+    apart = ", or subject_disjoint=False" if recipe.subject_disjoint else ""
+    return f"Ask for fewer shots or queries, for other classes=[...], for a larger split{apart}."
+
+
+def _divisible(counts: Sequence[int], shots: int, queries: int) -> bool:
+    """Whether subjects with these numbers of images can be divided into `shots` and `queries` images or more.
+
+    Goes through the subjects and keeps, for each number of images that support may have by then (`shots` standing for
+    all above), the most that query can have.
+    """
+    most = {0: 0}
+    for count in counts:
+        step: dict[int, int] = {}
+        for support, query in most.items():
+            more = min(shots, support + count)
+            step[more] = max(step.get(more, 0), query)
+            step[support] = max(step.get(support, 0), query + count)
+        most = step
+    return most.get(shots, 0) >= queries

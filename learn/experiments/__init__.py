@@ -1,0 +1,1 @@
+"""The published protocols as whole runs, one module per command."""

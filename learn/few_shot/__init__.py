@@ -1,0 +1,1 @@
+"""Adapting to a few images, and learning to."""

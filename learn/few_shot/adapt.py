@@ -1,0 +1,186 @@
+"""Solving an episode with a pre-trained backbone: full fine-tuning, a linear probe, the nearest prototype.
+
+All three give logits for the query set, as `problems.measure` takes them. Query images are never augmented, and the
+query set is never seen before it is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from ...cards.facts import Task
+from ..encoders.backbones import Network
+from ..episodes.recipe import Episode
+from .problems import losses, outputs_of, task_of
+
+METHODS = ("finetune", "probe", "prototype")
+Context = Callable[[], AbstractContextManager[object]]
+
+
+def fine_tune(
+    network: Network,
+    task: Task,
+    support: Callable[[int], torch.Tensor],
+    labels: torch.Tensor,
+    query: torch.Tensor,
+    *,
+    lr: float,
+    steps: Iterable[int],
+    chunk: int = 0,
+    autocast: Context = nullcontext,
+) -> dict[int, torch.Tensor]:
+    """Train the whole network on the support set as one batch, with Adam, and answer the query set.
+
+    Args:
+        network: Is changed. Its head has `outputs_of(task)` outputs.
+        task: The episode's, see `task_of`.
+        support: Gives the pixels for a step, (s, 3, size, size); the same for all steps, but for augmentation.
+        labels: Of the support set.
+        query: Pixels, (q, 3, size, size).
+        lr: Learning rate of Adam.
+        steps: When to answer the query set; training goes on after all but the last.
+        chunk: Images that pass the network at once, to save memory; 0 for all. Gradients are summed, so that this
+            changes nothing but the statistics of batch normalisation.
+        autocast: A context for each pass, as `Accelerator.autocast`.
+
+    Returns:
+        Logits of the query set, (q, outputs), by number of steps.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr)
+    answers = sorted(set(steps))
+    found: dict[int, torch.Tensor] = {}
+    for step in range(1, answers[-1] + 1):
+        network.train()
+        pixels = support(step)
+        for part, truth in zip(
+            *(torch.split(values, chunk or len(values)) for values in (pixels, labels)), strict=True
+        ):
+            with autocast():
+                logits = network(part)
+            torch.autograd.backward(losses(task, logits, truth).sum() / len(pixels))
+        optimizer.step()
+        optimizer.zero_grad()
+        if step in answers:
+            network.eval()
+            found[step] = passed(network, query, chunk, autocast)
+    return found
+
+
+@torch.no_grad()
+def passed(
+    function: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, chunk: int, autocast: Context = nullcontext
+) -> torch.Tensor:
+    """What a function gives for images, `chunk` of them at a time (0: all), in float32 and without gradients."""
+    parts = []
+    for part in torch.split(pixels, chunk or len(pixels)):
+        with autocast():
+            parts.append(function(part).float())
+    return torch.cat(parts)
+
+
+def linear_probes(
+    task: Task,
+    episodes: Sequence[Episode],
+    features: torch.Tensor,
+    places: Mapping[int, int],
+    *,
+    lr: float,
+    steps: Iterable[int],
+) -> dict[int, list[torch.Tensor]]:
+    """Train a linear head on fixed features, for many episodes in one go, each with the whole support set as a batch.
+
+    Smaller support sets are filled up with images that count for nothing, and missing classes with logits of minus
+    infinity. Adam treats every weight on its own, so each episode comes out as if it were alone.
+
+    Args:
+        task: The whole task.
+        episodes: What to solve.
+        features: (rows, features).
+        places: Row of `features` by row of the split.
+        lr: Learning rate of Adam.
+        steps: When to answer the query sets.
+
+    Returns:
+        Logits of each query set, (q, outputs), by number of steps.
+    """
+    device, width = features.device, features.shape[1]
+    posed = [task_of(task, episode.classes) for episode in episodes]
+    outputs = [outputs_of(one) for one in posed]
+    size, most = max(len(episode.support) for episode in episodes), max(outputs)
+    vectors = torch.zeros(len(episodes), size, width, device=device)
+    counts = torch.zeros(len(episodes), size, device=device)
+    classes = torch.zeros(len(episodes), 1, most, device=device)
+    label_shape, kind = ((size, most), torch.float32) if task.kind == "multilabel" else ((size,), torch.int64)
+    labels = torch.zeros(len(episodes), *label_shape, dtype=kind, device=device)
+    for number, episode in enumerate(episodes):
+        images = len(episode.support)
+        vectors[number, :images] = features[[places[row] for row in episode.support.tolist()]]
+        counts[number, :images] = 1 / images
+        if task.kind == "multilabel":  # whose loss is the mean over all labels, those filled up too
+            counts[number] *= most / outputs[number]
+        truth = torch.from_numpy(episode.support_labels).to(device)
+        if task.kind == "multilabel":
+            labels[number, :images, : truth.shape[1]] = truth
+        else:
+            labels[number, :images] = truth
+        classes[number, :, outputs[number] :] = -torch.inf
+    weight = torch.zeros(len(episodes), width, most, device=device, requires_grad=True)
+    bias = torch.zeros(len(episodes), 1, most, device=device, requires_grad=True)
+    optimizer = torch.optim.Adam([weight, bias], lr=lr)
+    answers = sorted(set(steps))
+    found: dict[int, list[torch.Tensor]] = {}
+    for step in range(1, answers[-1] + 1):
+        logits = torch.baddbmm(bias, vectors, weight)
+        if task.kind not in ("binary", "multilabel"):
+            logits = logits + classes
+        torch.autograd.backward((losses(task, logits, labels) * counts).sum())
+        optimizer.step()
+        optimizer.zero_grad()
+        if step in answers:
+            found[step] = [
+                (_taken(features, places, episode.query) @ weight[n] + bias[n]).detach()[:, : outputs[n]]
+                for n, episode in enumerate(episodes)
+            ]
+    return found
+
+
+def prototypes(task: Task, episode: Episode, features: torch.Tensor, places: Mapping[int, int]) -> torch.Tensor:
+    """Compare query images with the mean of each class by the cosine, after the support set's mean is taken off.
+
+    Where there is one logit per label, it is the similarity to the mean of the positives minus that to the negatives'.
+    The means are those of classes, not of images, so that large classes do not pull.
+
+    Args:
+        task: The whole task.
+        episode: What to solve.
+        features: (rows, features).
+        places: Row of `features` by row of the split.
+
+    Returns:
+        Logits of the query set, (q, outputs).
+    """
+    posed = task_of(task, episode.classes)
+    support, query = (_taken(features, places, rows) for rows in episode)
+    labels = torch.from_numpy(episode.support_labels).to(features.device)
+    if task.kind == "multilabel":
+        member = torch.cat([labels, 1 - labels], dim=1)
+    else:
+        member = torch.nn.functional.one_hot(labels, len(posed.labels)).float()
+    means = (member / member.sum(dim=0)).T @ support
+    centre = means.mean(dim=0)
+    similar = normalize(query - centre) @ normalize(means - centre).T
+    if task.kind == "binary":
+        return similar[:, 1:] - similar[:, :1]
+    if task.kind == "multilabel":
+        positive, negative = similar.chunk(2, dim=1)
+        return positive - negative
+    return similar
+
+
+def _taken(features: torch.Tensor, places: Mapping[int, int], rows: np.ndarray) -> torch.Tensor:
+    return features[[places[row] for row in rows.tolist()]]

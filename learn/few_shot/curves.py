@@ -1,0 +1,53 @@
+"""The picture of a few-shot evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...files.atomic import whole_file
+from ..evaluation.intervals import Measured
+
+
+def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Path) -> None:
+    """Draw mean AUROC over shots with its 95 % interval, a line per method and setting.
+
+    Args:
+        points: Name of the line, shots ("5", "1-10"), and AUROC.
+        title: Of the picture.
+        path: PNG file to write.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+
+    ticks = sorted({shots for _, shots, _ in points}, key=lambda shots: [int(part) for part in shots.split("-")])
+    lines = list(dict.fromkeys(line for line, _, _ in points))
+    figure = Figure(figsize=(7.2, 4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    for number, line in enumerate(lines):
+        mine = [(ticks.index(shots), auroc) for name, shots, auroc in points if name == line]
+        known = [
+            (place, found.value, found.low or found.value, found.high or found.value)
+            for place, found in sorted(mine, key=lambda one: one[0])
+            if found.value is not None
+        ]
+        aside = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # so that the intervals stand side by side
+        bars = [[mean - low for _, mean, low, _ in known], [high - mean for _, mean, _, high in known]]
+        axes.errorbar(
+            [place + aside for place, *_ in known],
+            [mean for _, mean, *_ in known],
+            bars,
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+            capsize=2,
+            label=line,
+        )
+    axes.axhline(0.5, color="grey", linestyle=":", label="chance")
+    axes.set(xlabel="Support images per class", ylabel="Mean AUROC, 95 % interval")
+    axes.set_title(title, fontsize="medium")
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")

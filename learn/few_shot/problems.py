@@ -1,0 +1,78 @@
+"""An episode as a learning problem: its task, the head it needs, its loss and its metrics, for all kinds of target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ...cards.facts import Task
+from ..evaluation.metrics import evaluate_scores
+
+
+def task_of(task: Task, classes: Sequence[int]) -> Task:
+    """The task that an episode poses: with its classes only, whose ids are their places in the episode.
+
+        >>> import medimeta
+        >>> task_of(medimeta.DATASETS["oct"].task("disease class"), (1, 3)).labels
+        ('DME', 'NORMAL')
+
+    Args:
+        task: The whole task.
+        classes: Ids of the classes, ascending.
+    """
+    scores = None if task.scores is None else tuple(task.scores[label] for label in classes)
+    return replace(task, labels=tuple(task.labels[label] for label in classes), scores=scores)
+
+
+def outputs_of(task: Task) -> int:
+    """Logits that the task needs: one per class or label, but a single one for a binary task."""
+    return 1 if task.kind == "binary" else len(task.labels)
+
+
+def losses(task: Task, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss of each image: cross-entropy; binary cross-entropy for binary tasks and, averaged, over labels.
+
+    Args:
+        task: What `task_of` gives.
+        logits: Shape (..., outputs).
+        labels: int64 ids, shape (...); multilabel: 0 and 1, shape (..., outputs).
+
+    Returns:
+        Shape (...), in the logits' precision or float32, whichever is finer.
+    """
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    if task.kind in ("multilabel", "binary"):
+        wanted = labels.reshape(logits.shape).to(logits.dtype)
+        return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(dim=-1)
+    flat = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
+    return flat.reshape(labels.shape)
+
+
+def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:
+    """Logits as probabilities, as `evaluate_scores` takes them.
+
+    Args:
+        task: What `task_of` gives.
+        logits: Shape (N, outputs). What is not finite counts as no preference, so that an episode whose training
+            diverged gets the metrics of guessing, not none.
+    """
+    logits = logits.detach().double().cpu().nan_to_num(0.0, 0.0, 0.0)
+    if task.kind == "binary":
+        return logits.sigmoid()[:, 0].numpy()
+    return (logits.sigmoid() if task.kind == "multilabel" else logits.softmax(dim=-1)).numpy()
+
+
+def measure(task: Task, logits: torch.Tensor, labels: np.ndarray) -> dict[str, float]:
+    """The metrics of a query set.
+
+    Args:
+        task: What `task_of` gives.
+        logits: As for `probabilities`.
+        labels: As in `Episode`.
+    """
+    return evaluate_scores(task, probabilities(task, logits), labels)

@@ -1,0 +1,1 @@
+"""Images and subjects that occur in more than one place."""

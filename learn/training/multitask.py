@@ -1,0 +1,141 @@
+"""One backbone for many tasks: a head for each, and batches of one task after another.
+
+    model = MultiTask(backbone, tasks, size=224)
+    for task, images, parts in served(MixedBatches(sizes), data):
+        ...
+
+Every batch is divided among the processes, so that how many there are does not change what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from ...cards.facts import Task
+from ...files.parallel import ordered_map
+from ..data.batches import PixelDataset, Tensors
+from ..data.mixing import MixedBatches
+
+HEADS = "heads.safetensors"
+
+
+class MultiTask(nn.Module):
+    """A backbone with a linear head per task.
+
+    Seed the generators first: the heads' weights are drawn here.
+
+    Args:
+        backbone: What `models.load_backbone` gives: an image classifier whose "logits" are what a head would see.
+        tasks: The tasks.
+        size: Height and width of the images.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, tasks: Sequence[Task], *, size: int) -> None:
+        super().__init__()
+        self.backbone, self.tasks = backbone.eval(), list(tasks)
+        with torch.no_grad():
+            width = backbone(pixel_values=torch.zeros(1, 3, size, size)).logits.shape[1]
+        self.heads = nn.ModuleList(nn.Linear(width, len(task.labels)) for task in self.tasks)
+
+    def forward(self, pixel_values: torch.Tensor, task: Task) -> torch.Tensor:
+        """From (N, 3, size, size) to the logits of a task, (N, k)."""
+        logits: torch.Tensor = self.heads[self.tasks.index(task)](self.backbone(pixel_values=pixel_values).logits)
+        return logits
+
+    def classifier(self, task: Task) -> Classifier:
+        """The image classifier for a task; its weights are these, not copies."""
+        return Classifier(self.backbone, self.heads[self.tasks.index(task)])
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write a plain backbone, as `AutoModel` and `models.load_backbone` open it, and the heads beside it."""
+        self.backbone.base_model.save_pretrained(folder)
+        heads = {
+            f"{task.dataset}.{task.column}.{name}": weights.detach().cpu().contiguous()
+            for task, head in zip(self.tasks, self.heads, strict=True)
+            for name, weights in head.named_parameters()
+        }
+        save_file(heads, folder / HEADS)
+
+    def load_heads(self, folder: Path) -> None:
+        """Take the heads that `save_pretrained` wrote."""
+        found = load_file(folder / HEADS)
+        for task, head in zip(self.tasks, self.heads, strict=True):
+            start = f"{task.dataset}.{task.column}."
+            head.load_state_dict({name.removeprefix(start): w for name, w in found.items() if name.startswith(start)})
+
+
+class Classifier(nn.Module):
+    """Backbone and head, called and answering like a model of transformers."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, pixel_values: torch.Tensor) -> SimpleNamespace:
+        """From (N, 3, size, size) to `logits`, (N, k)."""
+        return SimpleNamespace(logits=self.head(self.backbone(pixel_values=pixel_values).logits))
+
+
+def served(
+    batches: MixedBatches,
+    data: Mapping[Task, PixelDataset],
+    *,
+    parts: int = 1,
+    processes: int = 1,
+    rank: int = 0,
+    device: torch.device | str | None = None,
+) -> Iterator[tuple[Task, int, list[Tensors]]]:
+    """One epoch of mixed-task batches, or what one process has of them; a thread prepares the next one.
+
+    Args:
+        batches: Which rows of which task, all of them: not a shard.
+        data: The images of each task.
+        parts: Gradient accumulation: a batch comes in so many parts.
+        processes: How many share each part.
+        rank: Which of them this is.
+        device: As for `PixelDataset.batch`.
+
+    Yields:
+        The task, the number of images in the batch of all processes, and this process's parts of it. A small batch may
+        have fewer parts, or none for this process.
+    """
+
+    def fetch(number: int) -> tuple[Task, int, list[Tensors]]:
+        task, rows = batches[number]
+        mine = [np.array_split(part, processes)[rank] for part in np.array_split(rows, parts)]
+        return task, len(rows), [data[task].batch(share, device) for share in mine if len(share)]
+
+    for images in data.values():
+        images.set_epoch(batches.epoch)
+    with ThreadPoolExecutor(1) as executor:
+        yield from ordered_map(fetch, range(len(batches)), executor, 2)
+
+
+@torch.no_grad()
+def sum_gradients(accelerator: Accelerator, model: nn.Module) -> None:
+    """Add up, in one message, the gradients that the processes found for their shares of a batch of one task.
+
+    Data-parallel wrappers would want every weight, and so every head, in every step. Weights that no process used keep
+    no gradient, so that the optimizer leaves them alone.
+    """
+    if accelerator.num_processes == 1:
+        return
+    parameters = list(model.parameters())
+    used = torch.tensor([parameter.grad is not None for parameter in parameters], device=accelerator.device)
+    used = accelerator.reduce(used.float(), "sum") > 0
+    trained = [parameter for parameter, here in zip(parameters, used.tolist(), strict=True) if here]
+    # A process that had no image of a small batch has no gradients.
+    mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    message = accelerator.reduce(torch.cat([gradient.flatten() for gradient in mine]), "sum")
+    for parameter, part in zip(trained, message.split([p.numel() for p in trained]), strict=True):
+        parameter.grad = part.view_as(parameter)

@@ -1,0 +1,225 @@
+"""A training run from its start to its result: trackers, resuming, test metrics, curve, model card."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, PartialState
+from datasets import Dataset
+
+from ...cards.facts import Task
+from ...errors import MedIMetaError
+from ...files.atomic import whole_file
+from ...files.json_values import canonical
+from ..episodes.rows import fingerprint
+from ..evaluation.metrics import probabilities
+from ..evaluation.results import FILE, FULL_SUPERVISION, Result
+from .arguments import named_tasks, settings
+from .model_card import check_hub, push, repository, write_card
+
+CHOICES = {"auroc": FILE, "loss": "result-by-loss.json"}  # the result of the best epoch, by what it is the best
+METHOD = "fine-tuning"
+Run = Callable[[argparse.Namespace, Task, Path], Result]
+
+
+def each_task(args: argparse.Namespace, run: Run) -> list[Result]:
+    """Run one task after another, each in `<output-dir>/<dataset>/<column>`; a failed one does not stop the others.
+
+    Args:
+        args: With `--resume`, a task that has a result of the same settings keeps it.
+        run: Trains and tests; called with arguments, task and output folder.
+
+    Raises:
+        MedIMetaError: In the end, naming the tasks that failed and why.
+    """
+    tasks = named_tasks(args.tasks)
+    if args.push_to_hub is not None:
+        check_hub(args.push_to_hub, tasks)
+    results, failed = [], []
+    for task in tasks:
+        folder = args.output_dir / task.dataset / task.column
+        if args.resume and (found := finished(folder / FILE, settings(args))) is not None:
+            print(f"{folder} is finished.")  # noqa: T201
+            results.append(found)
+            continue
+        try:
+            results.append(run(args, task, folder))
+        except MedIMetaError as error:
+            if len(tasks) == 1:
+                raise
+            failed.append(f"  {task.dataset}/{task.name}: {error}")
+            print(f"{task.dataset}/{task.name} failed: {error}", file=sys.stderr)  # noqa: T201
+    if failed:
+        raise MedIMetaError("\n".join([f"{len(failed)} of {len(tasks)} tasks failed:", *failed]))
+    return results
+
+
+def finished(path: Path, wanted: Mapping[str, Any]) -> Result | None:
+    """The result of an earlier run, if it is whole and has these settings.
+
+    Args:
+        path: Its file.
+        wanted: Settings; others that the result has do not matter.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = Result.load(path)
+    except MedIMetaError:  # of another version, or damaged: as good as none
+        return None
+    missing = object()
+    return found if all(found.settings.get(name, missing) == value for name, value in wanted.items()) else None
+
+
+def start(args: argparse.Namespace, folder: Path) -> Accelerator:
+    """An `Accelerator` as the arguments say, its trackers running; an earlier run's results are gone.
+
+    Raises:
+        MedIMetaError: If the tracker is unknown or not installed.
+    """
+    tracker = None if args.report_to == "none" else args.report_to
+    try:
+        accelerator = Accelerator(
+            mixed_precision=args.mixed_precision,
+            gradient_accumulation_steps=getattr(args, "gradient_accumulation", 1),
+            log_with=tracker,
+            project_dir=folder,
+        )
+    except ValueError as error:
+        raise MedIMetaError(f"--report-to {tracker}, --mixed-precision {args.mixed_precision}: {error}") from error
+    if tracker is not None and not accelerator.log_with:  # Accelerate says nothing
+        raise MedIMetaError(f"--report-to {tracker}: its package is not installed. Install it: pip install {tracker}")
+    if accelerator.is_main_process:
+        for name in CHOICES.values():
+            (folder / name).unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    if tracker is not None:
+        plain = {k: v if isinstance(v, int | float | str | bool) else str(v) for k, v in settings(args).items()}
+        accelerator.init_trackers("medimeta", config=plain)
+    return accelerator
+
+
+def end_trackers(accelerator: Accelerator) -> None:
+    """What `Accelerator.end_training` does, but the processes stay together: another run may follow."""
+    for tracker in accelerator.trackers:
+        tracker.finish()
+
+
+def identity(args: argparse.Namespace, task: Task, rows: Mapping[str, Dataset]) -> dict[str, Any]:
+    """All that decides what a run does: settings, task, and which images and labels there are."""
+    data = {split: fingerprint(view, task) for split, view in rows.items()}
+    return settings(args) | {
+        "task": f"{task.dataset}/{task.name}",
+        "data": hashlib.sha256(canonical(data)).hexdigest(),
+    }
+
+
+def finish(
+    args: argparse.Namespace,
+    task: Task,
+    rows: Mapping[str, Dataset],
+    accelerator: Accelerator,
+    history: Sequence[Mapping[str, Any]],
+    best: Mapping[str, Mapping[str, Any]],
+    logits: Mapping[str, torch.Tensor],
+    *,
+    images_per_second: float,
+) -> Result:
+    """Write the results of the test split, curve and model cards; result.json, the last, says that all is there.
+
+    Args:
+        args: Of the run.
+        task: The task.
+        rows: The splits, with all columns.
+        accelerator: Of the run; its trackers end.
+        history: See `Progress`.
+        best: See `Progress`; their models are in `model/` and `model-by-loss/`.
+        logits: Of the test split, for the best epochs by "auroc" and "loss".
+        images_per_second: Of training alone.
+
+    Returns:
+        The result of the best epoch by AUROC.
+    """
+    results = {}
+    for by, found in logits.items():
+        results[by] = Result.of_scores(
+            task,
+            probabilities(task, found.numpy()),
+            rows["test"],
+            split="test",
+            protocol=FULL_SUPERVISION,
+            method=METHOD,
+            model=model_name(args),
+            seed=args.seed,
+            settings=settings(args),
+            extra={
+                "chosen_by": f"validation {by}",
+                "epoch": best[by]["epoch"],
+                "validation": best[by]["metrics"],
+                "history": list(history),
+                "images": {split: len(view) for split, view in rows.items()},
+                "processes": accelerator.num_processes,
+                "images_per_second": images_per_second,
+            },
+        )
+    result, folder = results["auroc"], args.output_dir / task.dataset / task.column
+    accelerator.log({f"test_{name}": found.value for name, found in result.metrics.items() if found.value is not None})
+    if accelerator.is_main_process:
+        plot_curve(result, folder / "curve.png")
+        for by, name in (("loss", "model-by-loss"), ("auroc", "model")):
+            write_card(folder / name, [results[by]])
+        if args.push_to_hub is not None:
+            push(folder / "model", repository(args.push_to_hub, task))
+        for by, name in sorted(CHOICES.items(), reverse=True):
+            results[by].save(folder / name)
+    end_trackers(accelerator)
+    accelerator.print("test: " + ", ".join(f"{name} {metric}" for name, metric in result.metrics.items()))
+    return result
+
+
+def model_name(args: argparse.Namespace, *, kind: str = "ViT") -> str:
+    """What results call the model.
+
+    Args:
+        args: Of the run.
+        kind: Of the random one.
+    """
+    return args.model or f"tiny random {kind}"
+
+
+def quiet() -> bool | None:
+    """The `disable` of progress bars: only the main process shows them, and only on a terminal."""
+    return None if PartialState().is_main_process else True
+
+
+def plot_curve(found: Result, path: Path) -> None:
+    """Draw losses and validation AUROC per epoch, with the chosen epoch marked."""
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+    from matplotlib.ticker import MaxNLocator
+
+    history, best = found.extra["history"], found.extra["epoch"]
+    figure = Figure(figsize=(8, 3.2), dpi=150, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, key, label, colour in (
+        (left, "train_loss", "training", "tab:blue"),
+        (left, "validation_loss", "validation", "tab:orange"),
+        (right, "validation_auroc", "validation", "tab:orange"),
+    ):
+        values = [entry[key] for entry in history]
+        axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, color=colour, label=label)
+    for axes, title in ((left, "Loss"), (right, "AUROC")):
+        axes.axvline(best, color="grey", linestyle=":", label=f"best epoch ({best})")
+        axes.set(title=title, xlabel="Epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    figure.suptitle(f"{found.dataset}, {found.task}: {found.model}", fontsize="medium")
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")

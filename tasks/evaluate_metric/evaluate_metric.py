@@ -1,5 +1,0 @@
-"""For `evaluate.load("<checkout>/tasks/evaluate_metric", "dataset/task")`, which imports a copy of this file."""
-
-from medimeta.tasks.metric import TaskMetric
-
-__all__ = ["TaskMetric"]

@@ -1,0 +1,144 @@
+"""Mistakes that users make (`mistakes.yaml`): each message names the thing, says why, and says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import yaml
+
+import medimeta
+from medimeta import DATASETS
+from medimeta.builders.locate import open_source
+from medimeta.builders.phantoms import write_miniature
+from medimeta.builders.source import Options
+from medimeta.cli import app as cli
+from medimeta.errors import MedIMetaError
+from medimeta.upload.folder.writing import build
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs" / "troubleshooting.md"
+ROOMS = yaml.safe_load((HERE / "mistakes.yaml").read_text(encoding="utf-8"))
+MISTAKES = [mistake for room in ROOMS.values() for mistake in room]
+HEAD = """# Troubleshooting, by error message
+
+Every message names the thing that is wrong, says why, and says what to do. `medimeta --debug COMMAND` also shows where
+it happened. Exit codes of commands: 0 worked, 1 did not (or `verify` found differences), 2 a mistake in the command,
+130 interrupted.
+
+<!-- Made from tests/mistakes.yaml, where tests make each of these mistakes: python tests/test_mistakes.py -->
+"""
+
+
+def document():
+    """The text of docs/troubleshooting.md."""
+    lines = [HEAD]
+    for room, mistakes in ROOMS.items():
+        lines += [f"## {room}", "", "| mistake | the message names | and why | what to do |", "|---|---|---|---|"]
+        for one in mistakes:
+            cells = [f"`{one[key]}`".replace("|", "\\|") for key in ("names", "why", "do")]
+            call = "Python" if "python" in one else f"`medimeta {one['command'].split()[0]}`"
+            lines.append(f"| {one['mistake']} ({call}) | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    home = tmp_path_factory.mktemp("mistakes")
+    raw = write_miniature("bus", home / "raw", per_class=6)
+    build(open_source("bus", raw, Options(partial=True)), home / "hub", version="0")
+    shutil.copytree(home / "hub", home / "half")
+    (home / "half" / "bus" / "build.json").unlink()
+    for folder in ("theses", "broken"):
+        (home / folder).mkdir()
+    (home / "theses" / "thesis.tex").write_text("mine")
+    (home / "notes.txt").write_text("mine")
+    (home / "predictions.csv").write_text("index,score\n0,1\n")
+    archive = next(raw.glob("*.zip")).read_bytes()
+    (home / "broken" / "Dataset_BUSI.zip").write_bytes(archive[: len(archive) // 2])
+    names = {"own": "theses", "text": "notes.txt", "predictions": "predictions.csv"}
+    found = {
+        name: str(home / names.get(name, name)) for name in ("hub", "half", "own", "broken", "text", "predictions")
+    }
+    return found | {"raw": str(raw)}
+
+
+def of_command(mistake, places, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([word.format(**places) for word in mistake["command"].split()])
+    shown = capsys.readouterr().err
+    assert ended.value.code == mistake["code"], shown
+    assert "Traceback" not in shown
+    return shown
+
+
+def of_python(mistake, places, monkeypatch):
+    if "views" in mistake["python"] or "evaluate_scores" in mistake["python"] or "Episode" in mistake["python"]:
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from medimeta.learn.data import views
+    from medimeta.learn.episodes.episode_set import EpisodeSet
+    from medimeta.learn.evaluation import metrics
+
+    names = {"medimeta": medimeta, "DATASETS": DATASETS, "np": np, "views": views, "EpisodeSet": EpisodeSet}
+    names |= {"evaluate_scores": metrics.evaluate_scores, "setenv": monkeypatch.setenv, **places}
+    names["offline"] = lambda: monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(MedIMetaError) as raised:
+        eval(mistake["python"], names)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda one: one["mistake"])
+def test_message_names_the_thing_and_says_why_and_what_to_do(mistake, places, tmp_path, monkeypatch, capsys):
+    places = places | {"out": str(tmp_path / "out")}
+    if "system" in mistake:
+        number = getattr(errno, mistake["system"])
+
+        def refused(path, *_):
+            raise OSError(number, os.strerror(number), f"shard {path.name}")
+
+        monkeypatch.setattr("medimeta.upload.folder.writing.write_shard", refused)
+    if "token" in mistake:
+        monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    shown = of_command(mistake, places, capsys) if "command" in mistake else of_python(mistake, places, monkeypatch)
+
+    shown = " ".join(shown.split())
+    for key in ("names", "why", "do"):
+        assert mistake[key].format(**places) in shown, (key, shown)
+
+
+def test_there_are_enough_and_the_docs_are_in_step():
+    assert len(MISTAKES) >= 40
+    assert DOCS.read_text(encoding="utf-8") == document(), "run: python tests/test_mistakes.py"
+
+
+def test_an_old_datasets_is_told_at_import():
+    code = "import datasets; datasets.__version__ = '2.19.1'; import medimeta"
+    places = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=places, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith("ImportError: medimeta needs datasets 3.6 or newer, found 2.19.1 in ")
+    assert told.endswith("pip install --upgrade datasets")
+
+
+def test_a_missing_extra_is_told(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["build", "bus", "--source", str(HERE), "--dask", "tcp://here:1", "--out", str(HERE / "no")])
+
+    assert ended.value.code == 1
+    assert "needs dask.distributed. Install it with: pip install 'medimeta-hf[cluster]'" in capsys.readouterr().err
+
+
+if __name__ == "__main__":
+    DOCS.parent.mkdir(exist_ok=True)
+    DOCS.write_text(document(), encoding="utf-8")

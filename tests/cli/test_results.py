@@ -1,0 +1,90 @@
+"""`medimeta evaluate`, `table`, `cache` and `cite`, from predictions to a table."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import medimeta
+from medimeta.builders.phantoms import write_miniature
+from medimeta.cli import app as cli
+from medimeta.learn.data.pixels import pixels
+from medimeta.learn.evaluation.results import Result
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory):
+    return write_miniature("bus", tmp_path_factory.mktemp("bus"), per_class=20)
+
+
+def rows_of(bus):
+    return medimeta.load_dataset("bus", split="test", data_dir=bus, partial=True)
+
+
+def test_from_predictions_to_a_table(bus, tmp_path, capsys):
+    rows, task = rows_of(bus), medimeta.DATASETS["bus"].task("case category")
+    ids, numbers = np.array(rows["case_category"][:]), rows["index"][:]
+    rng = np.random.default_rng(0)
+    for name, weight in (("good", 5), ("bad", 0.1)):
+        scores = rng.random((len(ids), 3)) + weight * np.eye(3)[ids]
+        table = pd.DataFrame(scores / scores.sum(axis=1, keepdims=True), columns=task.labels).assign(index=numbers)
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+        where = ["bus", "--data-dir", str(bus), "--partial"]
+        out = str(tmp_path / name / "result.json")
+        given = [str(tmp_path / f"{name}.csv"), *where, "--out", out, "--resamples", "50"]
+        cli.app(["evaluate", *given], standalone_mode=False)
+    shown = capsys.readouterr().out
+
+    assert "auroc\t1.0000\t1.0000\t1.0000" in shown
+    assert "percentile bootstrap over" in shown
+    found = Result.load(tmp_path / "good" / "result.json")
+    assert (found.method, found.protocol, found.split, found.images) == ("good", "full supervision", "test", len(ids))
+    assert found.fingerprint == Result.load(tmp_path / "bad" / "result.json").fingerprint
+
+    cli.app(["table", str(tmp_path)], standalone_mode=False)
+    assert "| good | **1.000** [1.000, 1.000] |" in capsys.readouterr().out
+    files = {option: tmp_path / f"table.{option}" for option in ("markdown", "csv", "plot")}
+    cli.app(["table", str(tmp_path), *(f"--{o}={path}" for o, path in files.items())], standalone_mode=False)
+    assert capsys.readouterr().out == ""
+    assert files["markdown"].read_text().startswith("### full supervision, test: auroc")
+    assert pd.read_csv(files["csv"])["method"].tolist() == ["bad", "good"]
+    assert files["plot"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_mistake_in_the_predictions_is_one_line(bus, tmp_path, capsys):
+    (tmp_path / "p.csv").write_text("normal,benign\n1,0\n")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", str(tmp_path / "p.csv"), "bus", "--data-dir", str(bus), "--partial"])
+
+    assert stop.value.code == 1
+    error = capsys.readouterr().err
+    assert "missing: malignant" in error
+    assert "Traceback" not in error
+
+
+def test_cache_is_shown_and_cleaned(bus, capsys):
+    view = medimeta.load_task("bus", split="test", data_dir=bus, partial=True)
+    store = pixels(view).path
+
+    cli.app(["cache", "--json"], standalone_mode=False)
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["path"].endswith(store.name)
+    assert entry["images"] == len(view)
+    cli.app(["cache", "--unused-days", "1", "--clean"], standalone_mode=False)
+    assert store.exists()
+    cli.app(["cache"], standalone_mode=False)
+    assert store.name in capsys.readouterr().out
+    cli.app(["cache", "--clean", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["freed_bytes"] == entry["bytes"]
+    assert not store.exists()
+
+
+def test_cite_prints_bibtex(capsys):
+    cli.app(["cite", "bus", "crc"], standalone_mode=False)
+    assert capsys.readouterr().out == f"{medimeta.cite('bus', 'crc')}\n"
+    cli.app(["cite", "bus", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["bibtex"] == list(medimeta.cite("bus").bibtex)

@@ -1,0 +1,133 @@
+"""Results side by side: the table, the numbers, the picture, and what is not to be compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from medimeta.errors import MedIMetaError, UnknownName
+from medimeta.learn.evaluation.comparison import compare, write_csv, write_plot
+from medimeta.learn.evaluation.intervals import Measured
+from medimeta.learn.evaluation.results import Result
+
+
+def result(method, value, *, dataset="bus", **changes):
+    facts = {
+        "dataset": dataset,
+        "task": "kind",
+        "target": "binary",
+        "split": "test",
+        "protocol": "supervised",
+        "method": method,
+        "model": "net",
+        "metrics": {"auroc": Measured(value, value - 0.1, value + 0.1), "mae": Measured(value)},
+        "interval": "95 %, percentile bootstrap over 5 subjects, 10 resamples",
+        "images": 5,
+        "fingerprint": {"labels": dataset},
+        "seed": 0,
+    }
+    return Path(f"{method}-{dataset}.json"), Result(**facts | changes)
+
+
+TWO = [result("old", 0.7), result("new", 0.8), result("old", 0.6, dataset="crc"), result("new", 0.5, dataset="crc")]
+
+
+def test_markdown_shows_methods_by_tasks_with_the_best_in_bold():
+    (found,) = compare(TWO)
+
+    assert found.markdown() == (
+        "### supervised, test: auroc\n\n"
+        "| method | bus / kind | crc / kind | mean |\n"
+        "|---|--:|--:|--:|\n"
+        "| old | 0.700 [0.600, 0.800] | **0.600** [0.500, 0.700] | 0.650 |\n"
+        "| new | **0.800** [0.700, 0.900] | 0.500 [0.400, 0.600] | 0.650 |\n\n"
+        "* Intervals: 95 %, percentile bootstrap.\n"
+    )
+
+
+def test_of_errors_the_smallest_is_best():
+    (found,) = compare(TWO, "mae")
+
+    assert "| old | **0.700** | 0.600 |" in found.markdown()
+
+
+def test_what_is_missing_stays_empty_and_has_no_mean():
+    (found,) = compare(TWO[:3])
+
+    assert "| new | **0.800** [0.700, 0.900] |  |  |" in found.markdown()
+
+
+def test_protocols_and_splits_are_kept_apart():
+    found = compare([*TWO, result("old", 0.9, protocol="few-shot"), result("old", 0.9, split="validation")])
+
+    assert [(one.protocol, one.split) for one in found] == [
+        ("few-shot", "test"),
+        ("supervised", "test"),
+        ("supervised", "validation"),
+    ]
+    assert "**" not in found[0].markdown()  # one method alone is not the best of anything
+
+
+def test_protocols_are_in_the_order_of_their_shots():
+    found = [result("new", 0.5, protocol=f"{shots} shots") for shots in (10, 5, 20)]
+
+    assert [one.protocol for one in compare(found)] == ["5 shots", "10 shots", "20 shots"]
+
+
+def test_models_of_one_method_are_told_apart():
+    (found,) = compare([result("tuned", 0.7), result("tuned", 0.8, model="big")])
+
+    assert found.methods == ["tuned (net)", "tuned (big)"]
+
+
+def test_seeds_are_averaged():
+    (found,) = compare([result("old", 0.6), result("old", 0.8, seed=1)])
+
+    measured, runs = found.cells["old", "bus / kind"]
+    assert measured.value == pytest.approx(0.7)
+    assert measured.high == pytest.approx(0.7 + 1.96 * 0.1)
+    assert runs == 2
+    assert "Several seeds" in found.markdown()
+
+
+def test_two_results_of_one_seed_are_refused():
+    with pytest.raises(MedIMetaError, match=r"old-bus\.json and old-bus\.json are both of old on bus / kind, seed 0"):
+        compare([result("old", 0.6), result("old", 0.8)])
+
+
+@pytest.mark.parametrize("changes", [{"fingerprint": {"labels": "other"}}, {"episodes": "abc"}])
+def test_different_data_are_pointed_out(changes):
+    (found,) = compare([*TWO, result("third", 0.9, **changes)])
+
+    assert "* bus / kind: measured on 2 different sets of rows or episodes; do not compare." in found.markdown()
+    assert "crc / kind: measured" not in found.markdown()
+
+
+def test_an_unknown_metric_is_named():
+    with pytest.raises(UnknownName, match="Did you mean 'auroc'"):
+        compare(TWO, "aurocs")
+
+
+def test_csv_and_plot_are_written_whole(tmp_path):
+    found = compare([*TWO, result("old", 0.5, dataset="derm", metrics={"auroc": Measured(None)})])
+
+    write_csv(found, tmp_path / "t.csv")
+    write_plot(found, tmp_path / "t.png")
+
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert len(table) == 5
+    assert table.iloc[0][["protocol", "method", "task", "value", "low", "runs"]].tolist() == [
+        "supervised",
+        "old",
+        "bus / kind",
+        0.7,
+        0.6,
+        1,
+    ]
+    with Image.open(tmp_path / "t.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert {(31, 119, 180), (255, 127, 14)} <= colours  # the first two colours of matplotlib: both methods are drawn
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.png"]

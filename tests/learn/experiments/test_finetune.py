@@ -1,0 +1,273 @@
+"""The training scripts on miniatures: they learn, reproduce, and write what they say."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from huggingface_hub import HfApi, ModelCard
+
+import medimeta
+from fakes.hub import Hub
+from medimeta.cards.catalogue import DATASETS
+from medimeta.errors import MedIMetaError
+from medimeta.learn.data.normalise import IMAGENET_MEAN, IMAGENET_STD
+from medimeta.learn.encoders import models
+from medimeta.learn.evaluation.metrics import evaluate_scores
+from medimeta.learn.evaluation.results import Result
+from medimeta.learn.experiments import demo, finetune_vit, train_with_trainer
+from medimeta.learn.training import arguments, launch, model_card
+from medimeta.learn.training import loop as training
+
+SCRIPTS = pytest.mark.parametrize("script", [finetune_vit, train_with_trainer])
+
+
+def numbers(result):
+    """What runs that do the same have in common."""
+    kept = {key: result.extra[key] for key in ("history", "epoch", "validation")}
+    return kept | {"metrics": result.as_dict()["metrics"]}
+
+
+@pytest.mark.parametrize(
+    ("task", "problem", "epochs"),
+    [
+        ("bus", "single_label_classification", 4),
+        ("bus/malignancy", "single_label_classification", 4),
+        ("dr_regular", "single_label_classification", 8),
+        ("cxr/disease labels", "multi_label_classification", 8),
+    ],
+)
+def test_learns_every_target_and_writes_what_it_says(task, problem, epochs, tiny, tmp_path):
+    options = [*tiny, "--tasks", task, "--epochs", str(epochs), "--no-augmentation", "--output-dir", str(tmp_path)]
+    (result,) = finetune_vit.main(options)
+
+    assert result.metrics["auroc"].value > 0.9
+    assert result.metrics["auroc"].low <= result.metrics["auroc"].value <= result.metrics["auroc"].high
+    (file,) = tmp_path.rglob("result.json")
+    assert Result.load(file).as_dict() == result.as_dict()
+    names = {"model", "model-by-loss", "result.json", "result-by-loss.json", "curve.png"}
+    assert {path.name for path in file.parent.iterdir()} == names
+    config = transformers.AutoConfig.from_pretrained(file.parent / "model")
+    assert config.problem_type == problem
+    assert list(config.id2label.values()) == list(DATASETS[result.dataset].task(result.task).labels)
+    (index,) = ModelCard.load(file.parent / "model" / "README.md").data.to_dict()["model-index"]
+    values = {m["type"]: m["value"] for found in index["results"] for m in found["metrics"]}
+    assert values["roc_auc"] == result.metrics["auroc"].value
+
+
+def test_the_saved_model_gives_its_reported_scores_in_a_pipeline(tiny, tmp_path):
+    (result,) = finetune_vit.main([*tiny, "--tasks", "bus", "--epochs", "2", "--output-dir", str(tmp_path)])
+    task = DATASETS["bus"].task(result.task)
+    where = argparse.Namespace(tiny=True, data_dir=None, partial=False, cache_dir=tiny[-1])
+    rows = medimeta.load_dataset("bus", split="test", **arguments.data_options(where, "bus"))
+    classify = transformers.pipeline("image-classification", str(next(tmp_path.rglob("model"))))
+
+    found = [{one["label"]: one["score"] for one in classify(image, top_k=None)} for image in rows["image"]]
+    scores = np.array([[one[label] for label in task.labels] for one in found])
+    metrics = evaluate_scores(task, scores, np.array(rows[task.column]))
+    for name in ("auroc", "accuracy", "calibration_error"):
+        assert metrics[name] == pytest.approx(result.metrics[name].value, abs=1e-3)
+
+
+def test_pushes_the_model_with_its_card(tiny, tmp_path, monkeypatch):
+    with Hub(tmp_path / "server") as hub:
+        client = functools.partial(HfApi, endpoint=hub.url, token=hub.token)
+        monkeypatch.setattr(model_card, "HfApi", client)
+        options = [*tiny, "--tasks", "bus", "--epochs", "1", "--output-dir", str(tmp_path / "runs")]
+        with pytest.raises(MedIMetaError, match="must name a repository per model"):
+            finetune_vit.main([*options, "--tasks", "bus", "pbc", "--push-to-hub", "ns/vit"])
+        finetune_vit.main([*options, "--push-to-hub", "ns/vit-{dataset}"])
+
+        (folder,) = (tmp_path / "runs").rglob("model")
+        assert set(hub.files("ns/vit-bus")) - {".gitattributes"} == {path.name for path in folder.iterdir()}
+        assert hub.files("ns/vit-bus")["README.md"] == (folder / "README.md").read_bytes()
+
+        monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token="wrong"))
+        with pytest.raises(MedIMetaError, match="Log in with a token that may write"):
+            finetune_vit.main([*options, "--push-to-hub", "ns/vit-{dataset}"])
+
+
+def test_a_validation_split_of_one_class_is_refused(tiny, tmp_path, monkeypatch):
+    load_dataset = medimeta.load_dataset
+
+    def cut(dataset, *, split, **options):
+        rows = load_dataset(dataset, split=split, **options)
+        return rows.select([0]) if split == "validation" else rows
+
+    monkeypatch.setattr(medimeta, "load_dataset", cut)
+    with pytest.raises(training.OneClass, match=r"1 validation image\(s\) of 'case category' \(bus\)"):
+        finetune_vit.main([*tiny, "--tasks", "bus", "--output-dir", str(tmp_path)])
+
+
+def test_trainer_and_loop_give_the_same(tiny, tmp_path):
+    options = [*tiny, "--tasks", "bus", "--epochs", "2", "--gradient-accumulation", "2", "--class-weights"]
+    (loop,), (trainer,) = (
+        script.main([*options, "--output-dir", str(tmp_path / script.__name__)])
+        for script in (finetune_vit, train_with_trainer)
+    )
+
+    assert trainer.extra["epoch"] == loop.extra["epoch"]
+    for one, other in zip(trainer.extra["history"], loop.extra["history"], strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+@SCRIPTS
+def test_interrupted_after_any_epoch_and_resumed_is_the_same(script, tiny, tmp_path, monkeypatch):
+    options = [*tiny, "--tasks", "bus", "--epochs", "3", "--output-dir"]
+    (whole,) = script.main([*options, str(tmp_path / "whole")])
+    predict = training.predict
+
+    for epoch in (1, 2):
+        calls = []
+
+        def interrupted(*args, epoch=epoch, calls=calls, **options):
+            calls.append(1)
+            if len(calls) > epoch:
+                raise KeyboardInterrupt
+            return predict(*args, **options)
+
+        monkeypatch.setattr(training, "predict", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            script.main([*options, str(tmp_path / str(epoch))])
+        monkeypatch.setattr(training, "predict", predict)
+        if epoch == 1:
+            with pytest.raises(MedIMetaError, match=r"weight_decay was 0\.0, is 0\.1"):
+                script.main([*options, str(tmp_path / "1"), "--resume", "--weight-decay", "0.1"])
+        (resumed,) = script.main([*options, str(tmp_path / str(epoch)), "--resume"])
+        assert numbers(resumed) == numbers(whole)
+
+    monkeypatch.setattr(training, "predict", None)  # what is finished is not trained again
+    assert script.main([*options, str(tmp_path / "2"), "--resume"]) == [resumed]
+
+
+def test_seeds_reproduce(tiny, tmp_path):
+    options = [*tiny, "--tasks", "bus", "--epochs", "1", "--report-to", "tensorboard"]
+    first, again, other = (
+        finetune_vit.main([*options, "--seed", seed, "--output-dir", str(tmp_path / str(i))])[0]
+        for i, seed in enumerate("001")
+    )
+    assert numbers(first) == numbers(again)
+    assert numbers(first) != numbers(other)
+    assert list((tmp_path / "0").rglob("events.out.tfevents*"))
+
+
+def test_a_task_that_fails_does_not_stop_the_others(tiny, tmp_path, monkeypatch):
+    def fails(args, task, folder):
+        if task.dataset == "bus":
+            raise MedIMetaError("no luck")
+        return "done"
+
+    monkeypatch.setattr(finetune_vit, "finetune", fails)
+    with pytest.raises(MedIMetaError, match=r"1 of 2 tasks failed:\n  bus/case category: no luck"):
+        finetune_vit.main([*tiny, "--tasks", "bus", "pbc", "--output-dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("command", "processes"),
+    [
+        (["accelerate", "launch", "--num_processes", "2", "--cpu", "x.py"], 2),
+        (["accelerate", "launch", "--cpu", "--num-processes=4", "x.py"], 4),
+        (["python", "x.py"], 1),
+    ],
+)
+def test_the_number_of_processes_that_accelerate_forgets(command, processes):
+    assert launch.asked_for(command) == processes
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize(("images", "batch_size"), [(42, 8), (97, 16), (12, 64), (64, 64)])
+def test_batches_have_every_image_once(images, batch_size, processes, parts):
+    shares = [
+        training.EqualBatches(images, batch_size, seed=0, parts=parts, processes=processes, rank=rank)
+        for rank in range(processes)
+    ]
+    batches = [list(share) for share in shares]
+
+    assert sorted(i for share in batches for batch in share for i in batch) == list(range(images))
+    assert {len(share) for share in batches} == {len(share) for share in shares}
+    assert all(batch for share in batches for batch in share)
+    sizes = np.array([[len(batch) for batch in share] for share in batches])
+    assert sizes.sum(axis=0).reshape(-1, parts).sum(axis=1).max() <= batch_size
+    assert sizes.mean() == pytest.approx(shares[0].share)
+
+
+def test_batches_follow_seed_and_epoch():
+    batches = training.EqualBatches(20, 5, seed=0)
+    first = list(batches)
+
+    assert list(batches) == first
+    assert list(training.EqualBatches(20, 5, seed=1)) != first
+    batches.epoch = 1
+    assert list(batches) != first
+
+
+def test_too_few_images_for_the_processes_are_an_error():
+    with pytest.raises(MedIMetaError, match="--batch-size"):
+        training.EqualBatches(10, 2, seed=0, processes=3)
+
+
+def test_any_checkpoint_gets_a_new_head_and_its_own_preprocessing(tmp_path):
+    config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], num_labels=7)
+    transformers.ResNetForImageClassification(config).half().save_pretrained(tmp_path)
+    task = DATASETS["bus"].tasks[0]
+
+    model, preprocessing = models.load_model(str(tmp_path), task)
+    assert model.config.num_labels == 3
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert preprocessing == models.Preprocessing(224, IMAGENET_MEAN, IMAGENET_STD)
+
+    models.Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)).save_pretrained(tmp_path)
+    assert models.load_model(str(tmp_path), task)[1].mean == (0.1, 0.2, 0.3)
+
+
+def test_preprocessing_repeats_grey_and_normalises():
+    pixels = torch.full((2, 224, 224, 1), 255, dtype=torch.uint8)
+    values = models.Preprocessing(112, mean=(0.5, 0.5, 0.25), std=(0.5, 1.0, 1.0))(pixels)
+
+    assert values.shape == (2, 3, 112, 112)
+    assert values[0, :, 5, 5].tolist() == pytest.approx([1.0, 0.5, 0.75])
+
+
+def test_unknown_labels_have_no_loss_and_weights_count():
+    logits = torch.zeros((3, 2), requires_grad=True)
+    labels = torch.tensor([[1.0, 0.0], [torch.nan, 1.0], [torch.nan, torch.nan]])
+
+    losses = training.image_losses(logits, labels, torch.tensor([3.0, 1.0]))
+    losses.sum().backward()
+
+    assert losses.tolist() == pytest.approx([np.log(2) * 2, np.log(2), 0])
+    assert logits.grad[2].tolist() == [0, 0]
+    weighted = training.image_losses(logits, torch.tensor([0, 1, 1]), torch.tensor([3.0, 1.0]))
+    assert weighted.tolist() == pytest.approx([3 * np.log(2), np.log(2), np.log(2)])
+
+
+def test_diverged_training_says_so():
+    with pytest.raises(MedIMetaError, match="--lr"):
+        training.measure(DATASETS["bus"].tasks[0], np.full((2, 3), np.nan), np.array([0, 1]))
+
+
+def test_a_model_replaces_another_only_when_it_is_whole(tmp_path):
+    class Broken:
+        def save_pretrained(self, folder):
+            (folder / "half").touch()
+            raise OSError("disk full")
+
+    models.save_model(tmp_path / "model", models.Preprocessing())
+    with pytest.raises(OSError, match="disk full"):
+        models.save_model(tmp_path / "model", Broken())
+
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["preprocessor_config.json"]
+
+
+def test_demo(tmp_path):
+    result = demo.run(tmp_path, seed=1)
+
+    assert result.metrics["auroc"].value > 0.9
+    for name in ("montage.png", "bus/case_category/curve.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "hub" / "README.md").exists()

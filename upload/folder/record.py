@@ -1,0 +1,106 @@
+"""`<id>/build.json`: what a folder's Parquet files were built from, and how."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ...builders.hub import shards
+from ...cards.catalogue import DATASETS
+from ...cards.facts import DatasetCard
+from ...errors import MedIMetaError
+
+RECORD = "build.json"
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """How one dataset of a Hub folder was built.
+
+    Attributes:
+        dataset: Its id.
+        medimeta: Version of this project.
+        labels: "released" or "corrected".
+        masks: Whether mask columns are there.
+        source: "raw", "release" or "hub".
+        membership: Where the splits come from: "source" (the source's own), "computed" (the published algorithm on
+            exactly the published rows), "recomputed" (the published algorithm on other rows or in another order, so
+            that membership differs from the release) or "release" (taken over from it).
+        rows: Rows per split.
+        source_files: Number of files in the source.
+        source_bytes: Their size.
+    """
+
+    dataset: str
+    medimeta: str
+    labels: str
+    masks: bool
+    source: str
+    membership: str
+    rows: dict[str, int]
+    source_files: int
+    source_bytes: int
+
+    @property
+    def card(self) -> DatasetCard:
+        """The dataset's facts."""
+        return DATASETS[self.dataset]
+
+    @property
+    def partial(self) -> bool:
+        """Whether there are other numbers of rows than published."""
+        return self.rows != dict(self.card.splits.counts)
+
+    def dumps(self) -> str:
+        """As JSON, the same bytes for the same record."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def there(folder: Path) -> list[str]:
+    """Names of the datasets that were built in a Hub folder, half-built ones included, in alphabetical order.
+
+    A folder of Parquet files with another name and without a build record is someone else's.
+    """
+    built = {path.parent.name for path in folder.glob(f"*/{RECORD}")}
+    rows = {path.parent.name for path in folder.glob("*/*.parquet")}
+    return sorted(name for name in built | (rows & set(DATASETS)) if not name.startswith("."))
+
+
+def read_records(folder: Path) -> list[BuildRecord]:
+    """The records of all datasets in a Hub folder, in alphabetical order.
+
+    Raises:
+        MedIMetaError: If a record cannot be read.
+    """
+    records = []
+    for path in sorted(folder.glob(f"*/{RECORD}")):
+        try:
+            records.append(BuildRecord(**json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
+            raise MedIMetaError(
+                f"{path} is no build record of this version ({error}). Build it again: "
+                f"medimeta build {path.parent.name} --out {folder}"
+            ) from error
+    return records
+
+
+def split_sizes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Rows and bytes of each split of one dataset's folder, read from the shards' footers.
+
+    Returns:
+        Per split: `num_examples`, `num_bytes` (uncompressed) and `download_size` (on disk).
+    """
+    sizes = {}
+    for split, paths in shards(folder).items():
+        footers = [pq.read_metadata(path) for path in paths]
+        groups = [footer.row_group(i) for footer in footers for i in range(footer.num_row_groups)]
+        sizes[split] = {
+            "num_examples": sum(footer.num_rows for footer in footers),
+            "num_bytes": sum(group.total_byte_size for group in groups),
+            "download_size": sum(path.stat().st_size for path in paths),
+        }
+    return sizes

@@ -1,0 +1,120 @@
+"""Parquet shards as the Hub's viewer and every reader of `datasets` want them (3.6 and later)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+
+from ...builders.images import SIDE
+from ...builders.rows import BATCH, batches, splits_of
+from ...cards.facts import DatasetCard
+from ...files.atomic import whole_file
+
+SHARD_BYTES = 500_000_000
+ROW_OVERHEAD = 8192  # bytes beside the pixels, generously
+# The sizes that `datasets` itself uses, so that its shards and ours are chunked alike.
+CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file to be.
+
+    Attributes:
+        name: Its file name.
+        split: The split that it is part of.
+        batches: Its rows, in pieces of 100.
+    """
+
+    name: str
+    split: str
+    batches: tuple[pd.DataFrame, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(map(len, self.batches))
+
+
+def plan(manifest: pd.DataFrame, card: DatasetCard) -> list[Shard]:
+    """Divide a manifest into shards.
+
+    Their borders follow from the number of rows alone (lossless images never take more than their pixels), so that
+    any shard can be written, or written again, without the others.
+    """
+    per_shard = max(1, SHARD_BYTES // (SIDE * SIDE * card.channels + ROW_OVERHEAD) // BATCH)  # in batches
+    shards = []
+    for split in splits_of(manifest):
+        pieces = batches(manifest, split)
+        parts = [tuple(pieces[start : start + per_shard]) for start in range(0, len(pieces), per_shard)]
+        shards += [Shard(f"{split}-{i:05d}-of-{len(parts):05d}.parquet", split, part) for i, part in enumerate(parts)]
+    return shards
+
+
+def write_shard(path: Path, tables: Iterable[pa.Table], features: Features) -> None:
+    """Write one shard under its name only when it is complete.
+
+    One row group per table, a page index, content-defined chunks (a changed row changes few bytes of an upload),
+    images uncompressed because they already are, and the features in a form that old and new `datasets` read.
+
+    Args:
+        path: Its final name.
+        tables: Tables of at most 100 rows with the features' schema.
+        features: Features of the rows.
+    """
+    schema = features.arrow_schema.with_metadata(
+        {"huggingface": json.dumps({"info": {"features": stored_features(features)}})}
+    )
+    leaves = {leaf: name for name in schema.names for leaf in _leaves(name, schema.field(name).type)}
+    pictures = {leaf for leaf, name in leaves.items() if type(features[name]).__name__ == "Image"}
+    with (
+        whole_file(path) as partial,
+        pq.ParquetWriter(
+            partial,
+            schema,
+            compression={leaf: "none" if leaf in pictures else "snappy" for leaf in leaves},
+            use_dictionary=[leaf for leaf in leaves if leaf not in pictures],
+            use_content_defined_chunking=CHUNKING,
+            write_page_index=True,
+        ) as writer,
+    ):
+        for table in tables:
+            writer.write_table(table, row_group_size=BATCH)
+        # The viewer looks for the first key, `datasets` writes the second.
+        writer.add_key_value_metadata(
+            {"use_content_defined_chunking": "true", "content_defined_chunking": json.dumps(CHUNKING)}
+        )
+
+
+def stored_features(features: Features) -> dict[str, Any]:
+    """The features as JSON for a file's metadata: the form of `datasets` 3, which every later version reads."""
+    return {name: _stored(value) for name, value in features.to_dict().items()}
+
+
+def _stored(feature: Any) -> Any:
+    if isinstance(feature, list):
+        return [_stored(feature[0])]
+    if "_type" not in feature:
+        return {name: _stored(value) for name, value in feature.items()}
+    if feature["_type"] in ("List", "Sequence"):
+        inner = _stored(feature["feature"])
+        # A list of structs stays a list; "Sequence" of a dict would mean a dict of lists.
+        return {"feature": inner, "_type": "Sequence"} if "_type" in inner else [inner]
+    return {key: value for key, value in feature.items() if key != "id"}
+
+
+def _leaves(path: str, kind: pa.DataType) -> list[str]:
+    """Paths of the Parquet columns of a field."""
+    if pa.types.is_struct(kind):
+        return [leaf for field in kind for leaf in _leaves(f"{path}.{field.name}", field.type)]
+    if pa.types.is_list(kind):
+        return _leaves(f"{path}.list.element", kind.value_type)
+    return [path]

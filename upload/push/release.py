@@ -1,0 +1,132 @@
+"""A release as files: some datasets of a Hub folder, under a card that also covers those that the Hub has besides.
+
+What the card says of a dataset goes to the Hub beside its shards, as `<id>/card.json`. A later push of other datasets
+reads it back and writes one card for all, without a row of those that it does not push.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+from ...builders.hub import shards
+from ...cards.card import Config, Contents, Foreign, render_card, render_licences
+from ...cards.catalogue import DATASETS
+from ...cards.croissant import render_croissant
+from ...errors import MedIMetaError
+from ...files.atomic import mirror
+from ..folder.card_files import ASSETS, CARD, illustrated
+from ..folder.record import RECORD, BuildRecord, read_records
+from .plan import CARD_FILES, CARD_RECORD, LocalFile
+
+
+class Release:
+    """Some datasets of a Hub folder, ready to be sent. The folder itself is only read.
+
+    Args:
+        folder: The Hub folder.
+        datasets: Ids of its datasets that are published.
+        version: Version of this project, for the card.
+        workshop: An empty folder for the card, and for links to the datasets; must outlive the release.
+    """
+
+    def __init__(self, folder: Path, datasets: Iterable[str], version: str, workshop: Path) -> None:
+        self.folder, self.datasets, self.version = folder.absolute(), sorted(datasets), version
+        self._place, self._to_check = workshop / "release", workshop / "to_check"
+        self._link(self._place, self.datasets)
+        (self._place / ASSETS).mkdir()
+        self._covered: tuple[Mapping[str, Config], Foreign] | None = None  # what the card now tells of others
+
+    @cached_property
+    def records(self) -> list[BuildRecord]:
+        """How the datasets were built."""
+        return read_records(self._place)
+
+    @cached_property
+    def cards(self) -> dict[str, Config]:
+        """What the card says of each dataset; reads labels and a few images."""
+        return {record.dataset: illustrated(self._place, record) for record in self.records}
+
+    def data(self, advance: Callable[[int], None] = lambda size: None) -> dict[str, LocalFile]:
+        """Build records and shards, by their paths on the Hub.
+
+        Args:
+            advance: Called with the bytes of each file that was read.
+        """
+        paths = []
+        for name in self.datasets:
+            own = self.folder / name
+            paths += [own / RECORD, *(path for split in shards(own).values() for path in split)]
+        files = {}
+        with ThreadPoolExecutor() as executor:
+            for path, file in zip(paths, executor.map(LocalFile.read, paths), strict=True):
+                files[f"{path.parent.name}/{path.name}"] = file
+                advance(file.size)
+        return files
+
+    def card(self, others: Mapping[str, Config], foreign: Foreign) -> dict[str, LocalFile]:
+        """The card and what goes with it, by their paths on the Hub.
+
+        Args:
+            others: What the card says of further datasets, whose pictures are on the Hub.
+            foreign: Entries of the front matter that are someone else's.
+        """
+        if (others, foreign) != self._covered:
+            configs = [config for _, config in sorted({**self.cards, **others}.items())]
+            texts = (
+                render_card(configs, self.version, foreign),
+                render_licences(configs, self.version),
+                render_croissant(configs, self.version),
+            )
+            for name, text in zip(CARD_FILES, texts, strict=True):
+                (self._place / name).write_bytes(text.encode())
+            self._covered = dict(others), foreign
+        files = {name: self._place / name for name in CARD_FILES}
+        for name, config in self.cards.items():
+            files |= {picture: self._place / picture for picture in (config.chart, config.montage) if picture}
+            files[f"{name}/{CARD_RECORD}"] = kept = self._place / f"{name}.json"
+            kept.write_text(dump(config), encoding="utf-8")
+        return {path: LocalFile.read(source) for path, source in files.items()}
+
+    def to_check(self, datasets: Iterable[str]) -> Path:
+        """A Hub folder of just some of the datasets, with the folder's own card; for one call."""
+        self._link(self._to_check, datasets)
+        shutil.copyfile(self.folder / CARD, self._to_check / CARD)
+        return self._to_check
+
+    def _link(self, place: Path, datasets: Iterable[str]) -> None:
+        place.mkdir()
+        for name in datasets:
+            try:
+                (place / name).symlink_to(self.folder / name, target_is_directory=True)
+            except OSError:  # Windows, without the right to make such links
+                mirror(self.folder / name, place / name, leave_out=frozenset())
+
+
+def dump(config: Config) -> str:
+    """What the card says of a dataset, without what the catalogue knows, as JSON."""
+    facts = asdict(config)
+    del facts["card"]
+    return json.dumps(facts, indent=1) + "\n"
+
+
+def load(dataset: str, text: bytes) -> Config:
+    """Read what `dump` wrote.
+
+    Raises:
+        MedIMetaError: If another version wrote it, in another form.
+    """
+    try:
+        facts = json.loads(text)
+        contents = Contents(**facts.pop("contents"))
+        return Config(DATASETS[dataset], contents=contents, **facts)
+    except (ValueError, TypeError, LookupError) as error:
+        raise MedIMetaError(
+            f"{dataset}/{CARD_RECORD} on the Hub is of another version ({error}). Push {dataset} again together with "
+            f"these datasets, or take it away with --remove {dataset}."
+        ) from error

@@ -1,0 +1,1 @@
+"""Checking a Hub folder, or comparing it with what is published."""
