@@ -71,7 +71,8 @@ def describe(task: Task, rows: Dataset, recipe: Recipe, *, seed: int, split: str
     subjects = columns_of(rows, task)["subject_id"]
     return {
         "version": VERSION,
-        "task": {key: value for key, value in asdict(task).items() if key != "is_main"},
+        # The format of the file calls the kind of task "target".
+        "task": {"target" if key == "kind" else key: value for key, value in asdict(task).items() if key != "is_main"},
         "split": split,
         "seed": seed,
         "recipe": asdict(recipe),
