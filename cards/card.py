@@ -12,7 +12,8 @@ import yaml
 
 from .catalogue import DATASETS
 from .citing import MEDIMETA, entries
-from .facts import SPLITS, DatasetCard, SplitRule, Task
+from .details import SplitRule
+from .facts import SPLITS, DatasetCard, Task
 
 ARXIV = "2404.16000"
 DOI = "10.1038/s41597-025-04866-4"

@@ -1,18 +1,23 @@
-"""The catalogue: all datasets, each with what its `cards/<id>.yaml` says.
+"""The catalogue: all datasets, as described by their `cards/<id>.yaml`.
 
-Everything that describes a dataset (configs, features, cards, tables, tests) derives from here.
+Everything that describes a dataset (configs, features, dataset cards, tables, tests) derives from it.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import unknown
+from ..errors import UnknownName, unknown
+from .display import html_table
 from .facts import DatasetCard, Kind, Task
 from .reading import check_overlaps, read_card
+
+TaskLike = Task | str | tuple[str, str | None]
 
 
 class Catalogue(Mapping[str, DatasetCard]):
@@ -30,12 +35,16 @@ class Catalogue(Mapping[str, DatasetCard]):
         cards = {path.stem: read_card(path) for path in sorted(self._folder.glob("*.yaml"))}
         for card in cards.values():
             check_overlaps(card, cards)
-        return cards
+        domains = {name: card.domain for name, card in cards.items()}
+        return {
+            name: replace(card, domain_overlaps=tuple(n for n, d in domains.items() if d == card.domain and n != name))
+            for name, card in cards.items()
+        }
 
     def __getitem__(self, dataset: str) -> DatasetCard:
         try:
             return self._cards[dataset]
-        except KeyError:
+        except (KeyError, TypeError):  # TypeError: a list of ids, or another value that is not hashable
             raise unknown("dataset", dataset, self._cards, hint="See: medimeta list") from None
 
     def __iter__(self) -> Iterator[str]:
@@ -45,10 +54,24 @@ class Catalogue(Mapping[str, DatasetCard]):
         return len(self._cards)
 
     def __contains__(self, dataset: object) -> bool:
-        return dataset in self._cards
+        return isinstance(dataset, str) and dataset in self._cards
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} datasets, {len(self.tasks())} tasks: {', '.join(self)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (card.id, card.name, card.domain, f"{card.total:,}", ", ".join(t.name for t in card.tasks), card.licence.id)
+            for card in self.values()
+        ]
+        columns = ("id", "dataset", "domain", "images", "tasks (main first)", "licence")
+        return html_table(f"{len(self)} datasets, {len(self.tasks())} tasks", columns, rows)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
 
     def get(self, dataset: str, default: Any = None) -> Any:
-        """The card of a dataset, or the default when there is none."""
+        """Return the card of a dataset, or `default` if there is none."""
         return self._cards.get(dataset, default)
 
     @property
@@ -57,14 +80,14 @@ class Catalogue(Mapping[str, DatasetCard]):
         return tuple(sorted({card.domain for card in self.values()}))
 
     def commercial(self) -> dict[str, DatasetCard]:
-        """The datasets whose stated licence allows commercial use."""
+        """Return the datasets whose stated licence allows commercial use."""
         return {name: card for name, card in self.items() if card.licence.commercial}
 
     def tasks(self, domain: str | None = None, kind: Kind | None = None) -> list[Task]:
-        """All tasks, in catalogue order, of one domain and one kind where given.
+        """Return all tasks in catalogue order, optionally of one domain and one kind.
 
         Raises:
-            UnknownName: If no dataset has the domain, or the kind does not exist.
+            UnknownName: If there is no such domain or kind.
         """
         if domain is not None and domain.lower() not in (name.lower() for name in self.domains):
             raise unknown("domain", domain, self.domains, hint="See: medimeta list")
@@ -79,21 +102,56 @@ class Catalogue(Mapping[str, DatasetCard]):
             if kind in (None, task.kind)
         ]
 
+    def find_task(self, task: TaskLike, name: str | Task | None = None) -> Task:
+        """Find a task, however it is named.
+
+        Args:
+            task: A `Task` (returned as it is), "id" (the dataset's main task), "id/task", or (id, task).
+            name: Name or column of the task, or a `Task`, if `task` is only the id of its dataset.
+
+        Raises:
+            UnknownName: If there is no such dataset or task, if `name` is a task of another dataset, or if a task is
+                named in another way.
+        """
+        own: str | Task | None
+        if isinstance(task, Task):
+            dataset, own = task.dataset, task
+        elif isinstance(task, str):
+            dataset, _, own = task.partition("/")
+        elif isinstance(task, tuple) and len(task) == 2:
+            dataset, own = task
+        else:
+            raise UnknownName(
+                f'A task is a Task, "id", "id/task" or (id, task), not {task!r:.80}. For example: "bus/malignancy".'
+            )
+        if own and name:
+            raise UnknownName(f"Two tasks are named: {own!r} and {name!r}. Give one.")
+        wanted = own or name
+        if not isinstance(wanted, Task):
+            card = self[dataset]
+            return card.task(wanted) if wanted else card.tasks[0]
+        if wanted.dataset != dataset:
+            raise UnknownName(f"{wanted!r} is not a task of {dataset}. See: medimeta info {dataset}")
+        return wanted
+
 
 DATASETS = Catalogue(Path(__file__).parent)
 
 
-def tasks(domain: str | None = None, kind: Kind | None = None) -> list[Task]:
+def tasks(domain: str | None = None, kind: Kind | None = None, *, target: Kind | None = None) -> list[Task]:
     """List all tasks, or those of a domain or a kind.
 
     Args:
         domain: An imaging domain, in any case, e.g. "OCT".
         kind: "binary", "multiclass", "multilabel" or "ordinal".
+        target: Deprecated name of `kind`.
 
     Returns:
         Tasks in catalogue order.
 
     Raises:
-        UnknownName: If no dataset has the domain, or the kind does not exist.
+        UnknownName: If there is no such domain or kind.
     """
-    return DATASETS.tasks(domain, kind)
+    if target is not None:
+        warnings.warn("tasks(target=...) is deprecated, use tasks(kind=...).", DeprecationWarning, stacklevel=2)
+    return DATASETS.tasks(domain, target if kind is None else kind)

@@ -1,10 +1,11 @@
-"""What to cite and whom to name when datasets are used: `medimeta.cite` and `medimeta cite`."""
+"""Citations and attribution for the datasets used: `medimeta.cite` and `medimeta cite`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 
 from .catalogue import DATASETS
 from .facts import DatasetCard
@@ -19,13 +20,13 @@ MEDIMETA = """\
 }"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Citation:
-    """What datasets ask of those who use them; printed, it is a BibTeX file with the attribution as comments.
+    """Citations and attribution; printed, a BibTeX file with the attribution as comments.
 
     Attributes:
-        bibtex: The entries, MedIMeta's own first; each once, however many datasets share it.
-        attribution: A line per dataset and source: title, authors, address, terms, and what was changed.
+        bibtex: Entries without duplicates, that of MedIMeta first.
+        attribution: One line per dataset and source: title, authors, address, terms, and what was changed.
     """
 
     bibtex: tuple[str, ...]
@@ -34,18 +35,23 @@ class Citation:
     def __str__(self) -> str:
         return "\n".join(f"% {line}" for line in self.attribution) + "\n\n" + "\n\n".join(self.bibtex)
 
+    __repr__ = __str__  # at a prompt, show the entries as they are copied
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
 
 def cite(*datasets: str) -> Citation:
-    """What to cite, and the attribution that the licences ask for.
+    """Return what to cite, and the attribution that the licences require.
 
     >>> print(cite("bus"))  # doctest: +ELLIPSIS
     % bus: ...
 
     Args:
-        *datasets: Ids of the datasets used; all by default.
+        *datasets: Ids of the datasets used; all of them by default.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If a dataset does not exist.
     """
     cards = [DATASETS[name] for name in dict.fromkeys(datasets or DATASETS)]
     lines = [_attribution(card) for card in cards]
@@ -53,14 +59,14 @@ def cite(*datasets: str) -> Citation:
 
 
 def entries(cards: Iterable[DatasetCard]) -> list[str]:
-    """The BibTeX entries of the sources of some datasets, each once, in the order of their keys."""
-    found = {entry.strip() for card in cards for source in card.sources for entry in source.bibtex}
-    return sorted(found, key=lambda entry: re.sub(r"^@\w+\{", "", entry).lower())
+    """Return the BibTeX entries of the datasets' sources, without duplicates, sorted by key."""
+    distinct = {entry.strip() for card in cards for source in card.sources for entry in source.bibtex}
+    return sorted(distinct, key=lambda entry: re.sub(r"^@\w+\{", "", entry).lower())
 
 
 def _attribution(card: DatasetCard) -> list[str]:
     use = "commercial use allowed" if card.licence.commercial else "no commercial use"
-    changes = "The images were made 224x224 pixels and the labels brought into one form."
+    changes = "The images were converted to 224x224 pixels and the labels to a common format."
     return [
         f"{card.id}: {source.title}, by {source.authors}, {source.url}. Licence: {source.licence_text}. {changes} "
         f"This copy: {card.licence.id}, {use}."

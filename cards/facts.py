@@ -1,32 +1,34 @@
-"""The facts of a dataset, as frozen dataclasses: what a `cards/<id>.yaml` may say, and what it means."""
+"""What a `cards/<id>.yaml` may contain: `Task` and `DatasetCard`, as frozen dataclasses."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import unknown
+from .details import STRICT, Annotation, Correction, Licence, Pins, SourceRef, SplitRule, SubjectOverlap
+from .display import html_table
 
 Kind = Literal["binary", "multiclass", "multilabel", "ordinal"]
 SPLITS = ("train", "validation", "test")
-_STRICT = {"extra": "forbid", "strict": False}  # pydantic: an unknown key is an error, not a silent drop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Task:
-    """One task of one dataset: a column of labels.
+    """One task of a dataset: a column of labels.
 
     Attributes:
         dataset: Id of the dataset.
-        name: Name as published; case matters in the release.
-        kind: Kind of task.
+        name: Published name; case matters in the release.
+        kind: "binary", "multiclass", "multilabel" or "ordinal".
         labels: Label names in the order of their ids.
-        scores: Ordinal tasks: the published key of each label, ascending, which may have gaps. None otherwise.
-        is_main: Whether this is the dataset's main task (the first listed).
+        scores: Published key of each label of an ordinal task, ascending, possibly with gaps; None for other kinds.
+        is_main: Whether this is the dataset's main task (the first one listed).
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     name: str
     kind: Kind
     labels: tuple[str, ...]
@@ -36,186 +38,60 @@ class Task:
 
     @property
     def column(self) -> str:
-        """Name of the column: the published task name in snake case."""
+        """Column name: the published task name in snake case."""
         return snake_case(self.name)
 
     @property
     def keys(self) -> tuple[int, ...]:
-        """The published integer key of each label: the scores of an ordinal task, else 0, 1, 2, ..."""
+        """Published integer key of each label: the scores of an ordinal task, otherwise 0, 1, 2, ..."""
         return self.scores if self.scores is not None else tuple(range(len(self.labels)))
 
-
-@dataclass(frozen=True)
-class SplitRule:
-    """How the official splits come about; `builders.splits` carries it out.
-
-    Attributes:
-        counts: Rows per split as published; a split without rows is absent.
-        original: Rows per split of the source itself, under the source's names (train, val, test).
-        rule: "source" takes the source's splits as they are, "random" divides all rows at random, "holdout" makes
-            the source's other part the test split and divides its train part at random.
-        by: Column whose equal values stay together in one split (random and holdout).
-        train: Share of the distinct keys that go to train.
-        validation: Share that goes to validation ("holdout": the rest does).
-        order: "listing" where the published order was an unsorted directory listing, so that the published
-            membership cannot be computed, only taken from the release; else "source".
-        note: What a reader should know about the split, one or two sentences.
-    """
-
-    __pydantic_config__ = _STRICT
-    counts: dict[str, int]
-    original: dict[str, int]
-    rule: Literal["source", "random", "holdout"]
-    note: str
-    by: Literal["original_filepath", "subject_id"] | None = None
-    train: float | None = None
-    validation: float | None = None
-    order: Literal["source", "listing"] = "source"
-
-
-@dataclass(frozen=True)
-class SubjectOverlap:
-    """Another dataset that shows some of the same subjects.
-
-    Attributes:
-        dataset: Id of the other dataset.
-        published: Whether the release names this overlap; False marks a finding of this project.
-        note: What is shared, with numbers where they are known.
-    """
-
-    __pydantic_config__ = _STRICT
-    dataset: str
-    published: bool
-    note: str
-
-
-@dataclass(frozen=True)
-class Licence:
-    """The terms of a dataset.
-
-    Attributes:
-        id: The terms this project states: never looser than any source's. An SPDX id or "LicenseRef-<name>".
-        released: SPDX id under which the published release was given out.
-        commercial: Whether commercial use is allowed.
-        redistribution: Whether the images may be passed on.
-        conflict: How the published licence and the source's differ; None when they agree.
-    """
-
-    __pydantic_config__ = _STRICT
-    id: str
-    released: str
-    commercial: bool
-    redistribution: bool
-    conflict: str | None = None
-
-
-@dataclass(frozen=True)
-class SourceRef:
-    """Where a dataset comes from and how to cite it.
-
-    Attributes:
-        name: Short name of the source dataset.
-        title: Its full title.
-        url: Page to get the archives from.
-        archives: File names of the archives as downloaded, or the folder that a downloader leaves.
-        licence: SPDX id or "LicenseRef-<name>" of the source.
-        licence_text: The terms in the source's own short form.
-        commercial: Whether the source allows commercial use.
-        redistribution: Whether the source allows passing the images on.
-        authors: Authors of the data.
-        doi: DOIs of data and papers.
-        bibtex: The entries to cite.
-        links: Further pages (code, mirrors, second download).
-    """
-
-    __pydantic_config__ = _STRICT
-    name: str
-    title: str
-    url: str
-    archives: tuple[str, ...]
-    licence: str
-    licence_text: str
-    commercial: bool
-    redistribution: bool
-    authors: str
-    doi: tuple[str, ...]
-    bibtex: tuple[str, ...]
-    links: tuple[str, ...] = ()
-
-
-AnnotationType = Literal["string", "int32", "int64", "float64", "list<int32>", "list<float64>", "boxes"]
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """A further column of a dataset.
-
-    Attributes:
-        column: Name in our rows.
-        type: Its type; "boxes" is a list of {label, x, y, width, height} in pixels of the original image.
-        description: Meaning, unit and range.
-        published: Name in the release's annotations.csv, where it differs from `column`.
-        only_with: Option that adds the column ("masks"); None when it is always there.
-    """
-
-    __pydantic_config__ = _STRICT
-    column: str
-    type: AnnotationType
-    description: str
-    published: str | None = None
-    only_with: Literal["masks"] | None = None
-
     @property
-    def release_column(self) -> str:
-        """Name of the column in the release's annotations.csv."""
-        return self.published or self.column
+    def target(self) -> Kind:
+        """Deprecated: use `kind`."""
+        warnings.warn("Task.target is deprecated, use Task.kind.", DeprecationWarning, stacklevel=2)
+        return self.kind
+
+    def __repr__(self) -> str:
+        return f"<Task {self.dataset}/{self.name}: {self.kind}, {len(self.labels)} labels>"
+
+    def _repr_html_(self) -> str:
+        rows = [(str(key), label) for key, label in zip(self.keys, self.labels, strict=True)]
+        return html_table(f"{self.dataset}/{self.name} ({self.kind}), column {self.column}", ("key", "label"), rows)
 
 
-@dataclass(frozen=True)
-class Correction:
-    """One change that `labels="corrected"` makes.
-
-    Attributes:
-        task: Name of the task, or None when it concerns masks.
-        change: What differs from the released labels.
-        reason: Why the released ones are wrong.
-        rows: Number of rows it touches in the complete dataset; None where only the images can tell.
-    """
-
-    __pydantic_config__ = _STRICT
-    task: str | None
-    change: str
-    reason: str
-    rows: int | None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DatasetCard:
-    """All facts of one dataset.
+    """All facts about one dataset.
 
     Attributes:
-        id: The config name.
-        name: Name as published.
+        id: Config name.
+        version: Version of the dataset in this project (semantic); it changes whenever rows change.
+        releases: For each version, newest first, what changed for a user.
+        name: Published name.
         domain: One of the ten imaging domains.
-        summary: What it is, one or two sentences.
-        channels: 1 (greyscale) or 3 (RGB).
-        builder: Module in `builders/` that reads the source.
-        processing: From the source's image to 224x224, in words.
-        subject: What `subject_id` identifies ("patient", "lesion", "case", "volume"); None where the source has none.
-        tasks: The tasks, the main one first.
+        summary: What the dataset contains, in one or two sentences.
+        channels: 1 (grayscale) or 3 (RGB).
+        builder: Module in `builders/sources/` that reads the source.
+        processing: How a source image becomes 224x224 pixels, in words.
+        subject: What `subject_id` identifies ("patient", "lesion", "case", "volume"); None if the source has none.
+        tasks: The tasks, main task first.
         splits: Official and original splits.
-        domain_overlaps: Datasets of the same domain, as published.
-        subject_overlaps: Datasets with common subjects, published or found since.
         licence: The terms.
         sources: The source datasets.
         annotations: Further columns.
-        masks: Mask columns that `with_masks` adds.
-        corrections: What `labels="corrected"` changes.
-        known_issues: Label errors and quirks that stay in the released labels.
+        subject_overlaps: Datasets that share subjects with this one.
+        masks: Mask columns added by `with_masks`.
+        corrections: Changes made by `labels="corrected"`.
+        known_issues: Label errors and quirks that remain in the released labels.
+        complete: Hashes of the complete source; None if it has not been seen.
+        domain_overlaps: Other datasets of the same domain; set by the catalogue.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     id: str
+    version: str
+    releases: dict[str, str]
     name: str
     domain: str
     summary: str
@@ -227,12 +103,13 @@ class DatasetCard:
     splits: SplitRule
     licence: Licence
     sources: tuple[SourceRef, ...]
-    annotations: tuple[Annotation, ...]
-    domain_overlaps: tuple[str, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
     subject_overlaps: tuple[SubjectOverlap, ...] = ()
     masks: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = ()
     known_issues: tuple[str, ...] = ()
+    complete: Pins | None = None
+    domain_overlaps: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def total(self) -> int:
@@ -253,25 +130,35 @@ class DatasetCard:
         """Find a task by published name or column name, in any case.
 
         Raises:
-            UnknownName: If there is none; the message suggests close ones.
+            UnknownName: If there is no such task; the message suggests similar names.
         """
-        wanted = name.strip().lower()
+        wanted = str(name).strip().lower()
         for task in self.tasks:
             if wanted in (task.name.lower(), task.column):
                 return task
         raise unknown(f"task of {self.id}", name, (t.name for t in self.tasks), hint=f"See: medimeta info {self.id}")
 
+    def __repr__(self) -> str:
+        names = ", ".join(task.name for task in self.tasks[:3])
+        more = f" and {len(self.tasks) - 3} more" if len(self.tasks) > 3 else ""
+        return f"<DatasetCard {self.id}: {self.name}, {self.total:,} images, {self.licence.id}; tasks: {names}{more}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(task.name, task.kind, ", ".join(task.labels)) for task in self.tasks]
+        caption = f"{self.id}: {self.name}, {self.total:,} images, {self.licence.id}"
+        return html_table(caption, ("task", "kind", "labels"), rows)
+
 
 def snake_case(name: str) -> str:
-    """Lower case, every run of other characters than letters and digits as one underscore."""
+    """Convert to lower case, with one underscore for each run of characters other than letters and digits."""
     return re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")
 
 
 def split_name(name: str) -> str:
-    """The name of a split as used here: "val" is "validation".
+    """Return the full name of a split: "val" is "validation".
 
     Raises:
-        UnknownName: If it is no split.
+        UnknownName: If it is not a split.
     """
     full = {"val": "validation"}.get(name, name)
     if full not in SPLITS:

@@ -1,4 +1,4 @@
-"""The table of datasets that README.md shows."""
+"""The table of datasets in README.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .catalogue import DATASETS
 
 
 def datasets_table() -> str:
-    """A Markdown table with one line per dataset."""
+    """Return a Markdown table with one line per dataset."""
     lines = ["| config | dataset | domain | images | tasks (main first) | licence |", "|---|---|---|--:|---|---|"]
     for card in DATASETS.values():
         names = [f"{task.name} ({len(task.labels)})" for task in card.tasks[:3]]

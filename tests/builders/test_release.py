@@ -32,7 +32,8 @@ from medimeta.builders.release.text import READERS, flags, identifier, read_colu
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
 from medimeta.cards.catalogue import DATASETS
-from medimeta.cards.facts import Annotation, Task
+from medimeta.cards.details import Annotation
+from medimeta.cards.facts import Task
 from medimeta.errors import MissingExtra, SourceBroken, SourceIncomplete, SourceNotFound, UnsafeArchive
 from medimeta.files import archives
 

@@ -13,6 +13,7 @@ import yaml
 
 from medimeta.cards import catalogue
 from medimeta.cards.catalogue import DATASETS, Catalogue
+from medimeta.cards.display import html_table
 from medimeta.cards.facts import snake_case, split_name
 from medimeta.cards.reading import read_card
 from medimeta.errors import CatalogueError, UnknownName
@@ -72,7 +73,7 @@ def test_totals():
     assert sum(card.total for card in DATASETS.values()) == 399_742
 
 
-def test_targets():
+def test_kinds():
     found = Counter(task.kind for task in DATASETS.tasks())
     assert found == {"multiclass": 30, "binary": 13, "multilabel": 6, "ordinal": 5}
 
@@ -113,11 +114,10 @@ def test_split_by_subject_needs_subjects(dataset):
     assert card.splits.by != "subject_id" or card.subject is not None
 
 
-@pytest.mark.parametrize("kind", ["domain_overlaps", "subject_overlaps"])
 @every_dataset
-def test_overlaps_are_symmetric(dataset, kind):
+def test_subject_overlaps_are_symmetric(dataset):
     def names(name):
-        return {getattr(other, "dataset", other) for other in getattr(DATASETS[name], kind)}
+        return {other.dataset for other in DATASETS[name].subject_overlaps}
 
     assert dataset not in names(dataset)
     assert all(dataset in names(other) for other in names(dataset))
@@ -228,9 +228,68 @@ def test_cards_are_readable():
         assert not [line for line in lines if len(line) > 120 or line != line.rstrip()], path.name
 
 
-def test_tasks_by_domain_and_target():
+def test_tasks_by_domain_and_kind():
     assert {task.dataset for task in DATASETS.tasks(domain="dermatoscopy")} == {"derm", "skinl_derm"}
     assert {task.dataset for task in DATASETS.tasks(kind="ordinal")} == {"dr_regular", "dr_uwf"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (DATASETS["bus"].task("malignancy"),),
+        ("bus/malignancy",),
+        ("bus/MALIGNANCY",),
+        (("bus", "malignancy"),),
+        ("bus", "malignancy"),
+        ("bus", DATASETS["bus"].task("malignancy")),
+        (("bus", DATASETS["bus"].task("malignancy")),),
+    ],
+)
+def test_a_task_has_several_names(names):
+    assert DATASETS.find_task(*names) is DATASETS["bus"].tasks[1]
+
+
+@pytest.mark.parametrize("name", ["bus", ("bus", None), "bus/", DATASETS["bus"].tasks[0]])
+def test_a_dataset_names_its_main_task(name):
+    assert DATASETS.find_task(name) is DATASETS["bus"].tasks[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("bus/malignanzy",),
+        ("buss",),
+        (["bus"],),
+        (("bus",),),
+        (None,),
+        (3,),
+        ("bus/malignancy", "case category"),
+        ("crc", DATASETS["bus"].tasks[0]),
+        (DATASETS["bus"].tasks[0], "malignancy"),
+        ((["bus"], None),),
+    ],
+)
+def test_other_names_of_tasks_are_refused(names):
+    with pytest.raises(UnknownName):
+        DATASETS.find_task(*names)
+
+
+def test_target_is_a_deprecated_name_of_kind():
+    with pytest.warns(DeprecationWarning, match="kind"):
+        assert DATASETS["bus"].tasks[1].target == "binary"
+    with pytest.warns(DeprecationWarning, match="kind"):
+        assert catalogue.tasks(target="ordinal") == catalogue.tasks(kind="ordinal")
+
+
+def test_what_a_prompt_and_a_notebook_show():
+    card = DATASETS["skinl_derm"]
+    for shown in (DATASETS, card, card.tasks[0]):
+        assert len(repr(shown)) < 300
+        assert "\n" not in repr(shown)
+        assert shown._repr_html_().startswith("<table>")
+    assert DATASETS._ipython_key_completions_() == list(DATASETS)
+    assert repr(card.tasks[1]) == "<Task skinl_derm/Diagnosis grouped: multiclass, 5 labels>"
+    assert "&lt;" in html_table("<b>", ["a"], [["<i>"]])
 
 
 def test_split_names():
@@ -267,8 +326,8 @@ def test_get_has_a_default():
     [
         pytest.param("channels: 1", "channels: 1\nchanels: 1", r"\n  chanels: ", id="unknown key"),
         pytest.param(
-            "    target: binary",
-            "    target: binary\n    weight: 2",
+            "    kind: binary",
+            "    kind: binary\n    weight: 2",
             r"\n  tasks\.1\.weight: ",
             id="unknown key of a task",
         ),
@@ -285,12 +344,14 @@ def test_get_has_a_default():
         pytest.param("test: 156", "test: 157", r": splits: .*differ in total", id="totals do not add up"),
         pytest.param("test: 156", "test: 156, extra: 0", r": splits\.counts: the splits are", id="unknown split"),
         pytest.param("  by: original_filepath\n", "", r": splits: .*need by", id="random split by nothing"),
-        pytest.param("target: binary", "target: ordinal", r": tasks\.malignancy: .*scores", id="ordinal, no scores"),
+        pytest.param("kind: binary", "kind: ordinal", r": tasks\.malignancy: .*scores", id="ordinal, no scores"),
         pytest.param("[normal, benign, malignant]", "[normal, normal]", r": tasks\.case category: ", id="label twice"),
         pytest.param("masks: [mask]", "masks: [malignancy]", r": annotations: .*malignancy", id="column twice"),
         pytest.param(
             "    commercial: true", "    commercial: false", r": licence: looser than a source's", id="looser licence"
         ),
+        pytest.param("version: 1.0.0", "version: 1.1.0", r": releases: .*version 1\.1\.0", id="version without a note"),
+        pytest.param("1.0.0", "1.0.x", r": releases: .*three numbers", id="version of two numbers"),
         pytest.param("channels: 1", "channels: [1", r": not valid YAML", id="not YAML"),
     ],
 )
@@ -300,7 +361,7 @@ def test_wrong_cards_are_refused(tmp_path, old, new, message):
     assert old in text
     path.write_text(text, encoding="utf-8")
     assert read_card(path) == DATASETS["bus"]
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    path.write_text(text.replace(old, new, -1 if old == "1.0.0" else 1), encoding="utf-8")
     with pytest.raises(CatalogueError, match=rf"^bus\.yaml.*{message}"):
         read_card(path)
 
@@ -308,26 +369,21 @@ def test_wrong_cards_are_refused(tmp_path, old, new, message):
 def test_a_list_is_no_card(tmp_path):
     path = tmp_path / "bus.yaml"
     path.write_text("- bus\n", encoding="utf-8")
-    with pytest.raises(CatalogueError, match=r"^bus\.yaml: expected a mapping of keys, found list"):
+    with pytest.raises(CatalogueError, match=r"^bus\.yaml: expected a mapping of keys, got list"):
         read_card(path)
 
 
 @pytest.mark.parametrize(
-    ("overlap", "message"),
-    [
-        ("domain_overlaps: [crc]", r"^bus\.yaml: domain_overlaps: names crc, but crc\.yaml does not name bus"),
-        (
-            "subject_overlaps: [{dataset: crc, published: true, note: none}]",
-            r"^bus\.yaml: subject_overlaps: names crc, but crc\.yaml does not name bus",
-        ),
-        ("domain_overlaps: [crr]", r"^bus\.yaml: domain_overlaps: there is no dataset 'crr'"),
-    ],
+    ("other", "message"),
+    [("crc", r"lists crc, but crc\.yaml does not list bus"), ("crr", r"there is no dataset 'crr'")],
 )
-def test_overlap_without_its_mirror_is_refused(tmp_path, overlap, message):
+def test_overlap_without_its_mirror_is_refused(tmp_path, other, message):
     shutil.copy(CARDS / "crc.yaml", tmp_path)
     text = (CARDS / "bus.yaml").read_text(encoding="utf-8")
-    (tmp_path / "bus.yaml").write_text(f"{text}{overlap}\n", encoding="utf-8")
-    with pytest.raises(CatalogueError, match=message):
+    (tmp_path / "bus.yaml").write_text(
+        f"{text}subject_overlaps: [{{dataset: {other}, published: true, note: none}}]\n", encoding="utf-8"
+    )
+    with pytest.raises(CatalogueError, match=rf"^bus\.yaml: subject_overlaps: {message}"):
         len(Catalogue(tmp_path))
 
 

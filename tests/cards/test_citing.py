@@ -45,6 +45,7 @@ def test_all_datasets_by_default_and_no_key_twice():
 
 def test_printed_it_is_a_bibtex_file():
     text = str(medimeta.cite("bus", "crc"))
+    assert repr(medimeta.cite("bus", "crc")) == text
 
     comments = [line for line in text.splitlines() if line.startswith("%")]
     assert len(comments) == 2
