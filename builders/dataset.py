@@ -18,11 +18,11 @@ from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard, split_name
 from ..files.transfer import shown
 from .locate import find_local, open_source
-from .raw import stamp
 from .registration import NAME
 from .release.download import BASE_URL, RELEASE_VARIABLE, download_release
 from .rows import PIPELINE, batches, features, splits_of, to_table
 from .source import Options, Source
+from .stamp import stamp
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar, Literal
 
 import pandas as pd
@@ -25,6 +24,7 @@ from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical, records
 from .membership import apply_membership
 from .raw import Raw, Row
+from .reader import Reader
 from .splits import official_split
 
 LABELS = ("released", "corrected")
@@ -57,6 +57,12 @@ class Options:
             )
 
 
+def find_reader(card: DatasetCard) -> Reader:
+    """What the source module of a dataset gives."""
+    reader: Reader = import_module(f"medimeta.builders.sources.{card.builder}").READER
+    return reader
+
+
 @dataclass(frozen=True)
 class Source(ABC):
     """One dataset at one place; cheap to pickle, so that workers can render its rows.
@@ -82,6 +88,11 @@ class Source(ABC):
         return DATASETS[self.dataset]
 
     @property
+    def reader(self) -> Reader:
+        """What the dataset's source module gives."""
+        return find_reader(self.card)
+
+    @property
     def masks(self) -> tuple[str, ...]:
         """The mask columns that are asked for."""
         return self.card.masks if self.options.with_masks else ()
@@ -89,7 +100,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def stamp(self) -> str:
-        """Changes when a name, a size or a modification time in the source does."""
+        """Changes when the source does."""
 
     @abstractmethod
     def manifest(self) -> pd.DataFrame:
@@ -106,14 +117,10 @@ class RawSource(Source):
 
     kind = "raw"
 
-    @property
-    def _module(self) -> ModuleType:
-        return import_module(f"medimeta.builders.sources.{self.card.builder}")
-
     @cached_property
     def raw(self) -> Raw:
         """The source's files."""
-        return Raw(self.location, self.dataset, self._module.MARKERS, self.card.archives)
+        return Raw(self.location, self.dataset, self.reader.markers, self.card.archives, self.reader.tars)
 
     @property
     def stamp(self) -> str:
@@ -127,7 +134,7 @@ class RawSource(Source):
             SourceIncomplete: If files are missing or too many and `partial` is not set, or if there are none at all.
             SourceBroken: If a table or a label is not what it should be.
         """
-        rows = self._module.manifest(self.raw)
+        rows = self.reader.manifest(self.raw)
         if "path" not in rows:
             rows["path"] = rows["original_filepath"]
         absent = ~rows["path"].isin(self.raw.files)
@@ -136,25 +143,23 @@ class RawSource(Source):
         rows = rows[~absent].reset_index(drop=True)
         if rows.empty:
             raise SourceIncomplete(f"There is not one image of {self.dataset} in {self.raw.root}. {self._get_again()}")
-        if self.options.labels == "corrected" and hasattr(self._module, "corrected"):
-            rows = self._module.corrected(rows)
+        if self.options.labels == "corrected":
+            rows = self.reader.corrected(rows)
         rows["split"] = official_split(rows, self.card.splits)
         if self.options.splits_from is not None:
             rows["split"] = apply_membership(rows, self.card, Path(self.options.splits_from))
-        if hasattr(self._module, "ordered"):  # where the release numbered its images after the split
-            rows = self._module.ordered(rows)
-        return canonical(rows, self.card)
+        return canonical(self.reader.ordered(rows), self.card)
 
     def _check_complete(self, rows: pd.DataFrame, absent: Sequence[str]) -> None:
-        module, found = self._module, set(rows["path"])
-        expected = set(module.expected()) if hasattr(module, "expected") else found
+        found = set(rows["path"])
+        expected = set(self.reader.expected()) or found
         missing = sorted({*absent, *(expected - found)})
         extra = sorted(found - expected)
         if not missing and not extra and len(rows) == self.card.total:
             return
         there = {path.partition("/")[0] for path in self.raw.files}
-        needed = [module.FOLDER[self.dataset]] if hasattr(module, "FOLDER") else module.MARKERS
-        gone = [name for name in needed if name not in there]
+        part = self.reader.parts.get(self.dataset)
+        gone = [name for name in ([part] if part else self.reader.markers) if name not in there]
         count = len(rows) - len(absent)
         lines = [f"{self.dataset} expects {self.card.total:,} images, found {count:,} in {self.raw.root}."]
         lines += [f"  missing: {some(gone)}"] if gone else []
@@ -179,19 +184,11 @@ class RawSource(Source):
     def _encode(self, row: Row) -> dict[str, Any]:
         path = row["path"]
         try:
-            image = self._module.render(self.raw, row)
-            masks = self._render_masks(row) if self.masks else {}
+            image = self.reader.render(self.raw, row)
+            masks = self.reader.masks(self.raw, row, self.options.labels) if self.masks else {}
         except MedIMetaError:
             raise
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            LookupError,
-            EOFError,
-            struct.error,
-            Image.DecompressionBombError,
-        ) as error:
+        except _UNREADABLE as error:
             raise self.raw.broken(path, f"cannot be rendered ({type(error).__name__}: {error})") from error
         if (wrong := problem(image, self.card.mode)) is not None:
             raise self.raw.broken(path, wrong)
@@ -200,7 +197,3 @@ class RawSource(Source):
         if (size := image.info.get(ORIGINAL_SIZE)) is not None:
             found |= {ORIGINAL_SIZE: size, "original_image_ratio": size[0] / size[1]}
         return found
-
-    def _render_masks(self, row: Row) -> dict[str, Image.Image | None]:
-        masks: dict[str, Image.Image | None] = self._module.masks(self.raw, row, self.options.labels)
-        return masks

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,11 @@ from ...errors import SourceIncomplete, some
 from ..images import encode
 from ..manifest import canonical
 from ..membership import apply_membership
-from ..raw import stamp
 from ..source import Source
+from ..stamp import stamp
 from .checks import check_info, check_labels, check_lists, check_rows
 from .files import TABLE, ReleaseFiles, image_path, opened, release_root
-from .text import READERS, flags, identifier, read_column, whole_number
-
-# Mask column: the release's folder, and the column of annotations.csv that is empty where there is no mask.
-MASKS = {
-    "mask": ("masks", "mask_path"),  # bus
-    "cup": ("masks/cup", "mask_cup_staple_path"),  # glaucoma
-    "disc": ("masks/disc", "mask_disc_staple_path"),
-    "liver_mask": ("masks", "mask_filepath"),  # organs_*
-}
+from .text import READERS, flags, read_column, whole_number
 
 
 @dataclass(frozen=True)
@@ -64,8 +55,7 @@ class ReleaseSource(Source):
         check_info(files, texts, self.card)
         rows = self._present(files, self._typed(files, texts))
         if self.options.labels == "corrected":
-            module = import_module(f"medimeta.builders.sources.{self.card.builder}")
-            rows = module.corrected(rows) if hasattr(module, "corrected") else rows
+            rows = self.reader.corrected(rows)
         if self.options.splits_from is not None:
             rows["split"] = apply_membership(rows, self.card, Path(self.options.splits_from))
         # An image keeps its published number, also where others before it are missing.
@@ -103,7 +93,7 @@ class ReleaseSource(Source):
         except ValueError as error:
             raise files.broken(TABLE, f"no readable table ({error})") from error
         needed = ["filepath", "split", *(f"tasks/{task.name}" for task in self.card.tasks)]
-        needed += ["original_filepath", "original_split", *(MASKS[mask][1] for mask in self.masks)]
+        needed += ["original_filepath", "original_split", *(self.reader.released.masks[mask][1] for mask in self.masks)]
         if lacking := [name for name in needed if name not in texts]:
             raise files.broken(TABLE, f"there is no column {some(lacking)}; is it the release of {self.dataset}?")
         return texts
@@ -120,6 +110,7 @@ class ReleaseSource(Source):
 
     def _typed(self, files: ReleaseFiles, texts: pd.DataFrame) -> pd.DataFrame:
         """Labels, splits and annotations as values."""
+        released = self.reader.released
         columns: dict[str, Any] = {
             "image number": range(len(texts)),
             "path": texts["filepath"],
@@ -129,23 +120,14 @@ class ReleaseSource(Source):
         }
         for task in self.card.tasks:
             columns[task.name] = self._labels(files, task, texts[f"tasks/{task.name}"])
-        columns["subject_id"] = self._subjects(texts)
+        columns["subject_id"] = released.subjects(texts)
         for annotation in self.card.annotations:
             if (name := annotation.release_column) in texts:
-                columns[annotation.column] = read_column(texts[name], READERS[annotation.type], name)
+                read = released.columns.get(annotation.column) or READERS[annotation.type]
+                columns[annotation.column] = read_column(texts[name], read, name)
         for mask in self.masks:
-            columns[_path_of(mask)] = self._mask_paths(files, texts, *MASKS[mask])
+            columns[_path_of(mask)] = self._mask_paths(files, texts, *released.masks[mask])
         return pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in columns.items()})
-
-    def _subjects(self, texts: pd.DataFrame) -> list[str | None]:
-        """Ids as from the source; the release has a column for patients only."""
-        if "patient_id" in texts:
-            return read_column(texts["patient_id"], identifier, "patient_id")
-        if self.card.subject == "volume":
-            return [PurePosixPath(path).stem for path in texts["original_filepath"]]
-        if self.card.subject == "case" and len(texts) == self.card.total:
-            return [str(row + 1) for row in range(len(texts))]  # skinl_*: the source numbers its cases in row order
-        return [None] * len(texts)
 
     def _labels(self, files: ReleaseFiles, task: Task, texts: pd.Series) -> list[Any]:
         """Published keys, or lists of the label ids present."""

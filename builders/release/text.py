@@ -52,11 +52,6 @@ def flags(text: str) -> tuple[int, ...]:
     return found
 
 
-def identifier(text: str) -> str:
-    """A patient's id; numbers lose the ".0" that a column with gaps has."""
-    return text.removesuffix(".0") if text[:-2].isdecimal() else text
-
-
 def _whole(number: float) -> int:
     if number != int(number):
         raise ValueError(f"{number} is no whole number")
@@ -69,25 +64,17 @@ def _numbers(text: str) -> Iterator[float]:
     if not isinstance(pending[0], list | tuple):
         raise ValueError("expected a list")
     while pending:
-        item = pending.pop(0)
+        item = pending.pop()
         if isinstance(item, list | tuple):
-            pending[:0] = item
+            pending += reversed(item)
         elif isinstance(item, int | float):
             yield item
         else:
             raise ValueError(f"{item!r} is no number")
 
 
-def _boxes(text: str) -> list[dict[str, Any]]:
-    """Boxes from the text of a list of "Finding: (x,y,w,h)" strings (cxr)."""
-    boxes = []
-    for item in ast.literal_eval(text):
-        label, separator, numbers = str(item).rpartition(": ")
-        if not separator:
-            raise ValueError("expected 'Finding: (x,y,w,h)'")
-        x, y, width, height = map(float, _numbers(numbers))
-        boxes.append({"label": label, "x": x, "y": y, "width": width, "height": height})
-    return boxes
+def _boxes(text: str) -> list[Any]:
+    raise ValueError("the dataset's reader does not say how boxes are written")
 
 
 READERS: dict[str, Callable[[str], Any]] = {

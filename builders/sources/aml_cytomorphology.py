@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..images import thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader
 
 TABLE = "annotations.dat"
 MARKERS = (TABLE,)
@@ -47,3 +48,6 @@ def render(raw: Raw, row: Row) -> Image.Image:
 
 def _path(raw: Raw, file: str) -> str:
     return next((folder + file for folder in FOLDERS if folder + file in raw), FOLDERS[0] + file)
+
+
+READER = Reader(MARKERS, manifest, render)

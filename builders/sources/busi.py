@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..images import pad_to_square, resize, resize_mask
 from ..raw import Raw, Row
+from ..reader import Reader, Released
 
 MARKERS = ("benign", "malignant", "normal")
 IMAGES = {"benign": 437, "malignant": 210, "normal": 133}  # numbered from 1 in the complete archive
@@ -50,3 +51,13 @@ def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image]:
 
 def _mask_path(path: str) -> str:
     return path.removesuffix(".png") + "_mask.png"
+
+
+READER = Reader(
+    MARKERS,
+    manifest,
+    render,
+    masks=masks,
+    expected=expected,
+    released=Released(masks={"mask": ("masks", "mask_path")}),
+)

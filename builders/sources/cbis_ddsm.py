@@ -27,6 +27,7 @@ from ...errors import missing_extra
 from ..crops import cut, eight_bits, ratio_cut
 from ..images import SIDE, resize
 from ..raw import Raw, Row
+from ..reader import Reader
 
 MARKERS = ("CBIS-DDSM",)
 TABLES = {
@@ -158,3 +159,6 @@ def _extent(mask: NDArray[np.integer[Any]], axis: int) -> tuple[int, int]:
     first, last = np.flatnonzero(mask.any(axis=1 - axis))[[0, -1]].tolist()
     margin = max(SIDE - (last - first), 0) // 2
     return first - margin, last + margin
+
+
+READER = Reader(MARKERS, manifest, render, corrected=corrected)

@@ -21,6 +21,7 @@ from PIL import Image
 from ...errors import SourceNotFound, some
 from ..images import pad_to_square, resize_mask, thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader, Released
 
 MARKERS = ("Train", "Test")
 SPLITS = {"Train": "train", "Test": "test"}
@@ -130,3 +131,14 @@ def _tables(raw: Raw, pattern: str, columns: Iterable[str]) -> dict[str, pd.Data
 
 def _stem(name: str) -> str:
     return PurePosixPath(name).stem.lower()
+
+
+READER = Reader(
+    MARKERS,
+    manifest,
+    render,
+    masks=masks,
+    released=Released(
+        masks={"cup": ("masks/cup", "mask_cup_staple_path"), "disc": ("masks/disc", "mask_disc_staple_path")}
+    ),
+)

@@ -7,6 +7,8 @@ Layout  CXR8/{Data_Entry_2017_v2020,BBox_List_2017}.csv, CXR8/{train_val,test}_l
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import Any
 
 import pandas as pd
@@ -15,6 +17,7 @@ from PIL import Image
 from ...errors import some
 from ..images import thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader, Released
 
 TABLE = "Data_Entry_2017_v2020.csv"
 LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
@@ -27,6 +30,7 @@ COLUMNS = (
 )  # fmt: skip
 BOX_NUMBERS = ("Bbox [x", "y", "w", "h]")  # here too; three empty column names follow, over no fields at all
 NO_FINDING = "No Finding"
+RELEASED_BOX = re.compile(r"(.*): [(\[]" + ",".join([r"\s*([^,]+?)\s*"] * 4) + r"[)\]]")
 
 
 def manifest(raw: Raw) -> pd.DataFrame:
@@ -60,6 +64,22 @@ def render(raw: Raw, row: Row) -> Image.Image:
     return thumbnail(raw.image(row["path"]).convert("L"))
 
 
+def released_boxes(text: str) -> list[dict[str, Any]]:
+    """Boxes from the text of a list of "Finding: (x,y,w,h)" strings.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    boxes = []
+    for item in ast.literal_eval(text):
+        if (match := RELEASED_BOX.fullmatch(str(item))) is None:
+            raise ValueError("expected 'Finding: (x,y,w,h)'")
+        label, *numbers = match.groups()
+        x, y, width, height = map(float, numbers)
+        boxes.append({"label": label, "x": x, "y": y, "width": width, "height": height})
+    return boxes
+
+
 def _paths(raw: Raw, names: pd.Series) -> list[str]:
     """Where each image is, whatever folder the archives were unpacked to; `images/<name>` if nowhere."""
     found = {path.rpartition("/")[2]: path for path in reversed(raw.files) if path.endswith(".png")}
@@ -91,3 +111,12 @@ def _boxes(raw: Raw) -> dict[str, list[dict[str, Any]]]:
         # The label stays as in the source: "Infiltrate" where the main table says "Infiltration".
         boxes.setdefault(name, []).append({"label": label, "x": x, "y": y, "width": width, "height": height})
     return boxes
+
+
+READER = Reader(
+    MARKERS,
+    manifest,
+    render,
+    tars="images_*.tar.gz",  # images_001.tar.gz to images_012.tar.gz
+    released=Released(columns={"bounding_boxes": released_boxes}),
+)

@@ -19,6 +19,7 @@ from ...cards.catalogue import DATASETS
 from ...errors import SourceNotFound, missing_extra, some
 from ..images import crop_to_square, thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader
 
 MARKERS = ("regular_fundus_images", "ultra-widefield_images")
 FOLDER = {"dr_regular": "regular_fundus_images", "dr_uwf": "ultra-widefield_images"}
@@ -124,3 +125,6 @@ def _workbook(raw: Raw, path: str) -> pd.DataFrame:
     if "image_id" not in table:
         raise raw.broken(path, "there is no column image_id")
     return table.dropna(how="all")
+
+
+READER = Reader(MARKERS, manifest, render, corrected=corrected, parts=FOLDER)

@@ -15,8 +15,10 @@ from PIL import Image
 from ...errors import some
 from ..images import pad_to_square, thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader, Released
 
 MARKERS = ("meta",)
+CASES = 1_011
 IMAGE_COLUMN = {"skinl_derm": "derm", "skinl_photo": "clinic"}
 INDEXES = {"train": "train_indexes.csv", "val": "valid_indexes.csv", "test": "test_indexes.csv"}
 
@@ -101,6 +103,11 @@ def render(raw: Raw, row: Row) -> Image.Image:
     return thumbnail(pad_to_square(raw.image(row["path"])))
 
 
+def released_subjects(texts: pd.DataFrame) -> list[str | None]:
+    """The source numbers its cases from 1 in row order; the release leaves them out, so a part of it tells none."""
+    return [str(row + 1) if len(texts) == CASES else None for row in range(len(texts))]
+
+
 def _splits(raw: Raw, cases: pd.Series) -> pd.Series:
     """Split of each case; the index files count rows of the complete meta.csv from 0, cases count from 1."""
     tables = {split: raw.table(f"meta/{name}", columns=("indexes",)) for split, name in INDEXES.items()}
@@ -108,3 +115,6 @@ def _splits(raw: Raw, cases: pd.Series) -> pd.Series:
     if splits.isna().any():
         raise raw.broken("meta/meta.csv", f"case(s) {some(list(cases[splits.isna()]))} are in no index file")
     return splits
+
+
+READER = Reader(MARKERS, manifest, render, released=Released(subjects=released_subjects))

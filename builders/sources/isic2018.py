@@ -14,6 +14,7 @@ from PIL import Image
 from ...errors import some
 from ..images import crop_to_square, thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader
 
 PARTS = {"train": "ISIC2018_Task3_Training", "val": "ISIC2018_Task3_Validation", "test": "ISIC2018_Task3_Test"}
 MARKERS = tuple(f"{part}_{kind}" for part in PARTS.values() for kind in ("GroundTruth", "Input"))
@@ -58,3 +59,6 @@ def _lesions(raw: Raw) -> dict[str, str]:
         return {}
     table = raw.table(LESIONS, columns=("image", "lesion_id"), dtype=str)
     return dict(zip(table["image"], table["lesion_id"], strict=True))
+
+
+READER = Reader(MARKERS, manifest, render)

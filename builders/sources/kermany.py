@@ -16,6 +16,7 @@ from PIL import Image
 from ...errors import SourceBroken, some
 from ..images import pad_to_square, resize, thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader
 
 MARKERS = ("OCT", "chest_xray", "OCT2017", "OCT2017 ")  # the last two of version 2, to be refused by name
 FOLDER = {"oct": "OCT", "pneumonia": "chest_xray"}
@@ -85,3 +86,6 @@ def _check(raw: Raw, paths: pd.Series, parts: pd.DataFrame) -> None:
     if (splits > 1).any():
         patients = some(list(splits.index[splits > 1]))
         raise raw.broken(FOLDER[raw.dataset], f"patients in both train and test: {patients}")
+
+
+READER = Reader(MARKERS, manifest, render, parts=FOLDER)

@@ -26,6 +26,7 @@ from ...errors import SourceNotFound, missing_extra, some
 from ..crops import Box, cut, ratio_cut, window
 from ..images import resize, resize_mask
 from ..raw import Raw, Row
+from ..reader import Reader, Released
 
 MARKERS = ("LITS Challenge", "LITS-Challenge-Test-Data")
 ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt")
@@ -104,6 +105,11 @@ def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image | None]:
     if labels == "corrected":  # the published masks show the whole slice and do not lie on the images
         liver = cut(liver, _square(raw, row))
     return {"liver_mask": resize_mask(Image.fromarray(liver))}
+
+
+def released_subjects(texts: pd.DataFrame) -> list[str | None]:
+    """The volume of every row, from its file's name."""
+    return [PurePosixPath(path).stem for path in texts["original_filepath"]]
 
 
 def _number(name: str) -> int:
@@ -208,3 +214,13 @@ def _voxels(raw: Raw, path: str, header: Any) -> NDArray[Any]:
         held = (raw, path, raw.read(path))
     _unzipped[kind] = held
     return np.ndarray(buffer=held[2], order="F", **layout)
+
+
+READER = Reader(
+    MARKERS,
+    manifest,
+    render,
+    masks=masks,
+    ordered=ordered,
+    released=Released(masks={"liver_mask": ("masks", "mask_filepath")}, subjects=released_subjects),
+)

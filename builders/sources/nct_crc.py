@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from ..raw import Raw, Row
+from ..reader import Reader
 
 PARTS = {"train": "NCT-CRC-HE-100K", "val": "CRC-VAL-HE-7K"}  # the second is the official test split
 MARKERS = tuple(PARTS.values())
@@ -36,3 +37,6 @@ def render(raw: Raw, row: Row) -> Image.Image:
     image = raw.image(row["path"])
     image.load()  # here, where a damaged file is reported by name
     return image
+
+
+READER = Reader(MARKERS, manifest, render)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..images import crop_to_square, thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader
 
 MARKERS = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
 
@@ -42,3 +43,6 @@ def manifest(raw: Raw) -> pd.DataFrame:
 def render(raw: Raw, row: Row) -> Image.Image:
     """Centre crop to a square, 224x224."""
     return thumbnail(crop_to_square(raw.image(row["path"])))
+
+
+READER = Reader(MARKERS, manifest, render)

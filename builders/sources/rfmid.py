@@ -14,6 +14,7 @@ from ...cards.catalogue import DATASETS
 from ...errors import some
 from ..images import crop_to_square, thumbnail
 from ..raw import Raw, Row
+from ..reader import Reader
 
 ROOT = "A. RFMiD_All_Classes_Dataset"
 IMAGES = "1. Original Images"
@@ -56,3 +57,6 @@ def _part(raw: Raw, split: str, folder: str, name: str) -> pd.DataFrame:
             "disease labels": [[f for f, mark in zip(findings, row, strict=True) if mark] for row in marks.to_numpy()],
         }
     )
+
+
+READER = Reader(MARKERS, manifest, render)

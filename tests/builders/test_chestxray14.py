@@ -20,7 +20,7 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
-from medimeta.builders.sources.chestxray14 import BOXES, LISTS, MARKERS, TABLE, manifest
+from medimeta.builders.sources.chestxray14 import BOXES, LISTS, MARKERS, TABLE, manifest, released_boxes
 from medimeta.builders.splits import official_split
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound, UnsafeArchive
@@ -178,6 +178,19 @@ def test_annotations_are_those_of_the_golden_release(shared):
     for boxes, text in zip(rows["bounding_boxes"], golden["bounding_box"], strict=True):
         found = [f"{b['label']}: ({b['x']},{b['y']},{b['width']},{b['height']})" for b in boxes]
         assert found == (ast.literal_eval(text) if text else [])
+
+
+def test_boxes_as_the_release_writes_them():
+    assert released_boxes("['Infiltrate: (225.8,370.1,686.0,400.5)', 'Mass: (1,2,3,4)']") == [
+        {"label": "Infiltrate", "x": 225.8, "y": 370.1, "width": 686.0, "height": 400.5},
+        {"label": "Mass", "x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0},
+    ]
+
+
+@pytest.mark.parametrize("text", ["['Mass (1,2,3,4)']", "['Mass: (1,2,3)']", "['Mass: (1,2,3,x)']", "[1]"])
+def test_other_text_is_not_a_box(text):
+    with pytest.raises(ValueError):
+        released_boxes(text)
 
 
 def test_without_the_box_table_boxes_are_unknown(folder):

@@ -12,7 +12,8 @@ import zipfile
 import pytest
 from PIL import Image
 
-from medimeta.builders.raw import Raw, stamp
+from medimeta.builders.raw import Raw
+from medimeta.builders.stamp import stamp
 from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.files import archives
 from medimeta.files.archives import FolderFiles, ZipFiles

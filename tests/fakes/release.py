@@ -13,7 +13,6 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from medimeta.builders.release.release import MASKS
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Source
 from medimeta.cards.facts import Task
@@ -44,7 +43,7 @@ def write_release(source: Source, folder: Path, *, hdf5: bool = True, tiff: bool
     for annotation in card.annotations:
         table[annotation.release_column] = [_text(row.get(annotation.column)) for row in rows]
     for mask in card.masks if source.options.with_masks else ():
-        where, column = MASKS[mask]
+        where, column = source.reader.released.masks[mask]
         table[column] = [f"{where}/{i:06d}.tiff" if row[mask] else "" for i, row in enumerate(rows)]
         for path, row in zip(table[column], rows, strict=True):
             if path:

@@ -19,9 +19,9 @@ import PIL
 import pyarrow as pa
 from filelock import FileLock
 
-from ...builders.raw import file_count_and_bytes, stamp
 from ...builders.rows import PIPELINE, features, to_table
 from ...builders.source import Source
+from ...builders.stamp import file_count_and_bytes, stamp
 from ...errors import some
 from ...files.atomic import link_or_copy, mirror, recover, replace_folder, whole_file
 from ...files.parallel import ordered_map
