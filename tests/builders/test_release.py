@@ -32,6 +32,7 @@ from medimeta.builders.release.release import ReleaseSource
 from medimeta.builders.release.text import READERS, flags, read_column, whole_number
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.sources import derm7pt
 from medimeta.builders.sources.chestxray14 import released_boxes
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.details import Annotation
@@ -698,5 +699,6 @@ def test_cases_are_numbered_in_row_order_when_all_are_there(shared, tmp_path, mo
     card = DATASETS["skinl_derm"]
     card = dataclasses.replace(card, splits=dataclasses.replace(card.splits, counts=counts))
     monkeypatch.setattr(ReleaseSource, "card", card)
+    monkeypatch.setattr(derm7pt, "CASES", len(table))
     subjects = ReleaseSource("skinl_derm", home).manifest()["subject_id"].to_list()
     assert subjects == [str(case) for case in range(1, len(table) + 1)]
