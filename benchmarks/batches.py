@@ -35,7 +35,8 @@ from torch.utils.data import DataLoader, Dataset
 from build import SAMPLES, images_of
 from medimeta.builders.source import RawSource
 from medimeta.learn.data.augment import Augmentation
-from medimeta.learn.data.batches import PixelDataset, batches, collate
+from medimeta.learn.data.batches import batches
+from medimeta.learn.data.pixel_dataset import PixelDataset, collate
 from medimeta.learn.data.pixels import PixelStore
 from medimeta.learn.data.views import load_task
 

@@ -33,7 +33,8 @@ import medimeta
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
 from medimeta.learn.data.pixels import pixels
-from medimeta.learn.data.views import class_weights, load_task
+from medimeta.learn.data.statistics import class_weights
+from medimeta.learn.data.views import load_task
 from medimeta.upload.folder.writing import build
 
 LOADED, SERVED = "oct", "pbc"
@@ -133,7 +134,8 @@ def our_batches(folder: Path, dtype: str) -> Iterator[Any]:
     """Shuffled, from the pixel store."""
     import torch
 
-    from medimeta.learn.data.batches import PixelDataset, batches
+    from medimeta.learn.data.batches import batches
+    from medimeta.learn.data.pixel_dataset import PixelDataset
 
     yield from batches(PixelDataset(ours(folder), dtype=getattr(torch, dtype)), BATCH)
 

@@ -18,7 +18,7 @@ from ...errors import MedIMetaError
 _WORDS = 1 << 64
 _BLOCK = 256
 
-Rows = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 
 class Draws:
@@ -63,7 +63,7 @@ class Draws:
             yield moved.get(chosen, chosen)
             moved[chosen] = moved.pop(place, place)
 
-    def order(self, count: int) -> Rows:
+    def order(self, count: int) -> Positions:
         """All numbers from 0 to `count - 1` in random order at once: sorted by a word each.
 
         Returns:

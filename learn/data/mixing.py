@@ -23,7 +23,7 @@ import numpy as np
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
-from .draws import Draws, Rows
+from .draws import Draws, Positions
 
 CHOICES = ("proportional", "temperature", "uniform")
 _FINE = 1 << 32  # weights are whole numbers up to this, so that the last bits of a power do not matter
@@ -60,7 +60,7 @@ class MixedBatches:
     steps: int | None = None
     seed: int = 0
     epoch: int = 0
-    fetch: Callable[[Task, Rows], Any] | None = field(default=None, compare=False)
+    fetch: Callable[[Task, Positions], Any] | None = field(default=None, compare=False)
     part: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
@@ -127,7 +127,7 @@ class MixedBatches:
         return [-(-size // self.batch_size) for size in self.sizes.values()]
 
     @cached_property
-    def _plan(self) -> Rows:
+    def _plan(self) -> Positions:
         """Task and how often it came before, for every batch of the epoch, shape (total, 2)."""
         draws = Draws(self.seed, self.epoch)
         if self.choice == "proportional":
@@ -147,10 +147,10 @@ class MixedBatches:
         return np.stack([places.astype(np.int64), turns], axis=1)
 
     @cached_property
-    def _orders(self) -> dict[tuple[int, int], Rows]:
+    def _orders(self) -> dict[tuple[int, int], Positions]:
         return {}
 
-    def _order(self, place: int, again: int) -> Rows:
+    def _order(self, place: int, again: int) -> Positions:
         """Random order of a task's rows in its first, second, ... pass."""
         if (place, again) not in self._orders:
             size = self.sizes[self._tasks[place]]

@@ -26,21 +26,21 @@ from ...errors import MedIMetaError
 from .decode import Pictures, decode_images, encoded_images, image_shape
 from .store import THREADS, find_or_build
 
-Rows = Sequence[int] | NDArray[np.integer[Any]]
+RowNumbers = Sequence[int] | NDArray[np.integer[Any]]
 
 
-class Pixels(Protocol):
+class PixelProvider(Protocol):
     """Images by row number."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Rows, height, width, channels (1 or 3)."""
 
-    def take(self, rows: Rows) -> Pictures:
+    def take(self, rows: RowNumbers) -> Pictures:
         """Images of some rows: uint8, shape (len(rows), height, width, channels), 0 to 255, a new array."""
 
 
-def pixels(rows: Dataset, *, column: str = "image", store: bool = True) -> Pixels:
+def pixels(rows: Dataset, *, column: str = "image", store: bool = True) -> PixelProvider:
     """The images of a view.
 
     Args:
@@ -89,8 +89,8 @@ class PixelStore:
         """Rows, height, width, channels."""
         return self.array.shape
 
-    def take(self, rows: Rows) -> Pictures:
-        """Copy the images of some rows; see `Pixels`."""
+    def take(self, rows: RowNumbers) -> Pictures:
+        """Copy the images of some rows; see `PixelProvider`."""
         return np.take(self.array, rows, axis=0)
 
 
@@ -109,8 +109,8 @@ class DecodedPixels:
         """Rows, height, width, channels."""
         return len(self.images), *image_shape(self.images)
 
-    def take(self, rows: Rows) -> Pictures:
-        """Decode the images of some rows; see `Pixels`."""
+    def take(self, rows: RowNumbers) -> Pictures:
+        """Decode the images of some rows; see `PixelProvider`."""
         numbers = np.asarray(rows, np.int64).tolist()
         data = encoded_images(self.images, numbers)
         pictures = np.empty((len(numbers), *self.shape[1:]), np.uint8)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
-from ..data.draws import Rows
+from ..data.draws import Positions
 from .recipe import Recipe
 
 
@@ -26,7 +26,7 @@ class Pools:
     Attributes:
         member: Which pools each row is in, bool, shape (N, pools): one per class; multilabel: positives of each label,
             then negatives.
-        rows: Rows of each pool, ascending.
+        rows: Positions of each pool, ascending.
         subjects: A number per row, int64, shape (N,), equal for rows of one subject.
     """
 
@@ -39,7 +39,7 @@ class Pools:
         self.member = np.hstack([present, labels == 0]) if self.multilabel else present
         self.rows = [np.flatnonzero(column).astype(np.int32) for column in np.asfortranarray(self.member).T]
         codes = pd.factorize(np.asarray(subjects, dtype=object))[0].astype(np.int64)
-        self.subjects: Rows = np.where(codes < 0, len(codes) + np.arange(len(codes)), codes)
+        self.subjects: Positions = np.where(codes < 0, len(codes) + np.arange(len(codes)), codes)
         self._known = bool((codes >= 0).any())
 
     def of(self, classes: Sequence[int]) -> list[int]:

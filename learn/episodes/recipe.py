@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MedIMetaError
-from ..data.draws import Rows
+from ..data.draws import Positions
 
 Labels = NDArray[np.int64] | NDArray[np.float32]
 
@@ -80,12 +80,12 @@ class Episode:
     number: int
     classes: tuple[int, ...]
     shots: int
-    support: Rows
-    query: Rows
+    support: Positions
+    query: Positions
     support_labels: Labels
     query_labels: Labels
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[Positions]:
         yield self.support
         yield self.query
 

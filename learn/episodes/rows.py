@@ -13,7 +13,7 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
-from ..data.draws import Rows
+from ..data.draws import Positions
 from ..data.labels import multi_hot
 from ..data.pixels import pixels
 
@@ -64,7 +64,7 @@ def columns_of(rows: Dataset, task: Task) -> dict[str, pa.ChunkedArray]:
     return {name: table[column] for name, column in names.items()}
 
 
-def gatherer(images: Any, count: int) -> Callable[[Rows], Any]:
+def gatherer(images: Any, count: int) -> Callable[[Positions], Any]:
     """A function from row positions to pixels; see `EpisodeSet.batches` for what it can be made of.
 
     Args:
@@ -90,5 +90,5 @@ def gatherer(images: Any, count: int) -> Callable[[Rows], Any]:
             "There are no images to take pixels from. Give the rows of the split (medimeta.load_dataset), their pixel "
             f"store, or a function of row positions; got {type(images).__name__}."
         )
-    gather: Callable[[Rows], Any] = methods[0] if methods else source
+    gather: Callable[[Positions], Any] = methods[0] if methods else source
     return gather

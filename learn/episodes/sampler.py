@@ -44,7 +44,7 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import Task, split_name
 from ...errors import MedIMetaError
 from ...files.parallel import ordered_map, pool
-from ..data.draws import Draws, Rows
+from ..data.draws import Draws, Positions
 from .episode_set import EpisodeSet
 from .pools import Pools, advice
 from .recipe import Episode, Labels, Recipe
@@ -230,7 +230,7 @@ class EpisodeSampler:
                     have[side] += member[row]
         return taken
 
-    def _labelled(self, taken: list[int], classes: tuple[int, ...]) -> tuple[Rows, Labels]:
+    def _labelled(self, taken: list[int], classes: tuple[int, ...]) -> tuple[Positions, Labels]:
         """Rows and their labels in the episode; by class where they have one."""
         rows = np.array(taken, np.int64)
         chosen = self.pools.member[rows][:, classes]

@@ -26,7 +26,7 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ...files.json_values import canonical
-from ..data.draws import Rows
+from ..data.draws import Positions
 from ..data.labels import multi_hot
 from .recipe import Episode, Labels, Recipe
 from .rows import columns_of, fingerprint
@@ -176,6 +176,6 @@ def _listed(labels: Labels) -> list[Any]:
     return [np.flatnonzero(vector).tolist() for vector in labels] if labels.ndim == 2 else labels.tolist()
 
 
-def _numbers(values: pa.Array) -> Rows:
-    numbers: Rows = values.to_numpy().astype(np.int64)
+def _numbers(values: pa.Array) -> Positions:
+    numbers: Positions = values.to_numpy().astype(np.int64)
     return numbers

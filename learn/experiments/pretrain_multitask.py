@@ -25,8 +25,8 @@ from tqdm import tqdm
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
-from ..data.batches import PixelDataset
 from ..data.mixing import MixedBatches
+from ..data.pixel_dataset import PixelDataset
 from ..encoders import models
 from ..episodes.rows import fingerprint
 from ..evaluation.metrics import probabilities

@@ -19,7 +19,7 @@ from transformers import AutoModelForImageClassification, Trainer, TrainerCallba
 
 from ...cards.facts import Task
 from ...files.atomic import replace_folder
-from ..data.batches import collate
+from ..data.pixel_dataset import collate
 from ..encoders import models
 from ..evaluation.results import Result
 from ..training import arguments, checkpoints, launch, runs

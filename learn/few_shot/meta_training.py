@@ -17,7 +17,7 @@ from ...errors import MedIMetaError
 from ...files.json_values import canonical
 from ..data.augment import DRAWS
 from ..data.draws import Draws
-from ..data.pixels import Pixels, pixels
+from ..data.pixels import PixelProvider, pixels
 from ..encoders.backbones import pixel_values
 from ..encoders.models import Preprocessing
 from ..episodes.episode_set import EpisodeSet
@@ -41,7 +41,7 @@ class SourceEpisodes:
     """
 
     sets: Sequence[EpisodeSet]
-    images: Sequence[Pixels]
+    images: Sequence[PixelProvider]
     left_out: Mapping[str, str]
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ import torch
 
 from ...cards.facts import Task
 from ..data.augment import DRAWS
-from ..data.pixels import Pixels
+from ..data.pixels import PixelProvider
 from ..encoders.backbones import Network, pixel_values
 from ..encoders.models import Preprocessing
 from ..episodes.episode_set import EpisodeSet
@@ -63,7 +63,7 @@ class Solver:
 
     network: Network
     preprocessing: Preprocessing
-    images: Pixels
+    images: PixelProvider
     sets: Sequence[EpisodeSet]
     lrs: Sequence[float]
     steps: Sequence[int]

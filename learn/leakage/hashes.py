@@ -22,7 +22,7 @@ WORDS = (COARSE**2 + FINE**2) // 64
 PIECE = 1 << 18  # pairs looked at together; bounds the memory
 
 Hashes = NDArray[np.uint64]
-Positions = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 # Neighbouring bits say much the same. Scattered over the quarters of a code, they leave fewer candidates to look at
 # (chest x-rays: 21 % of all pairs instead of 32 %).
@@ -71,7 +71,7 @@ def difference(first: Hashes, second: Hashes) -> NDArray[np.float64]:
     return share
 
 
-def near_groups(hashes: Hashes, distance: int) -> Positions:
+def near_groups(hashes: Hashes, distance: int) -> Indices:
     """Group images so that any two whose difference is within a distance are in one group.
 
     Groups are the connected components: two members may differ by more, if others lie between them. Equal hashes are
@@ -98,7 +98,7 @@ def near_groups(hashes: Hashes, distance: int) -> Positions:
     return group[inverse.ravel()]
 
 
-def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Positions, Positions]]:
+def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Indices, Indices]]:
     """Find all pairs of codes with at most `distance` differing bits, without looking at all pairs.
 
     Multi-index hashing (Norouzi, Punjani, Fleet, CVPR 2012): of the four quarters of such a pair, one at least differs
@@ -109,7 +109,7 @@ def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Positions, Positi
         distance: 0 to 64; up to 7 it is fast.
 
     Yields:
-        Positions of the first and the second code of some pairs, in no order; a pair may come up to four times.
+        Indices of the first and the second code of some pairs, in no order; a pair may come up to four times.
     """
     radius = distance // 4
     flips = [sum(1 << bit for bit in bits) for r in range(radius + 1) for bits in combinations(range(16), r)]
@@ -126,7 +126,7 @@ def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Positions, Positi
                 yield order[which[near]], order[partner[near]]
 
 
-def _ranges(low: Positions, high: Positions) -> Iterator[tuple[Positions, Positions]]:
+def _ranges(low: Indices, high: Indices) -> Iterator[tuple[Indices, Indices]]:
     """Pair each i with low[i], ..., high[i] - 1; in pieces of some `PIECE` pairs, or of one i where it has more."""
     counts = high - low
     ends = np.cumsum(counts)
@@ -144,7 +144,7 @@ def _ranges(low: Positions, high: Positions) -> Iterator[tuple[Positions, Positi
         done += size
 
 
-def _joined(group: Positions, first: Positions, second: Positions) -> Positions:
+def _joined(group: Indices, first: Indices, second: Indices) -> Indices:
     """Merge the groups of pairs; a group's number is its smallest member, before and after."""
     while True:
         one, other = group[first], group[second]

@@ -20,8 +20,10 @@ from ...builders.dataset import load_dataset
 from ...cards.facts import SPLITS, Task
 from ...errors import MedIMetaError
 from ..data.augment import Augmentation
-from ..data.batches import PixelDataset, serve
-from ..data.views import class_weights, labels_of, positive_weights, task_view
+from ..data.batches import serve
+from ..data.pixel_dataset import PixelDataset
+from ..data.statistics import class_weights, labels_of, positive_weights
+from ..data.views import task_view
 from ..encoders.models import Preprocessing
 from ..evaluation.metrics import evaluate_scores, probabilities
 from .arguments import data_options

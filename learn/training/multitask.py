@@ -23,8 +23,8 @@ from transformers import PreTrainedModel
 
 from ...cards.facts import Task
 from ...files.parallel import ordered_map
-from ..data.batches import PixelDataset, Tensors
 from ..data.mixing import MixedBatches
+from ..data.pixel_dataset import PixelDataset, Tensors
 
 HEADS = "heads.safetensors"
 

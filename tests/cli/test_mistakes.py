@@ -81,13 +81,13 @@ def of_command(mistake, places, capsys):
 
 
 def of_python(mistake, places, monkeypatch):
-    if "views" in mistake["python"] or "evaluate_scores" in mistake["python"] or "Episode" in mistake["python"]:
+    if "statistics" in mistake["python"] or "evaluate_scores" in mistake["python"] or "Episode" in mistake["python"]:
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    from medimeta.learn.data import views
+    from medimeta.learn.data import statistics
     from medimeta.learn.episodes.episode_set import EpisodeSet
     from medimeta.learn.evaluation import metrics
 
-    names = {"medimeta": medimeta, "DATASETS": DATASETS, "np": np, "views": views, "EpisodeSet": EpisodeSet}
+    names = {"medimeta": medimeta, "DATASETS": DATASETS, "np": np, "statistics": statistics, "EpisodeSet": EpisodeSet}
     names |= {"evaluate_scores": metrics.evaluate_scores, "setenv": monkeypatch.setenv, **places}
     names["offline"] = lambda: monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(MedIMetaError) as raised:

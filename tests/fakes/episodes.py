@@ -43,6 +43,11 @@ def random_toy(task: Task, seed: int, count: int = 400, *, images: bool = False)
     return toy(task, labels, subjects, images=images)
 
 
+def described(task: Task, rows: np.ndarray) -> tuple[str, list[int]]:
+    """A `fetch` for mixed batches that spawned workers can import."""
+    return task.name, rows.tolist()
+
+
 def _png(value: int) -> bytes:
     buffer = io.BytesIO()
     Picture.fromarray(np.full((4, 4), value % 256, np.uint8)).save(buffer, "PNG")

@@ -14,8 +14,9 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.data import normalise as normalising
 from medimeta.learn.data.augment import Augmentation
-from medimeta.learn.data.batches import Batch, PixelDataset, batches, collate, collate_images
+from medimeta.learn.data.batches import batches
 from medimeta.learn.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from medimeta.learn.data.pixel_dataset import Batch, PixelDataset, collate, collate_images
 from medimeta.learn.data.views import load_task
 
 HALF = (0.5,) * 3

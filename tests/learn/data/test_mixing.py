@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fakes.chance import assert_follows
-from fakes.episodes import FINDINGS, GRADE, KIND, SICK
+from fakes.episodes import FINDINGS, GRADE, KIND, SICK, described
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.data.mixing import MixedBatches
 
@@ -109,10 +109,6 @@ def test_shards_share_nothing_and_are_all(world):
     assert {shard.total for shard in shards} == {len(batches)}
     with pytest.raises(IndexError):
         shards[0][len(shards[0])]
-
-
-def described(task, rows):
-    return task.name, rows.tolist()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -15,7 +15,8 @@ from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.data import views
 from medimeta.learn.data.labels import multi_hot
-from medimeta.learn.data.views import class_weights, label_counts, load_task, positive_weights, task_view
+from medimeta.learn.data.statistics import class_weights, label_counts, positive_weights
+from medimeta.learn.data.views import load_task, task_view
 from medimeta.learn.leakage.audit import audit, leaked_indices
 
 KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")

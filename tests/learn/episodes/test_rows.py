@@ -23,8 +23,8 @@ def stored(rows):
 
 def pixel_dataset(rows):
     torch = pytest.importorskip("torch")
-    batches = pytest.importorskip("medimeta.learn.data.batches")
-    return batches.PixelDataset(rows, dtype=torch.uint8, label=None)
+    pixel_dataset = pytest.importorskip("medimeta.learn.data.pixel_dataset")
+    return pixel_dataset.PixelDataset(rows, dtype=torch.uint8, label=None)
 
 
 @pytest.mark.parametrize("provider", [lambda rows: None, lambda rows: rows, stored, pixel_dataset])
