@@ -20,6 +20,7 @@ if "__path__" not in globals():
     __path__ = [os.path.dirname(__file__)]  # noqa: PTH120
 
 from medimeta.builders.registration import register
+from medimeta.files.version import VERSION
 
 if TYPE_CHECKING:
     from medimeta.builders.dataset import MedIMeta, MedIMetaConfig, load_dataset
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from medimeta.learn.episodes.sampler import episodes
     from medimeta.learn.evaluation.metric import metric
     from medimeta.learn.evaluation.results import Result
+
+__version__ = VERSION
 
 # Public names, in the order in which people need them, and the modules that define them. They are imported on first
 # use, so that `import medimeta` stays light.
