@@ -60,7 +60,7 @@ def test_wheel_holds_one_importable_name(wheel):
 
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"medimeta", "medimeta_hf"}
     page = [f"upload/preview/page.{kind}" for kind in ("html.jinja", "css", "js")]
-    needed_files = ("__init__.py", "cli.py", "py.typed", "cards/bus.yaml", "cards/card.md.jinja", "builders/busi.py")
+    needed_files = ("__init__.py", "__main__.py", "py.typed", "cards/bus.yaml", "cards/card.md.jinja", "cli/app.py")
     for needed in (*needed_files, *page):
         assert f"medimeta/{needed}" in names
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
