@@ -85,7 +85,9 @@ def table(
 ) -> None:
     """Compare methods over tasks, from the results of any script."""
     from ..files.atomic import whole_file
-    from ..learn.evaluation.comparison import compare, write_csv, write_plot
+    from ..learn.evaluation.comparison import compare
+    from ..learn.evaluation.pictures import write_plot
+    from ..learn.evaluation.result_table import write_csv
     from ..learn.evaluation.results import results
 
     found = compare(results(places), metric)

@@ -40,7 +40,9 @@ def label_counts(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.n
 
 
 def class_weights(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
-    """Weights that make every class count the same: n / (k * count), which average 1 over the rows.
+    """Return weights that make every class count the same: rows / (classes with rows * rows of the class).
+
+    They average 1 over the rows.
 
     Args:
         view: As for `label_counts`.
@@ -55,7 +57,7 @@ def class_weights(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.
     if task.kind == "multilabel":
         raise MedIMetaError(f"{task.name!r} of {task.dataset} is multilabel. Use positive_weights.")
     counts = label_counts(view, task)
-    weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
+    weights = counts.sum() / (max(np.count_nonzero(counts), 1) * np.maximum(counts, 1))
     return np.where(counts > 0, weights, 0).astype(np.float32)
 
 

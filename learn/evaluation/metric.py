@@ -7,7 +7,8 @@
 
     Trainer(..., compute_metrics=medimeta.metric(task))  # takes logits, as Trainer gives them
 
-`evaluate.load("<checkout>/tasks/evaluate_metric", "crc/tissue class")` gives the same.
+`evaluate.load("<checkout>/learn/evaluation/evaluate_metric", "crc/tissue class")` returns the same metric, and
+`evaluate.combine([medimeta.metric("crc"), "accuracy"])` works on predicted label ids.
 """
 
 from __future__ import annotations
@@ -19,25 +20,28 @@ import datasets
 import evaluate
 import numpy as np
 
-from ...cards.catalogue import DATASETS
+from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import Task
-from ...errors import unknown
-from .intervals import RESAMPLES, bootstrap
-from .metrics import absent_labels, evaluate_scores, probabilities
+from ...errors import MedIMetaError
+from .bootstrap import RESAMPLES, bootstrap
+from .intervals import ends
+from .metrics import RANKING, Scored, absent_labels, evaluate_scores, flat
+from .scores import probabilities
 
 _INPUTS = """
 Args:
-    predictions: Probabilities, one row per image: of each label, or, for a binary task, of the second label alone.
+    predictions: Probabilities, one row per image: of each label, or, for a binary task, of the second label alone. Or,
+        unless the task is multilabel, predicted label ids; metrics of probabilities are left out then.
     references: Label ids; multilabel: 0, 1 or NaN (unknown) for each label.
-    subjects: Subject of each row, in the order in which rows were added, None where it is unknown. Gives intervals
-        over subjects.
-    resamples: Of the bootstrap; by default 1000 with subjects, else none.
-    seed: Of the bootstrap.
+    subjects: Subject of each row, in the order in which rows were added, None where it is unknown. Adds intervals over
+        subjects.
+    resamples: Number of resamples of the bootstrap; by default 1000 with subjects, else none.
+    seed: Seed of the bootstrap.
     logits: Whether the predictions are a model's logits.
 
 Returns:
-    The metrics of `medimeta.tasks.metrics.evaluate_scores` by name, "absent_labels", the names of the labels that means
-    leave out, and, with a bootstrap, "<name>_low" and "<name>_high", the ends of 95 % intervals.
+    The metrics of `medimeta.learn.evaluation.metrics.evaluate_scores` by name; "absent_labels", the names of the labels
+    that means leave out; and, with a bootstrap, "<name>_low" and "<name>_high", the ends of 95 % intervals.
 """
 
 
@@ -57,7 +61,7 @@ class TaskMetric(evaluate.Metric):
     """
 
     def __init__(self, config_name: str | None = None, *, task: Task | None = None, **options: Any) -> None:
-        self.task = find_task(config_name or "") if task is None else task
+        self.task = DATASETS.find_task(config_name or "") if task is None else task
         # One process keeps what it was given in memory; only several need files to meet in.
         options = {"keep_in_memory": options.get("num_process", 1) == 1} | options
         super().__init__(config_name=f"{self.task.dataset}-{self.task.column}", **options)
@@ -66,12 +70,12 @@ class TaskMetric(evaluate.Metric):
         count, number = len(self.task.labels), datasets.Value("float64")
         each = datasets.Sequence(number, length=count)
         truth = each if self.task.kind == "multilabel" else datasets.Value("int64")
-        forms = [each, number] if self.task.kind == "binary" else [each]
+        alone = {"binary": [number], "multilabel": []}.get(self.task.kind, [datasets.Value("int64")])
         return evaluate.MetricInfo(
             description=f"Metrics of {self.task.name} ({self.task.dataset}, {self.task.kind}).",
             citation="",
             inputs_description=_INPUTS,
-            features=[datasets.Features(predictions=form, references=truth) for form in forms],
+            features=[datasets.Features(predictions=form, references=truth) for form in [each, *alone]],
         )
 
     def _compute(
@@ -85,51 +89,52 @@ class TaskMetric(evaluate.Metric):
         logits: bool = False,
     ) -> dict[str, Any]:
         scores, labels = np.asarray(predictions), np.asarray(references)
+        only_ids = scores.ndim == 1 and self.task.kind != "binary" and not logits
         if logits:
             scores = probabilities(self.task, scores)
-        found: dict[str, Any] = evaluate_scores(self.task, scores, labels)
-        found["absent_labels"] = absent_labels(self.task, labels)
+        elif only_ids:
+            scores = self._certain(scores)
+        scored = Scored(self.task, scores, labels)
+        values: dict[str, Any] = flat(self.task, scored.measure())
         wanted = (0 if subjects is None else RESAMPLES) if resamples is None else resamples
         if wanted:
-            for name, ends in bootstrap(self.task, scores, labels, subjects, resamples=wanted, seed=seed).items():
-                found |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}
-        return found
+            for name, sample in bootstrap(scored, subjects, resamples=wanted, seed=seed).overall.items():
+                values[f"{name}_low"], values[f"{name}_high"] = ends(sample)
+        if only_ids:
+            values = {name: value for name, value in values.items() if not name.startswith(RANKING)}
+        return values | {"absent_labels": absent_labels(self.task, labels)}
+
+    def _certain(self, ids: np.ndarray) -> np.ndarray:
+        count = len(self.task.labels)
+        if (off := np.flatnonzero((ids < 0) | (ids >= count))).size:
+            raise MedIMetaError(
+                f"Prediction {off[0]} of {self.task.name!r} ({self.task.dataset}) is {ids[off[0]]}; ids are 0 to "
+                f"{count - 1}."
+            )
+        return np.asarray(np.eye(count)[ids])
 
     def __call__(self, prediction: Any) -> dict[str, float]:
-        """What Trainer wants of `compute_metrics`.
+        """Return what Trainer expects of `compute_metrics`.
 
         Args:
             prediction: An `EvalPrediction` of logits (the first, where the model gives several outputs) and labels.
 
         Returns:
-            Numbers alone.
+            The metrics of `evaluate_scores`.
         """
         logits, labels = prediction.predictions, prediction.label_ids
         logits = logits[0] if isinstance(logits, tuple) else logits
         return evaluate_scores(self.task, probabilities(self.task, logits), labels)
 
 
-def metric(task: Task | str, **options: Any) -> TaskMetric:
-    """The metrics of a task as an `evaluate` metric that Trainer takes as `compute_metrics`.
+def metric(task: TaskLike, **options: Any) -> TaskMetric:
+    """Return the metrics of a task as an `evaluate` metric, which Trainer takes as `compute_metrics`.
 
     Args:
-        task: The task, or "dataset" (its main task) or "dataset/task".
+        task: A task, or "dataset" (its main task) or "dataset/task".
         **options: As for `evaluate.Metric`.
 
     Raises:
         UnknownName: If there is no such dataset or task.
     """
-    return TaskMetric(task=find_task(task) if isinstance(task, str) else task, **options)
-
-
-def find_task(name: str) -> Task:
-    """The task called "dataset/task", or the main task of "dataset".
-
-    Raises:
-        UnknownName: If there is none.
-    """
-    dataset, _, task = name.partition("/")
-    if dataset not in DATASETS:
-        raise unknown("dataset", dataset, DATASETS, hint='A metric is called "dataset" or "dataset/task".')
-    card = DATASETS[dataset]
-    return card.task(task) if task else card.tasks[0]
+    return TaskMetric(task=DATASETS.find_task(task), **options)

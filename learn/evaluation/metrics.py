@@ -1,203 +1,207 @@
-"""The metrics of the protocols: from probabilities and labels to named numbers."""
+"""The metrics of all protocols: one implementation, for one evaluation, for resamples and for episodes.
+
+Everything is computed under weights of the rows: a row of weight three counts like three rows. One evaluation has
+weights of 1; a bootstrap has a column of weights per resample.
+
+A label that no row has, or all rows have, cannot be ranked: its AUROC and average precision are not defined. It is left
+out of means over labels, and `absent_labels` names it. Other libraries differ: torchmetrics counts the AUROC of an
+absent class as 0 in the mean, which gives lower numbers on small test sets and episodes.
+"""
 
 from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...cards.facts import Task
-from ...errors import MedIMetaError
 from ..data.labels import check_labels
+from .ranking import Floats, Ranking, mean_known, ratio
+from .scores import check_scores
 
-BINS = 15  # of the calibration error, equally wide
-Question = tuple[np.ndarray, np.ndarray]  # does a row have the label? bool, and its probability, both shape (rows,)
+BINS = 15  # of the calibration error, of equal width
+RANKING = ("auroc", "average_precision", "calibration_error")  # need probabilities: predicted labels are not enough
+SMALLER_IS_BETTER = ("mae", "calibration_error")  # every other metric is better when larger
 
-# What is compared, best first; every other metric is better when larger.
-SMALLER_IS_BETTER = ("mae", "calibration_error")
+
+class Metrics(NamedTuple):
+    """Metrics under B weightings of the rows; NaN where a metric is not defined.
+
+    Attributes:
+        overall: By name, shape (B,) each; the names are those of `evaluate_scores`, without "absent".
+        per_label: "auroc", "average_precision", "recall", "precision" and "support" (rows with the label), shape
+            (k, B) each.
+        confusion: Weight of the rows of each label (first axis) that were predicted as each label (second axis),
+            shape (k, k, B); None for multilabel tasks.
+    """
+
+    overall: dict[str, Floats]
+    per_label: dict[str, Floats]
+    confusion: Floats | None
+
+
+class Scored:
+    """Predictions with their labels, checked, ready to be measured under any weights.
+
+    Args:
+        task: The task.
+        scores: As for `evaluate_scores`.
+        labels: As for `evaluate_scores`.
+
+    Raises:
+        MedIMetaError: If shapes or values do not fit, or there are no rows.
+    """
+
+    def __init__(self, task: Task, scores: np.ndarray, labels: np.ndarray) -> None:
+        self.task = task
+        self.labels = check_labels(labels, task)
+        self.scores = check_scores(scores, task, len(self.labels))
+
+    def measure(self, weights: Floats | None = None) -> Metrics:
+        """Compute all metrics.
+
+        Args:
+            weights: How often each row counts, at least 0, shape (N, B); once each by default.
+        """
+        if weights is None:
+            weights = np.ones((len(self.labels), 1))
+        count, multilabel = len(self.task.labels), self.task.kind == "multilabel"
+        cells = self._cells @ weights
+        confusion = None if multilabel else cells.reshape(count, count, -1)
+        if confusion is None:
+            tn, fp, fn, tp = np.moveaxis(cells.reshape(count, 4, -1), 1, 0)
+        else:
+            tp = np.einsum("iib->ib", confusion)
+            fp, fn = confusion.sum(axis=0) - tp, confusion.sum(axis=1) - tp
+            tn = confusion.sum(axis=(0, 1)) - tp - fp - fn
+        support, total = tp + fn, tp + fp + fn + tn
+        recall, specificity = ratio(tp, support), ratio(tn, tn + fp)
+        f1 = np.where(support > 0, ratio(2 * tp, 2 * tp + fp + fn), np.nan)
+        areas = [ranking.areas(weights) for ranking in self._rankings]
+        auroc, precision_area = (np.stack(area) for area in zip(*areas, strict=True))
+        apart = np.abs((self._gaps @ weights).reshape(-1, BINS, weights.shape[1])).sum(axis=1)
+        means = slice(1, None) if self.task.kind == "binary" else slice(None)  # a binary task is about its second label
+        overall = {
+            "auroc": mean_known(auroc[means]),
+            "average_precision": mean_known(precision_area[means]),
+            "accuracy": ratio((tp + tn).sum(axis=0), total.sum(axis=0))
+            if multilabel
+            else ratio(tp.sum(axis=0), total[0]),
+            "balanced_accuracy": mean_known((recall + specificity) / 2 if multilabel else recall),
+            "f1": mean_known(f1[means]),
+            "calibration_error": mean_known(ratio(apart, total[: len(apart)])),
+        }
+        if self.task.kind == "ordinal" and confusion is not None:
+            keys = np.array(self.task.keys, np.float64)
+            distance = np.abs(keys[:, None] - keys)
+            by_chance = np.einsum("ib,ij,jb->b", support, distance**2, tp + fp)
+            squared = np.einsum("ijb,ij->b", confusion, distance**2)
+            overall["kappa"] = 1 - ratio(squared * total[0], by_chance)
+            overall["mae"] = ratio(np.einsum("ijb,ij->b", confusion, distance), total[0])
+        per_label = {"auroc": auroc, "average_precision": precision_area, "recall": recall}
+        per_label |= {"precision": ratio(tp, tp + fp), "support": support}
+        return Metrics(overall, per_label, confusion)
+
+    @cached_property
+    def _rankings(self) -> list[Ranking]:
+        return [Ranking.of(column, score) for column, score in zip(self._truth.T, self.scores.T, strict=True)]
+
+    @cached_property
+    def _truth(self) -> np.ndarray:
+        """Whether a row has a label: 1, 0 or NaN (unknown), shape (N, k)."""
+        if self.task.kind == "multilabel":
+            return self.labels
+        return np.asarray(self.labels[:, None] == np.arange(len(self.task.labels)))
+
+    @cached_property
+    def _cells(self) -> Any:
+        """Which count a row adds to: truth and prediction, of the row or of each label; see `_adder`."""
+        count = len(self.task.labels)
+        if self.task.kind == "multilabel":
+            known = ~np.isnan(self.labels)
+            cells = np.arange(count) * 4 + np.nan_to_num(self.labels).astype(np.int64) * 2 + (self.scores > 0.5)
+            return _adder(cells, known, 4 * count)
+        cells = self.labels * count + self.scores.argmax(axis=1)
+        return _adder(cells[:, None], np.ones((len(cells), 1)), count**2)
+
+    @cached_property
+    def _gaps(self) -> Any:
+        """Confidence minus truth, in the bin of the confidence, of the row or of each label; see `_adder`."""
+        if self.task.kind == "multilabel":
+            confidence, truth, first = self.scores, self.labels, np.arange(len(self.task.labels)) * BINS
+        else:
+            confidence = self.scores.max(axis=1, keepdims=True)
+            truth, first = (self.scores.argmax(axis=1) == self.labels)[:, None], np.zeros(1, np.int64)
+        bins = np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)  # each holds its lower edge
+        return _adder(first + bins, np.nan_to_num(confidence - truth), len(first) * BINS)
 
 
 def evaluate_scores(task: Task, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Compare predicted probabilities with labels, by the metrics that fit the task.
 
-    Binary tasks ask one question, "is it the second label?"; multiclass and ordinal ones a question per class, "is it
-    this one rather than any other?"; multilabel ones a question per label. Labels that no row has, or all rows have,
-    leave nothing to rank: they are left out of means over labels, and `absent_labels` names them.
+    Means over labels are over the classes of a multiclass or ordinal task (each against the rest), over the labels of
+    a multilabel task, and over the second label alone of a binary task.
 
     Args:
-        task: The task; its kind of target decides the metrics.
+        task: The task; its kind decides the metrics.
         scores: Probabilities. Binary: of the second label, shape (N,), or of both, shape (N, 2). Multiclass and
-            ordinal: shape (N, k). Multilabel: of each label on its own, shape (N, k).
+            ordinal: shape (N, k), rows that sum to 1. Multilabel: of each label on its own, shape (N, k).
         labels: Ids, shape (N,); multilabel: 0, 1 or NaN (unknown, left out), shape (N, k).
 
     Returns:
-        * `auroc`: area under the ROC curve, the mean over questions. NaN when there is nothing to compare.
-        * `average_precision`: the mean over the same questions.
-        * `absent`: how many questions are left out of those two.
+        * `auroc`: area under the ROC curve, the mean over labels. NaN when no label can be ranked.
+        * `average_precision`: the mean over the same labels.
+        * `absent`: number of labels that are left out of those two; see the head of this module.
         * `accuracy`: share of rows whose most probable class is right; multilabel: of single labels, cut at 0.5.
-        * `balanced_accuracy`: the mean over the classes that rows have of the share that is found; multilabel: of
-          sensitivity and specificity, then over labels.
-        * `f1`: the mean over the questions to which some row answers yes.
-        * `calibration_error`: how far confidence is from accuracy, the mean over rows of the difference in their bin,
-          15 bins of equal width. Confidence is the probability of the most probable class (Guo et al., ICML 2017);
-          multilabel: of each label, against its frequency, then the mean over labels.
-        * `kappa` (ordinal): quadratic weighted kappa, -1 to 1, on the published scores, so that their gaps count.
+        * `balanced_accuracy`: mean recall of the classes that rows have; multilabel: mean of sensitivity and
+          specificity, then over labels.
+        * `f1`: the mean over the labels that some row has.
+        * `calibration_error`: expected calibration error: the mean over rows of the difference between confidence and
+          accuracy in their bin, 15 bins of equal width. Confidence is the probability of the most probable class (Guo
+          et al., ICML 2017); multilabel: of each label, against its frequency, then the mean over labels.
+        * `kappa` (ordinal): Cohen's kappa with quadratic weights on the published scores, whose gaps count; -1 to 1.
           NaN when labels and predictions are all the same class.
         * `mae` (ordinal): mean absolute error on the published scores.
 
     Raises:
         MedIMetaError: If shapes or values do not fit, or there are no rows.
     """
-    from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
+    return flat(task, Scored(task, scores, labels).measure())
 
-    truth = check_labels(labels, task)
-    scores = check_scores(scores, task, len(truth))
-    asked = questions(task, scores, truth)
-    open_ones = [(yes, score) for yes, score in asked if yes.any() and not yes.all()]
-    result = {
-        "auroc": _mean([roc_auc_score(yes, score) for yes, score in open_ones]),
-        "average_precision": _mean([average_precision_score(yes, score) for yes, score in open_ones]),
-        "absent": float(len(asked) - len(open_ones)),
-    }
-    if task.kind == "multilabel":
-        return result | {
-            "accuracy": _mean(np.concatenate([yes == (score > 0.5) for yes, score in asked])),
-            "balanced_accuracy": _mean([balanced_accuracy_score(yes, score > 0.5) for yes, score in open_ones]),
-            "f1": _mean([f1_score(yes, score > 0.5, zero_division=0) for yes, score in asked if yes.any()]),
-            "calibration_error": _mean([calibration_error(score, yes) for yes, score in asked if len(yes)]),
-        }
-    predicted = scores.argmax(axis=1)
-    present = np.unique(truth)
-    positive = present[present > 0] if task.kind == "binary" else present
-    result |= {
-        "accuracy": _mean(predicted == truth),
-        "balanced_accuracy": _mean([(predicted[truth == label] == label).mean() for label in present]),
-        "f1": _mean([f1_score(truth == label, predicted == label, zero_division=0) for label in positive]),
-        "calibration_error": calibration_error(scores.max(axis=1), predicted == truth),
-    }
-    if task.kind == "ordinal":
-        keys = np.array(task.keys, np.float64)
-        result["kappa"] = quadratic_kappa(keys[truth], keys[predicted])
-        result["mae"] = _mean(np.abs(keys[truth] - keys[predicted]))
-    return result
+
+def flat(task: Task, measured: Metrics) -> dict[str, float]:
+    """Return the overall metrics of the first weighting, in the form of `evaluate_scores`."""
+    values = {name: float(value[0]) for name, value in measured.overall.items()}
+    auroc = measured.per_label["auroc"][1 if task.kind == "binary" else 0 :, 0]
+    values["absent"] = float(np.isnan(auroc).sum())
+    return values
 
 
 def absent_labels(task: Task, labels: np.ndarray) -> list[str]:
-    """The names of the labels that `evaluate_scores` leaves out of means: no row has them, or all have.
+    """Name the labels that means over labels leave out: no row has them, or all rows do.
 
     Args:
-        task: The task.
+        task: The task; of a binary task only the second label counts.
         labels: As for `evaluate_scores`.
     """
     truth = check_labels(labels, task)
-    asked = questions(task, np.zeros((len(truth), len(task.labels))), truth)
-    names = task.labels[-len(asked) :]  # a binary task asks about its second label
-    return [name for name, (yes, _) in zip(names, asked, strict=True) if not yes.any() or yes.all()]
-
-
-def questions(task: Task, scores: np.ndarray, labels: np.ndarray) -> list[Question]:
-    """The yes-or-no questions of a task, over the rows whose answer is known.
-
-    Args:
-        task: The task.
-        scores: Checked probabilities, shape (N, k).
-        labels: Checked labels.
-    """
-    if task.kind == "multilabel":
-        known = ~np.isnan(labels)
-        return [(labels[rows, j] == 1, scores[rows, j]) for j, rows in enumerate(known.T)]
+    if task.kind != "multilabel":
+        truth = truth[:, None] == np.arange(len(task.labels))
+    mixed = (truth == 1).any(axis=0) & (truth == 0).any(axis=0)
     first = 1 if task.kind == "binary" else 0
-    return [(labels == j, scores[:, j]) for j in range(first, scores.shape[1])]
+    return [name for name, both in list(zip(task.labels, mixed, strict=True))[first:] if not both]
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """The expected calibration error: the mean over rows of the difference of confidence and accuracy in their bin.
-
-    Args:
-        confidence: Probabilities, shape (N,).
-        right: Whether what they were given to was so, bool, shape (N,).
-    """
-    differences = np.bincount(bins_of(confidence), weights=confidence - right, minlength=BINS)
-    return float(np.abs(differences).sum() / len(confidence))
-
-
-def bins_of(confidence: np.ndarray) -> np.ndarray:
-    """The bin of each probability, 0 to 14; each bin holds its lower edge, and the last one its upper one too."""
-    return np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
-
-
-def quadratic_kappa(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Agreement of two series of numbers: 1 minus their squared difference over that of a random pairing.
-
-    Cohen's kappa with quadratic weights; unlike scikit-learn's, unequal distances between the numbers count.
+def _adder(cells: np.ndarray, values: np.ndarray, size: int) -> Any:
+    """Return a sparse matrix, shape (size, N), whose product with weights adds values up by cell.
 
     Args:
-        truth: Numbers, shape (N,).
-        predicted: Numbers, shape (N,).
-
-    Returns:
-        1 for full agreement, about 0 for chance, down to -1; NaN when all numbers are equal.
+        cells: Cells of each row, shape (N, m).
+        values: What a row of weight 1 adds to each of them, shape (N, m).
+        size: Number of cells.
     """
-    by_chance = truth.var() + predicted.var() + (truth.mean() - predicted.mean()) ** 2
-    return float(1 - ((truth - predicted) ** 2).mean() / by_chance) if by_chance > 0 else float("nan")
+    from scipy.sparse import csc_array
 
-
-def probabilities(task: Task, logits: np.ndarray) -> np.ndarray:
-    """What a model's logits mean: a sigmoid of each for multilabel tasks or a single logit, else softmax.
-
-    Args:
-        task: The task.
-        logits: Shape (N, k); binary also (N,) or (N, 1).
-
-    Returns:
-        float64, as `evaluate_scores` takes them.
-
-    Raises:
-        MedIMetaError: If a logit is NaN or infinite.
-    """
-    values = np.asarray(logits, np.float64)
-    if not np.isfinite(values).all():
-        raise MedIMetaError(
-            f"{(~np.isfinite(values)).sum():,} of {values.size:,} logits are NaN or infinite: training diverged. "
-            "Use a lower learning rate, or full precision."
-        )
-    if task.kind == "binary" and values.shape[1:] == (1,):
-        values = values[:, 0]
-    if task.kind == "multilabel" or values.ndim == 1:
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # overflows nowhere
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def check_scores(scores: np.ndarray, task: Task, rows: int) -> np.ndarray:
-    """The probabilities of a task with one column per label, after checking that they fit.
-
-    Returns:
-        float64, shape (rows, k).
-
-    Raises:
-        MedIMetaError: If the shape or a value does not fit.
-    """
-    found = np.asarray(scores, np.float64)
-    shape = (rows, len(task.labels))
-    fits = [shape, (rows,)] if task.kind == "binary" else [shape]
-    if rows == 0 or found.shape not in fits:
-        raise MedIMetaError(
-            f"Scores of {task.name!r} ({task.dataset}, {task.kind}) for {rows} labelled rows must have shape "
-            f"{' or '.join(map(str, fits))} and at least one row; got {found.shape}. Give a row per image "
-            "and a column per label."
-        )
-    if (lost := int((~np.isfinite(found)).reshape(rows, -1).any(axis=1).sum())) > 0:
-        raise MedIMetaError(
-            f"Scores of {task.name!r} ({task.dataset}) are NaN or infinite in {lost} of {rows} rows, as from a model "
-            "whose training diverged. Train it again with a lower learning rate."
-        )
-    # A little slack for half precision.
-    if not bool(((found >= -1e-3) & (found <= 1 + 1e-3)).all()):
-        raise MedIMetaError(
-            f"Scores of {task.name!r} ({task.dataset}) must be probabilities, 0 to 1; got {found.min():.4g} to "
-            f"{found.max():.4g}. Apply {'a sigmoid' if task.kind == 'multilabel' else 'softmax'} to logits first."
-        )
-    return np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
-
-
-def _mean(values: np.ndarray | list[float]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+    starts = np.arange(0, cells.size + 1, cells.shape[1])
+    return csc_array((values.astype(np.float64).ravel(), cells.ravel(), starts), shape=(size, len(cells)))

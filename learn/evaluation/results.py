@@ -1,24 +1,24 @@
-"""Results: what was measured, on what, by whom, in one schema for all protocols, as JSON.
+"""Results: what was measured, on what and how, in one schema for all protocols, as JSON.
 
 A script that evaluates a test split writes its result like this:
 
     rows = medimeta.load_dataset("bus", split="test")  # all columns: they identify the data
     task = medimeta.DATASETS["bus"].task("case category")
-    found = Result.of_scores(
+    result = Result.of_scores(
         task, probabilities, rows, split="test", protocol=FULL_SUPERVISION, method="fine-tuning",
         model="vit-base", seed=0, settings={"lr": 1e-4, "batch_size": 64},
     )
-    found.save(folder / "result.json")
+    result.save(folder / "result.json")  # and folder / "result.parquet", the predictions
 
-and one that evaluates few-shot episodes, with a number per episode:
+and one that evaluates few-shot episodes, with the probabilities of each query set:
 
     episodes = medimeta.EpisodeSet.load("bus.parquet", rows)
-    found = Result.of_episodes(
-        episodes, {"auroc": aurocs, "accuracy": accuracies}, protocol=few_shot_protocol(episodes), method="IM-PT",
-        model="resnet18", seed=0, settings={"lr": 1e-3, "steps": 50},
+    result = Result.of_episode_scores(
+        episodes, probabilities, rows, protocol=few_shot_protocol(episodes), method="IM-PT", model="resnet18", seed=0,
+        settings={"lr": 1e-3, "steps": 50},
     )
 
-What a protocol has besides (a training history, times) goes into `extra`.
+Anything else that a protocol measures (a training history, times) goes into `extra`.
 """
 
 from __future__ import annotations
@@ -26,30 +26,32 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, Unpack
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset
+from pydantic import AliasChoices, Field
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ...files.json_values import plain, read_as
 from ..episodes.episode_set import EpisodeSet
-from ..episodes.rows import fingerprint, labels_and_subjects
-from .intervals import RESAMPLES, Measured, bootstrap, bootstrap_in_words, mean_interval
-from .metrics import absent_labels, check_scores, evaluate_scores
+from . import measuring, stored
+from .bootstrap import RESAMPLES
+from .intervals import Measured
 from .versions import versions
 
 FILE = "result.json"
-FULL_SUPERVISION = "full supervision"  # results are compared when their protocols are called the same
-SCHEMA = 1
+FULL_SUPERVISION = "full supervision"  # only results whose protocols have the same name are compared
+SCHEMA = 2  # 1 said "target" for `kind`, and had no classes, confusion or values per episode; it is still read
 
 
 class About(TypedDict):
-    """What a script knows of its result, besides the numbers; the keys are those of `Result`."""
+    """What a script knows about its result, in addition to the numbers; the keys are those of `Result`."""
 
     protocol: str
     method: str
@@ -60,7 +62,7 @@ class About(TypedDict):
 
 
 def few_shot_protocol(episodes: EpisodeSet) -> str:
-    """The name of the protocol of an episode set: "few-shot, 5 shots"."""
+    """Return the name of the protocol of an episode set: "few-shot, 5 shots"."""
     return f"few-shot, {episodes.shots} shots"
 
 
@@ -71,12 +73,12 @@ class Result:
     Attributes:
         dataset: Id of the dataset.
         task: Name of the task.
-        target: Its kind: "binary", "multiclass", "multilabel", "ordinal".
+        kind: Kind of task: "binary", "multiclass", "multilabel", "ordinal".
         split: The split that was evaluated.
-        protocol: By which rules: `FULL_SUPERVISION`, what `few_shot_protocol` gives, or another name. Only results of
-            one protocol are compared.
+        protocol: `FULL_SUPERVISION`, what `few_shot_protocol` returns, or another name. Only results of one protocol
+            are compared.
         method: What is compared: the name that tables show.
-        model: The network, a checkpoint's name or a description.
+        model: The network: name of a checkpoint, or a description.
         metrics: The measured numbers with their intervals, by name.
         interval: How the intervals were made, in words.
         images: Number of images that were evaluated; of episodes, of the split that they were drawn from.
@@ -84,15 +86,28 @@ class Result:
         episodes: SHA-256 of the episode set; None where there are no episodes.
         seed: Of training; None where nothing is random.
         settings: What else decides the numbers: learning rate, steps, augmentation.
+        classes: Per class or label that was evaluated: "auroc" (against the rest), "average_precision", "recall",
+            "precision" and "support" (rows with the label; of episodes, query images). Recall and precision are those
+            of the most probable class; multilabel: of a probability over 0.5.
+        confusion: Rows of each class (outer list) that were predicted as each class (inner list), in the order of the
+            task's labels. None for multilabel tasks and episodes.
+        per_episode: The value of each metric in each episode, in order; None where it is not defined.
         versions: Of Python and the packages.
         extra: Anything else that is worth keeping, ready for JSON.
         schema: Version of this schema.
+        predictions: The probabilities, in the form of `stored`; only until `save` has written them into a file.
     """
 
-    __pydantic_config__ = {"extra": "forbid", "ser_json_inf_nan": "null"}  # noqa: RUF012
+    __pydantic_config__ = {  # noqa: RUF012
+        "extra": "forbid",
+        "ser_json_inf_nan": "null",
+        "arbitrary_types_allowed": True,
+    }
     dataset: str
     task: str
-    target: Literal["binary", "multiclass", "multilabel", "ordinal"]
+    kind: Annotated[
+        Literal["binary", "multiclass", "multilabel", "ordinal"], Field(validation_alias=AliasChoices("kind", "target"))
+    ]
     split: str
     protocol: str
     method: str
@@ -104,9 +119,16 @@ class Result:
     episodes: str | None = None
     seed: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    classes: dict[str, dict[str, Measured]] = field(default_factory=dict)
+    confusion: list[list[int]] | None = None
+    per_episode: dict[str, list[float | None]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
     extra: dict[str, Any] = field(default_factory=dict)
-    schema: Literal[1] = 1
+    schema: Literal[1, 2] = 2
+    predictions: pa.Table | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schema", SCHEMA)
 
     @classmethod
     def of_scores(
@@ -128,32 +150,33 @@ class Result:
             split: Its name.
             resamples: Of the bootstrap; 0 leaves the intervals out.
             **about: `protocol`, `method`, `model`, and where there are some `seed`, `settings` and `extra`, as in
-                `Result`. To `extra` "absent" is added, the labels that no row has, if any.
+                `Result`. "absent" is added to `extra`: the labels that no row has, if any.
 
         Raises:
             MedIMetaError: If the scores do not fit the rows.
         """
-        labels, subjects = labels_and_subjects(rows, task)
-        scores = check_scores(scores, task, len(labels))
-        known = ~np.isnan(labels).all(axis=1) if labels.ndim == 2 else labels >= 0
-        if not known.any():
-            raise MedIMetaError(f"No row of {task.dataset}, split {split}, has a known label of {task.name!r}.")
-        scores, labels = scores[known], labels[known]
-        subjects = [subject for subject, here in zip(subjects, known, strict=True) if here]
-        found = evaluate_scores(task, scores, labels)
-        del found["absent"]
-        ends = bootstrap(task, scores, labels, subjects, resamples=resamples) if resamples else {}
-        absent = absent_labels(task, labels)
-        return cls._of(
-            task,
-            about,
-            {"absent": absent} if absent else {},
-            split=split,
-            metrics={name: Measured(value, *ends.get(name, (None, None))) for name, value in found.items()},
-            interval=bootstrap_in_words(subjects, resamples),
-            images=len(labels),
-            fingerprint=fingerprint(rows, task),
-        )
+        measured, notes = measuring.split(task, scores, rows, name=split, resamples=resamples)
+        return cls._of(task, about, notes, split=split, **measured)
+
+    @classmethod
+    def of_episode_scores(
+        cls, episodes: EpisodeSet, scores: Sequence[np.ndarray], rows: Dataset, **about: Unpack[About]
+    ) -> Result:
+        """Evaluate predictions of the query sets of episodes: means over episodes, with intervals and classes.
+
+        Args:
+            episodes: The episodes.
+            scores: Probabilities of each query set, in order, for the classes of the episode; see `evaluate_scores`.
+            rows: The split from which the episodes were drawn, with all columns.
+            **about: As for `of_scores`. "undefined" is added to `extra`: the number of episodes without a value per
+                metric, if any.
+
+        Raises:
+            MedIMetaError: If scores do not fit the episodes.
+        """
+        values, classes, checked = measuring.query_sets(episodes, scores)
+        predictions = stored.table_of_episodes(episodes, checked, rows)
+        return replace(cls.of_episodes(episodes, values, **about), classes=classes, predictions=predictions)
 
     @classmethod
     def of_episodes(
@@ -161,59 +184,53 @@ class Result:
     ) -> Result:
         """Sum up what was measured on the query sets of episodes: means over episodes, +- 1.96 standard errors.
 
+        Prefer `of_episode_scores`, which also keeps predictions and measures each class.
+
         Args:
             episodes: The episodes.
             values: Per metric, a number for each of them in order; NaN where it is not defined.
-            **about: As for `of_scores`. To `extra` "undefined" is added, the number of episodes without a value per
-                metric, if any.
+            **about: As for `of_episode_scores`.
 
         Raises:
             MedIMetaError: If there is not one number per episode.
         """
-        for name, given in values.items():
-            if len(given) != len(episodes):
-                raise MedIMetaError(f"{len(given)} values of {name} for {len(episodes)} episodes. Give one for each.")
-        undefined = {name: int(np.isnan(given).sum()) for name, given in values.items() if np.isnan(given).any()}
-        return cls._of(
-            episodes.task,
-            about,
-            {"undefined": undefined} if undefined else {},
-            split=episodes.split,
-            metrics={name: mean_interval(given) for name, given in values.items()},
-            interval=f"95 %, mean +- 1.96 standard errors over {len(episodes):,} episodes",
-            images=episodes.about["rows"],
-            fingerprint=episodes.about["fingerprint"],
-            episodes=episodes.sha256,
-        )
+        measured, notes = measuring.episodes(episodes, values)
+        return cls._of(episodes.task, about, notes, split=episodes.split, **measured)
 
     @classmethod
-    def _of(cls, task: Task, about: About, found: Mapping[str, Any], **measured: Any) -> Result:
-        """A result: its task, what was measured, what is said about it, and what was found for the extras."""
-        told: dict[str, Any] = {**about, "settings": dict(about.get("settings") or {})}
-        told["extra"] = {**found, **(about.get("extra") or {})}
-        return cls(dataset=task.dataset, task=task.name, target=task.kind, **measured, **told)
+    def _of(cls, task: Task, about: About, notes: Mapping[str, Any], **measured: Any) -> Result:
+        given: dict[str, Any] = {**about, "settings": dict(about.get("settings") or {})}
+        given["extra"] = {**notes, **(about.get("extra") or {})}
+        return cls(dataset=task.dataset, task=task.name, kind=task.kind, **measured, **given)
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as it is saved: plain values, None for what is not a finite number."""
-        found: dict[str, Any] = plain(asdict(self))
-        return found
+        """Return the result as it is saved: plain values, None for what is not a finite number."""
+        content: dict[str, Any] = plain(asdict(replace(self, predictions=None)))
+        del content["predictions"]
+        return content
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write JSON, in a file that appears, or is replaced, only when it is whole.
+        """Write the result as JSON, and before it its predictions, if it has some, as Parquet; each file atomically.
+
+        Args:
+            path: The JSON file; predictions get the same name with the ending .parquet.
 
         Raises:
             MedIMetaError: If `settings` or `extra` hold what JSON has no form for.
         """
+        path = Path(path)
         try:
             text = json.dumps(self.as_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         except TypeError as error:
             raise MedIMetaError(f"The result cannot be written as JSON: {error}. Put plain values into it.") from error
-        with whole_file(Path(path)) as partial:
+        if self.predictions is not None:
+            stored.write(self.predictions, stored.path_next_to(path))
+        with whole_file(path) as partial:
             partial.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
-        """Read what `save` wrote.
+        """Read what `save` wrote, also by earlier versions.
 
         Raises:
             MedIMetaError: Naming the file and the keys that are missing, unknown or wrong.
@@ -233,10 +250,10 @@ def results(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[Path, Result]
     Raises:
         MedIMetaError: If there is none in a folder, or one is unusable.
     """
-    found: dict[Path, Result] = {}
+    loaded: dict[Path, Result] = {}
     for path in map(Path, paths):
         files = sorted(path.rglob(FILE)) if path.is_dir() else [path]
         if not files:
-            raise MedIMetaError(f"{path} holds no {FILE}. Name the files, or the folder that a script wrote to.")
-        found |= {file: Result.load(file) for file in files if file not in found}
-    return list(found.items())
+            raise MedIMetaError(f"{path} has no {FILE}. Name the files, or the folder that a script wrote to.")
+        loaded |= {file: Result.load(file) for file in files if file not in loaded}
+    return list(loaded.items())

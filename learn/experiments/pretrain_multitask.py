@@ -29,8 +29,8 @@ from ..data.mixing import MixedBatches
 from ..data.pixel_dataset import PixelDataset
 from ..encoders import models
 from ..episodes.rows import fingerprint
-from ..evaluation.metrics import probabilities
 from ..evaluation.results import Result
+from ..evaluation.scores import probabilities
 from ..training import arguments, checkpoints, launch, model_card, pretraining, runs
 from ..training import loop as training
 from ..training.multitask import MultiTask, served, sum_gradients

@@ -24,7 +24,9 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ..data.protocols import cross_domain
-from ..evaluation.comparison import Comparison, compare, overview, write_csv, write_plot
+from ..evaluation.comparison import compare
+from ..evaluation.pictures import write_plot
+from ..evaluation.result_table import ResultTable, overview, write_csv
 from ..evaluation.results import Result, results
 from ..training import arguments, launch
 from ..training.sweeping import Run
@@ -60,7 +62,7 @@ METHODS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> list[Comparison]:
+def main(argv: Sequence[str] | None = None) -> list[ResultTable]:
     """Run all cells that are not finished; write table.md, table.csv and table.png.
 
     Raises:

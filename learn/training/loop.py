@@ -25,7 +25,8 @@ from ..data.pixel_dataset import PixelDataset
 from ..data.statistics import class_weights, labels_of, positive_weights
 from ..data.views import task_view
 from ..encoders.models import Preprocessing
-from ..evaluation.metrics import evaluate_scores, probabilities
+from ..evaluation.metrics import absent_labels, evaluate_scores
+from ..evaluation.scores import probabilities
 from .arguments import data_options
 
 
@@ -49,7 +50,7 @@ def load_splits(
     options = data_options(args, task.dataset)
     rows = {split: load_dataset(task.dataset, split=split, **options) for split in splits}
     labels = labels_of(task_view(rows["validation"], task), task)
-    if math.isnan(evaluate_scores(task, np.full((len(labels), len(task.labels)), 0.5), labels)["auroc"]):
+    if len(absent_labels(task, labels)) == len(task.labels) - (task.kind == "binary"):  # no label can be ranked
         raise OneClass(
             f"The {len(labels)} validation image(s) of {task.name!r} ({task.dataset}) are all of one class, so that "
             "validation AUROC cannot choose a model. Use a fuller source, or another task."

@@ -18,8 +18,8 @@ from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ...files.json_values import canonical
 from ..episodes.rows import fingerprint
-from ..evaluation.metrics import probabilities
 from ..evaluation.results import FILE, FULL_SUPERVISION, Result
+from ..evaluation.scores import probabilities
 from .arguments import named_tasks, settings
 from .model_card import check_hub, push, repository, write_card
 

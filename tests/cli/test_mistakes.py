@@ -82,7 +82,7 @@ def of_command(mistake, places, capsys):
 
 def of_python(mistake, places, monkeypatch):
     if "statistics" in mistake["python"] or "evaluate_scores" in mistake["python"] or "Episode" in mistake["python"]:
-        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+        pytest.importorskip("scipy", reason="SciPy is not installed")
     from medimeta.learn.data import statistics
     from medimeta.learn.episodes.episode_set import EpisodeSet
     from medimeta.learn.evaluation import metrics

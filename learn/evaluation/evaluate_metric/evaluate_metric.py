@@ -1,5 +1,5 @@
-"""For `evaluate.load("<checkout>/tasks/evaluate_metric", "dataset/task")`, which imports a copy of this file."""
+"""The script that `evaluate.load("<checkout>/learn/evaluation/evaluate_metric", "dataset/task")` copies and imports."""
 
-from ..metric import TaskMetric
+from medimeta.learn.evaluation.metric import TaskMetric  # absolute: the copy is in another package
 
 __all__ = ["TaskMetric"]

@@ -164,7 +164,7 @@ def test_class_weights():
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights, [6 / 9, 6 / 3, 6 / 6])
     assert weights[[0, 0, 0, 1, 2, 2]].mean() == pytest.approx(1)
-    np.testing.assert_allclose(class_weights([0, 0, 2], GRADE), [0.5, 0, 1])  # nobody has grade "some"
+    np.testing.assert_allclose(class_weights([0, 0, 2], GRADE), [0.75, 0, 1.5])  # no row has grade "some"
 
 
 def test_positive_weights():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +11,10 @@ import pytest
 from PIL import Image
 
 from medimeta.errors import MedIMetaError, UnknownName
-from medimeta.learn.evaluation.comparison import compare, write_csv, write_plot
+from medimeta.learn.evaluation.comparison import compare
 from medimeta.learn.evaluation.intervals import Measured
+from medimeta.learn.evaluation.pictures import COLOURS, write_plot
+from medimeta.learn.evaluation.result_table import write_csv
 from medimeta.learn.evaluation.results import Result
 
 
@@ -18,7 +22,7 @@ def result(method, value, *, dataset="bus", **changes):
     facts = {
         "dataset": dataset,
         "task": "kind",
-        "target": "binary",
+        "kind": "binary",
         "split": "test",
         "protocol": "supervised",
         "method": method,
@@ -86,16 +90,84 @@ def test_models_of_one_method_are_told_apart():
 def test_seeds_are_averaged():
     (found,) = compare([result("old", 0.6), result("old", 0.8, seed=1)])
 
-    measured, runs = found.cells["old", "bus / kind"]
-    assert measured.value == pytest.approx(0.7)
-    assert measured.high == pytest.approx(0.7 + 1.96 * 0.1)
-    assert runs == 2
-    assert "Several seeds" in found.markdown()
+    cell = found.cells["old", "bus / kind"]
+    assert cell.measured.value == pytest.approx(0.7)
+    assert cell.measured.high == pytest.approx(0.7 + 12.706 * 0.1, abs=1e-3)  # Student's t with one degree of freedom
+    assert (cell.runs, cell.test.low, cell.test.high) == (
+        2,
+        pytest.approx(0.6),
+        pytest.approx(0.8),
+    )  # ... and the mean interval of the test set
+    assert "(2 runs) |" in found.markdown()
+    assert "Several runs" in found.markdown()
 
 
-def test_two_results_of_one_seed_are_refused():
+def test_runs_with_other_settings_are_called_by_what_differs():
+    settings = [{"lr": lr, "steps": 50, "augmentation": a} for lr, a in ((1e-3, True), (1e-4, True), (1e-4, False))]
+    runs = [result("tuned", 0.6, settings=one) for one in settings]
+
+    (found,) = compare([*runs, result("tuned", 0.7, settings=settings[0], seed=1), result("other", 0.5)])
+
+    assert found.methods == [
+        "tuned, augmentation=True, lr=0.001",
+        "tuned, augmentation=True, lr=0.0001",
+        "tuned, augmentation=False, lr=0.0001",
+        "other",
+    ]
+    assert found.cells["tuned, augmentation=True, lr=0.001", "bus / kind"].runs == 2
+
+
+def test_settings_that_differ_between_tasks_or_seeds_are_one_method():
+    given = [result("tuned", 0.6, settings={"lr": 1}), result("tuned", 0.6, settings={"lr": 2}, dataset="crc")]
+
+    (found,) = compare([*given, result("tuned", 0.6, settings={"lr": 1, "seed": 1}, seed=1)])
+
+    assert found.methods == ["tuned"]
+
+
+def test_two_results_of_one_seed_and_settings_are_refused():
     with pytest.raises(MedIMetaError, match=r"old-bus\.json and old-bus\.json are both of old on bus / kind, seed 0"):
         compare([result("old", 0.6), result("old", 0.8)])
+
+
+def test_an_error_of_zero_is_the_best():
+    (found,) = compare([result("new", 0.0, metrics={"mae": Measured(0.0)}), result("old", 0.2)], "mae")
+
+    assert "| new | **0.000** |" in found.markdown()
+    assert "| old | 0.200 |" in found.markdown()
+
+
+def test_the_number_of_classes_is_in_the_heading():
+    def classes(*names, absent=()):
+        return {name: {"support": Measured(0 if name in absent else 4)} for name in names}
+
+    (found,) = compare([result("old", 0.6, classes=classes("a", "b", "c")), result("old", 0.6, dataset="crc")])
+    assert "| method | bus / kind, 3 classes | crc / kind | mean |" in found.markdown()
+    few = result("new", 0.6, classes=classes("a", "b", "c", absent="c"), extra={"absent": ["c"]})
+    (found,) = compare([result("old", 0.6, classes=classes("a", "b", "c")), few])
+    assert "| method | bus / kind, 2 or 3 classes |" in found.markdown()
+    assert "means over labels leave out c," in found.markdown()
+
+
+def test_an_interval_without_width_is_pointed_out():
+    (found,) = compare([result("perfect", 1.0, metrics={"auroc": Measured(1, 1, 1)}), result("old", 0.7)])
+
+    assert "* An interval without width" in found.markdown()
+    assert "perfect on bus / kind" in found.markdown()
+
+
+@pytest.mark.parametrize("name", ["a|b", "a\nb", "=HYPERLINK(1)", "+1", "@x", "-a"])
+def test_names_break_neither_markdown_nor_a_spreadsheet(name, tmp_path):
+    (found,) = compare([result(name, 0.7), result("old", 0.6)])
+
+    lines = found.markdown().splitlines()
+    assert [re.sub(r"\\\|", "", line).count("|") for line in lines[2:6]] == [3, 3, 3, 3]
+    write_csv([found], tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="") as file:
+        cells = [row["method"] for row in csv.DictReader(file)]
+    assert len(cells) == 2
+    assert cells[0][0] not in "=+-@"
+    assert cells[0].removeprefix("'") == name
 
 
 @pytest.mark.parametrize("changes", [{"fingerprint": {"labels": "other"}}, {"episodes": "abc"}])
@@ -129,5 +201,5 @@ def test_csv_and_plot_are_written_whole(tmp_path):
     ]
     with Image.open(tmp_path / "t.png") as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
-    assert {(31, 119, 180), (255, 127, 14)} <= colours  # the first two colours of matplotlib: both methods are drawn
+    assert {tuple(bytes.fromhex(colour[1:])) for colour in COLOURS[:2]} <= colours  # both methods are drawn
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.png"]

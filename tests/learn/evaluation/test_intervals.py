@@ -1,17 +1,17 @@
-"""Weighted metrics against scikit-learn's of repeated rows, and intervals against what they promise."""
+"""Intervals against what they promise."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from scipy.stats import sem, t
 
-from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS
+from fakes.episodes import FINDINGS, GRADE, KIND, SICK
 from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError
-from medimeta.learn.evaluation.intervals import Measured, bootstrap, groups, mean_interval
-from medimeta.learn.evaluation.metrics import evaluate_scores
-from medimeta.learn.evaluation.resampling import Weighted
+from medimeta.learn.evaluation.bootstrap import bootstrap, groups
+from medimeta.learn.evaluation.intervals import Measured, ends, episodes_interval, mean_interval
+from medimeta.learn.evaluation.metrics import Scored, evaluate_scores
 
 
 def predictions(task, rows, seed=0, decimals=1):
@@ -26,32 +26,9 @@ def predictions(task, rows, seed=0, decimals=1):
     return scores, rng.integers(0, count, rows)
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
-@pytest.mark.parametrize("rows", [5, 80])
-def test_a_row_of_weight_three_counts_like_three_rows(task, rows):
-    scores, labels = predictions(task, rows)
-    weights = np.random.default_rng(1).integers(0, 4, (rows, 12))
-    weights[0] = np.maximum(weights[0], 1)
-
-    found = Weighted(task, scores, labels).metrics(weights.astype(float))
-
-    for position, times in enumerate(weights.T):
-        wanted = evaluate_scores(task, np.repeat(scores, times, axis=0), np.repeat(labels, times, axis=0))
-        del wanted["absent"]
-        assert set(found) == set(wanted)
-        for name, value in wanted.items():
-            np.testing.assert_allclose(found[name][position], value, err_msg=name, atol=1e-12)
-
-
-def test_weights_mean_what_they_mean_to_scikit_learn():
-    scores, labels = predictions(SICK, 300)
-    weights = np.random.default_rng(1).exponential(size=(300, 1))
-
-    found = Weighted(SICK, scores, labels).metrics(weights)
-
-    given = {"y_score": scores[:, 1], "sample_weight": weights[:, 0]}
-    assert found["auroc"][0] == pytest.approx(roc_auc_score(labels, **given))
-    assert found["average_precision"][0] == pytest.approx(average_precision_score(labels, **given))
+def intervals(task, scores, labels, subjects=None, **options):
+    resampled = bootstrap(Scored(task, scores, labels), subjects, **options)
+    return {name: ends(values) for name, values in resampled.overall.items()}
 
 
 def test_subjects_are_drawn_whole():
@@ -60,11 +37,11 @@ def test_subjects_are_drawn_whole():
     ten = np.repeat(scores, 10, axis=0), np.repeat(labels, 10)
     subjects = [f"s{row // 10}" for row in range(600)]
 
-    once = bootstrap(KIND, scores, labels, resamples=200)
+    once = intervals(KIND, scores, labels, resamples=200)
 
-    together = bootstrap(KIND, *ten, subjects, resamples=200)
+    together = intervals(KIND, *ten, subjects, resamples=200)
     assert {name: pytest.approx(ends) for name, ends in together.items()} == once
-    low, high = bootstrap(KIND, *ten, resamples=200)["auroc"]
+    low, high = intervals(KIND, *ten, resamples=200)["auroc"]
     assert high - low < 0.5 * (once["auroc"][1] - once["auroc"][0])
 
 
@@ -78,10 +55,10 @@ def test_rows_without_a_subject_are_drawn_on_their_own():
 def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     given = FINDINGS, *predictions(FINDINGS, 100)
 
-    first = bootstrap(*given, resamples=50, seed=3)
+    first = intervals(*given, resamples=50, seed=3)
 
-    assert bootstrap(*given, resamples=50, seed=3) == first
-    assert bootstrap(*given, resamples=50, seed=4) != first
+    assert intervals(*given, resamples=50, seed=3) == first
+    assert intervals(*given, resamples=50, seed=4) != first
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -91,29 +68,56 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
         rng = np.random.default_rng(seed)
         labels = np.arange(80) % 2
         scores = 1 / (1 + np.exp(-(rng.normal(size=80) + labels)))
-        low, high = bootstrap(SICK, scores, labels, resamples=200)["auroc"]
+        low, high = intervals(SICK, scores, labels, resamples=200)["auroc"]
         inside += low <= truth <= high
 
     assert 88 <= inside <= 99  # 95 of 100, give or take three deviations
 
 
 def test_what_is_never_defined_has_no_interval():
-    low, high = bootstrap(GRADE, np.eye(3)[[1, 1]], np.array([1, 1]), resamples=5)["auroc"]
+    low, high = intervals(GRADE, np.eye(3)[[1, 1]], np.array([1, 1]), resamples=5)["auroc"]
 
     assert np.isnan(low)
     assert np.isnan(high)
     with pytest.raises(MedIMetaError, match="at least one resample"):
-        bootstrap(GRADE, np.eye(3)[[1, 1]], np.array([1, 1]), resamples=0)
+        intervals(GRADE, np.eye(3)[[1, 1]], np.array([1, 1]), resamples=0)
 
 
-def test_mean_over_episodes():
-    found = mean_interval([0.5, 0.7, np.nan, 0.9])
+def test_mean_over_episodes_is_as_published():
+    found = episodes_interval([0.5, 0.7, np.nan, 0.9])
 
     assert found.value == pytest.approx(0.7)
     assert found.high - found.value == pytest.approx(1.96 * 0.2 / 3**0.5)
     assert found.value - found.low == pytest.approx(1.96 * 0.2 / 3**0.5)
+    assert episodes_interval([0.5, np.nan]) == Measured(0.5)
+    assert episodes_interval([np.nan]) == Measured(None)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 20])
+def test_mean_over_seeds_is_students(count):
+    values = np.random.default_rng(0).normal(size=(4000, count))
+
+    wanted = t.interval(0.95, count - 1, values.mean(axis=1), sem(values, axis=1))
+    found = [mean_interval(row) for row in values[:5]]
+    for number, one in enumerate(found):
+        assert (one.low, one.high) == pytest.approx((wanted[0][number], wanted[1][number]))
+    # ... which holds the true mean as often as it says, also over two seeds.
+    inside = ((wanted[0] <= 0) & (wanted[1] >= 0)).mean()
+    assert inside == pytest.approx(0.95, abs=0.0105)  # three standard errors of 4,000 trials
     assert mean_interval([0.5, np.nan]) == Measured(0.5)
-    assert mean_interval([np.nan]) == Measured(None)
+
+
+def test_intervals_without_width_are_flagged():
+    low, high = intervals(SICK, np.eye(2)[[0, 1, 1, 0]], np.array([0, 1, 1, 0]), resamples=20)["auroc"]
+
+    assert Measured(1.0, low, high).degenerate
+    assert not Measured(1.0, 0.9, 1.0).degenerate
+    assert not Measured(1.0).degenerate
+
+
+def test_an_interval_has_two_ends():
+    with pytest.raises(MedIMetaError, match="two ends"):
+        Measured(0.5, 0.4)
 
 
 def test_measured_reads_well():
@@ -127,6 +131,6 @@ def test_many_labels_are_asked_one_by_one():
     scores, labels = predictions(task, 50)
     labels[:, 3] = np.nan  # nobody knows
 
-    found = bootstrap(task, scores, labels, resamples=20)
+    found = intervals(task, scores, labels, resamples=20)
 
     assert found["auroc"][0] < evaluate_scores(task, scores, labels)["auroc"] < found["auroc"][1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import datasets
 import evaluate
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import torch
 from transformers import EvalPrediction
 
 import medimeta
-from fakes.episodes import FINDINGS, KIND, SICK, TASKS
+from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS
 from medimeta.errors import MedIMetaError, UnknownName
-from medimeta.learn.evaluation.intervals import bootstrap
-from medimeta.learn.evaluation.metrics import evaluate_scores
+from medimeta.learn.evaluation.bootstrap import bootstrap
+from medimeta.learn.evaluation.intervals import ends
+from medimeta.learn.evaluation.metrics import Scored, evaluate_scores
 
 SCRIPT = Path(__file__).parents[3] / "learn" / "evaluation" / "evaluate_metric"
 
@@ -79,8 +81,8 @@ def test_subjects_give_intervals():
         predictions=scores, references=labels, subjects=subjects, resamples=30, seed=2
     )
 
-    ends = bootstrap(KIND, scores, labels, subjects, resamples=30, seed=2)
-    assert (found["auroc_low"], found["auroc_high"]) == ends["auroc"]
+    resampled = bootstrap(Scored(KIND, scores, labels), subjects, resamples=30, seed=2)
+    assert (found["auroc_low"], found["auroc_high"]) == ends(resampled.overall["auroc"])
     alone = medimeta.metric(KIND).compute(predictions=scores, references=labels)
     assert not [name for name in alone if name.endswith("_low")]
 
@@ -92,6 +94,39 @@ def test_labels_that_are_absent_are_named():
 
     assert found["absent_labels"] == ["y"]
     assert found["absent"] == 1
+
+
+class Accuracy(evaluate.Metric):
+    """The metric "accuracy" of the Hub, which cannot be loaded without it."""
+
+    def _info(self):
+        form = datasets.Features(predictions=datasets.Value("int32"), references=datasets.Value("int32"))
+        return evaluate.MetricInfo(description="", citation="", features=form)
+
+    def _compute(self, predictions, references):
+        return {"accuracy": float(np.mean(np.array(predictions) == np.array(references)))}
+
+
+@pytest.mark.parametrize("task", [KIND, GRADE, SICK], ids=lambda task: task.kind)
+def test_it_can_be_combined_with_accuracy_on_label_ids(task):
+    _, scores, labels = predictions(task)
+    ids = scores.argmax(axis=1)
+    metric = medimeta.metric(task)
+
+    found = evaluate.combine([metric, Accuracy()]).compute(predictions=ids.tolist(), references=labels.tolist())
+
+    wanted = np.mean(ids == labels)
+    assert [value for name, value in found.items() if name.endswith("ccuracy") and "balanced" not in name] == [
+        pytest.approx(wanted)
+    ] * 2
+    alone = metric.compute(predictions=ids, references=labels)
+    assert alone["f1"] == pytest.approx(evaluate_scores(task, np.eye(len(task.labels))[ids], labels)["f1"])
+    assert ("auroc" in alone) == (task is SICK)  # 0 and 1 are probabilities, too
+
+
+def test_ids_out_of_range_are_named():
+    with pytest.raises(MedIMetaError, match=r"Prediction 1 .* is 3; ids are 0 to 2"):
+        medimeta.metric(KIND).compute(predictions=[0, 3], references=[0, 1])
 
 
 def test_evaluate_loads_it_by_path(tmp_path):

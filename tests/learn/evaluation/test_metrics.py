@@ -1,24 +1,21 @@
-"""Metrics against values worked out by hand."""
+"""Metrics against values worked out by hand, and against scikit-learn's under random weights."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn.metrics as oracle
 
 from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError
-from medimeta.learn.evaluation.metrics import (
-    absent_labels,
-    calibration_error,
-    evaluate_scores,
-    probabilities,
-    quadratic_kappa,
-)
+from medimeta.learn.evaluation.metrics import Scored, absent_labels, evaluate_scores
+from medimeta.learn.evaluation.scores import probabilities
 
 SICK = Task("Sick", "binary", ("no", "yes"), dataset="toy")
 KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")
 GRADE = Task("Grade", "ordinal", ("none", "some", "much"), (0, 4, 10), dataset="toy")
 FINDINGS = Task("Findings", "multilabel", ("x", "y", "z"), dataset="toy")
+TASKS = (SICK, KIND, GRADE, FINDINGS)
 
 
 @pytest.mark.parametrize("columns", [1, 2])
@@ -87,12 +84,16 @@ def test_classes_without_rows_change_neither_f1_nor_balanced_accuracy():
 
 
 def test_calibration_error_of_what_is_right_as_often_as_it_says():
-    right = np.arange(1000) < 700
+    one = Task("One", "multilabel", ("x",), dataset="toy")
+    right = (np.arange(1000) < 700).astype(float)
 
-    assert calibration_error(np.full(1000, 0.7), right) == pytest.approx(0)
-    assert calibration_error(np.full(1000, 0.9), right) == pytest.approx(0.2)
+    def error(confidence, right):
+        return evaluate_scores(one, confidence[:, None], right[:, None])["calibration_error"]
+
+    assert error(np.full(1000, 0.7), right) == pytest.approx(0)
+    assert error(np.full(1000, 0.9), right) == pytest.approx(0.2)
     # Bins of different confidence do not make up for each other; 1 belongs to the last one.
-    assert calibration_error(np.array([0.1, 1.0]), np.array([True, False])) == pytest.approx((0.9 + 1) / 2)
+    assert error(np.array([0.1, 1.0]), np.array([1.0, 0.0])) == pytest.approx((0.9 + 1) / 2)
 
 
 def test_probabilities_of_logits():
@@ -117,14 +118,16 @@ def test_ordinal_uses_the_published_scores():
 
 
 def test_kappa_is_cohens_on_equal_distances():
-    from sklearn.metrics import cohen_kappa_score
-
+    even = Task("Even", "ordinal", tuple("abcde"), (0, 1, 2, 3, 4), dataset="toy")
     rng = np.random.default_rng(0)
     truth, predicted = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
 
-    assert quadratic_kappa(truth, predicted) == pytest.approx(cohen_kappa_score(truth, predicted, weights="quadratic"))
-    assert quadratic_kappa(truth, truth) == 1
-    assert np.isnan(quadratic_kappa(np.ones(3), np.ones(3)))
+    def kappa(truth, predicted):
+        return evaluate_scores(even, np.eye(5)[predicted], truth)["kappa"]
+
+    assert kappa(truth, predicted) == pytest.approx(oracle.cohen_kappa_score(truth, predicted, weights="quadratic"))
+    assert kappa(truth, truth) == 1
+    assert np.isnan(kappa(np.ones(3, int), np.ones(3, int)))
 
 
 def test_multilabel_leaves_unknown_labels_out():
@@ -156,6 +159,8 @@ def test_multilabel_leaves_unknown_labels_out():
         (KIND, np.full((3, 3), 0.5), [0, 1], "2 labelled rows"),
         (KIND, np.zeros((0, 3)), [], "at least one row"),
         (KIND, np.array([[2.0, -1.0, 0.0]]), [0], "softmax"),
+        (KIND, np.array([[0.2, 0.3, 0.5], [0.4, 0.4, 0.4]]), [0, 1], r"row 1 sums to 1\.2, not 1"),
+        (SICK, np.array([[0.9, 0.9]]), [0], r"row 0 sums to 1\.8, not 1"),
         (FINDINGS, np.array([[np.nan, 0.5, 0.5]]), [[0, 1, 1]], "NaN or infinite in 1 of 1 rows.*learning rate"),
         (FINDINGS, np.array([[1.5, 0.5, 0.5]]), [[0, 1, 1]], "sigmoid"),
         (KIND, np.full((1, 3), 0.3), [3], "ids from 0 to 2"),
@@ -165,3 +170,71 @@ def test_multilabel_leaves_unknown_labels_out():
 def test_what_does_not_fit_is_refused(task, scores, labels, message):
     with pytest.raises(MedIMetaError, match=message):
         evaluate_scores(task, scores, np.array(labels))
+
+
+def predictions(task, rows, seed=0):
+    """Random labels and scores, with many ties, and unknown labels."""
+    rng, count = np.random.default_rng(seed), len(task.labels)
+    scores = rng.random((rows, count)).round(1)
+    if task.kind == "multilabel":
+        labels = (rng.random((rows, count)) < 0.3).astype(np.float32)
+        labels[rng.random((rows, count)) < 0.1] = np.nan
+        return scores, labels
+    scores = (scores + 1e-3) / (scores + 1e-3).sum(axis=1, keepdims=True)
+    return scores, rng.integers(0, count, rows)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+@pytest.mark.parametrize("seed", range(5))
+def test_all_metrics_are_scikit_learns_under_any_weights(task, seed):
+    scores, labels = predictions(task, 120, seed)
+    weights = np.random.default_rng(seed).exponential(size=(120, 3))
+
+    measured = Scored(task, scores, labels).measure(weights)
+
+    truth = labels if task.kind == "multilabel" else (labels[:, None] == np.arange(len(task.labels))).astype(float)
+    said = scores > 0.5 if task.kind == "multilabel" else scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
+    asked = [1] if task.kind == "binary" else range(len(task.labels))
+    for column, weight in enumerate(weights.T):
+        by_label = {name: [] for name in ("auroc", "average_precision", "recall", "precision", "f1", "balanced")}
+        for label in range(len(task.labels)):
+            known = ~np.isnan(truth[:, label])
+            yes, score, guess = truth[known, label], scores[known, label], said[known, label]
+            given = {"sample_weight": weight[known]}
+            by_label["auroc"].append(oracle.roc_auc_score(yes, score, **given))
+            by_label["average_precision"].append(oracle.average_precision_score(yes, score, **given))
+            by_label["recall"].append(oracle.recall_score(yes, guess, **given))
+            by_label["precision"].append(oracle.precision_score(yes, guess, **given))
+            by_label["f1"].append(oracle.f1_score(yes, guess, **given))
+            by_label["balanced"].append(oracle.balanced_accuracy_score(yes, guess, **given))
+        for name in ("auroc", "average_precision", "recall", "precision"):
+            np.testing.assert_allclose(measured.per_label[name][:, column], by_label[name], err_msg=name)
+        wanted = {name: np.mean([by_label[name][j] for j in asked]) for name in ("auroc", "average_precision", "f1")}
+        if task.kind == "multilabel":
+            wanted["balanced_accuracy"] = np.mean(by_label["balanced"])
+        else:
+            guess, given = scores.argmax(axis=1), {"sample_weight": weight}
+            wanted["accuracy"] = oracle.accuracy_score(labels, guess, **given)
+            wanted["balanced_accuracy"] = oracle.balanced_accuracy_score(labels, guess, **given)
+            np.testing.assert_allclose(
+                measured.confusion[..., column], oracle.confusion_matrix(labels, guess, **given), err_msg="confusion"
+            )
+        for name, value in wanted.items():
+            assert measured.overall[name][column] == pytest.approx(value), name
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+@pytest.mark.parametrize("rows", [5, 80])
+def test_a_row_of_weight_three_counts_like_three_rows(task, rows):
+    scores, labels = predictions(task, rows)
+    weights = np.random.default_rng(1).integers(0, 4, (rows, 12))
+    weights[0] = np.maximum(weights[0], 1)
+
+    found = Scored(task, scores, labels).measure(weights.astype(float)).overall
+
+    for position, times in enumerate(weights.T):
+        wanted = evaluate_scores(task, np.repeat(scores, times, axis=0), np.repeat(labels, times, axis=0))
+        del wanted["absent"]
+        assert set(found) == set(wanted)
+        for name, value in wanted.items():
+            np.testing.assert_allclose(found[name][position], value, err_msg=name, atol=1e-12)

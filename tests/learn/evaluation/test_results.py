@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import medimeta
@@ -32,7 +34,7 @@ def test_of_scores_says_what_was_measured_on_what():
     del wanted["absent"]
     assert {name: measured.value for name, measured in found.metrics.items()} == wanted
     assert found.metrics["accuracy"].low <= 0.5 <= found.metrics["accuracy"].high
-    assert (found.dataset, found.task, found.target, found.split) == ("toy", "Sick", "binary", "test")
+    assert (found.dataset, found.task, found.kind, found.split) == ("toy", "Sick", "binary", "test")
     assert found.images == 4  # one label is unknown
     assert found.interval == (
         "95 %, percentile bootstrap over 2 subjects and 1 images without a known subject, 20 resamples"
@@ -89,7 +91,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     found.save(tmp_path / "result.json")
 
     assert Result.load(tmp_path / "result.json") == found
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.parquet"]
     metrics = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["metrics"]
     assert set(metrics["auroc"]) == {"value", "low", "high"}
 
@@ -118,14 +120,100 @@ def test_what_json_cannot_hold_is_refused_and_nothing_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_old_file_that_says_target_is_read(tmp_path):
+    now = of_scores(resamples=5)
+    new = ("classes", "confusion", "per_episode")
+    facts = {name: value for name, value in now.as_dict().items() if name not in new}
+    facts["target"] = facts.pop("kind")
+    (tmp_path / "r.json").write_text(json.dumps(facts | {"schema": 1}))
+
+    old = Result.load(tmp_path / "r.json")
+
+    assert old == replace(now, classes={}, confusion=None)
+    old.save(tmp_path / "again.json")
+    written = json.loads((tmp_path / "again.json").read_text())
+    assert (written["kind"], written["schema"]) == ("binary", 2)
+    assert "target" not in written
+
+
+def test_classes_have_their_own_numbers():
+    rows = toy(KIND, [0, 0, 1, 1])
+    scores = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1]])
+
+    found = Result.of_scores(KIND, scores, rows, split="test", **WHO, resamples=20)
+
+    assert list(found.classes) == ["a", "b", "c"]
+    one = {name: measured.value for name, measured in found.classes["a"].items()}
+    assert one == {"auroc": 1, "average_precision": 1, "recall": 0.5, "precision": 1, "support": 2}
+    nothing = {name: measured.value for name, measured in found.classes["c"].items()}
+    assert nothing == {"auroc": None, "average_precision": None, "recall": None, "precision": None, "support": 0}
+    assert found.classes["a"]["recall"].low is not None
+    assert found.confusion == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
+def test_labels_of_multilabel_tasks_have_no_confusion():
+    found = Result.of_scores(FINDINGS, np.full((2, 3), 0.6), toy(FINDINGS, [[0], []]), split="test", **WHO, resamples=0)
+
+    assert found.confusion is None
+    assert found.classes["x"]["precision"].value == 0.5
+
+
+def test_predictions_of_rows_without_a_label_are_stored_too(tmp_path):
+    of_scores(resamples=0).save(tmp_path / "result.json")
+
+    assert pq.read_table(tmp_path / "result.parquet").to_pydict() == {
+        "index": [0, 1, 2, 3, 4],
+        "subject_id": ["a", "a", "b", None, "c"],
+        "label": [0, 1, 1, 0, None],
+        "no": pytest.approx([0.9, 0.1, 0.6, 0.4, 0.5]),
+        "yes": [0.1, 0.9, 0.4, 0.6, 0.5],
+    }
+
+
+def test_episodes_without_all_classes_count_those_that_are_there():
+    rows = random_toy(KIND, 0)
+    drawn = sample_episodes(rows, KIND, Recipe(2, 3, ways=2), n=3, seed=1, split="test")
+    scores = [np.full((len(episode.query), 2), 0.5) for episode in drawn]
+
+    found = Result.of_episode_scores(drawn, scores, rows, **WHO)
+
+    assert set(found.classes) == {KIND.labels[label] for episode in drawn for label in episode.classes}
+    assert found.metrics["auroc"] == Measured(0.5, 0.5, 0.5)
+    assert found.per_episode["auroc"] == [0.5] * 3
+    with pytest.raises(MedIMetaError, match="Predictions for 2 of 3 episodes"):
+        Result.of_episode_scores(drawn, scores[:2], rows, **WHO)
+
+
+@pytest.mark.parametrize("metric", [{"value": 0.5, "low": 0.4, "high": None}, {"value": 0.5, "high": 0.9}])
+def test_half_an_interval_is_refused_by_name(metric, tmp_path):
+    facts = of_scores(resamples=0).as_dict()
+    facts["metrics"]["auroc"] = metric
+    (tmp_path / "r.json").write_text(json.dumps(facts))
+
+    with pytest.raises(MedIMetaError, match=r"metrics\.auroc.*two ends"):
+        Result.load(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_numbers_without_end_are_not_tracebacks(digits, tmp_path):
+    facts = of_scores(resamples=0).as_dict()
+    facts["metrics"]["auroc"]["value"] = "NUMBER"
+    (tmp_path / "r.json").write_text(json.dumps(facts).replace('"NUMBER"', "9" * digits))
+
+    try:
+        assert Result.load(tmp_path / "r.json").metrics["auroc"].value is None
+    except MedIMetaError as error:
+        assert "r.json" in str(error)  # noqa: PT017
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda facts: facts.pop("dataset"), "dataset: Field required"),
         (lambda facts: facts.update(colour="red"), "colour: Unexpected keyword"),
         (lambda facts: facts["metrics"].update(auroc={"value": "high"}), r"metrics\.auroc\.value"),
-        (lambda facts: facts.update(schema=2), "schema: Input should be 1"),
-        (lambda facts: facts.update(target="regression"), "target: Input should be 'binary'"),
+        (lambda facts: facts.update(schema=3), "schema: Input should be 1 or 2"),
+        (lambda facts: facts.update(kind="regression"), "kind: Input should be 'binary'"),
     ],
 )
 def test_a_file_of_another_form_is_refused_by_key(damage, message, tmp_path):
@@ -135,7 +223,7 @@ def test_a_file_of_another_form_is_refused_by_key(damage, message, tmp_path):
 
     with pytest.raises(MedIMetaError, match=message) as error:
         Result.load(tmp_path / "r.json")
-    assert "r.json is no result of schema 1" in str(error.value)
+    assert "r.json is no result of schema 2" in str(error.value)
 
 
 def test_no_json_and_no_file_are_refused(tmp_path):
@@ -163,5 +251,5 @@ def test_many_are_read_from_files_and_folders(tmp_path):
     ]
     assert all(result == found for _, result in read)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MedIMetaError, match=r"empty holds no result\.json"):
+    with pytest.raises(MedIMetaError, match=r"empty has no result\.json"):
         results([tmp_path / "empty"])

@@ -34,7 +34,7 @@ def test_learns_all_tasks_and_leaves_a_plain_backbone(tiny, tmp_path, monkeypatc
 
     assert found["validation"]["auroc"] > 0.8
     assert loaded == {(dataset, split) for dataset in ("bus", "dr_regular") for split in ("train", "validation")}
-    saved = {result.target: result for _, result in results([tmp_path / "validation"])}
+    saved = {result.kind: result for _, result in results([tmp_path / "validation"])}
     assert set(saved) == {"multiclass", "ordinal"}
     # What was saved is what was best: the backbone with its heads gives the numbers of that epoch.
     mean = np.mean([result.metrics["auroc"].value for result in saved.values()])

@@ -32,7 +32,7 @@ def calls(monkeypatch):
             few = script is few_shot
             dataset, task = (args.dataset, args.task) if few else args.tasks[0].split("/")
             facts = {
-                "target": DATASETS[dataset].task(task).kind,
+                "kind": DATASETS[dataset].task(task).kind,
                 "split": "test",
                 "protocol": "few-shot, 5 shots" if few else "full supervision",
                 "method": f"{args.name}, finetune" if few else "fine-tuning",

@@ -1,0 +1,98 @@
+"""The bootstrap over subjects: metrics of many resamples of the same rows.
+
+A subject's images are not independent, so subjects are drawn, each with all of its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ...errors import MedIMetaError
+from .metrics import Metrics, Scored
+from .ranking import Floats
+
+RESAMPLES = 1000
+
+
+def bootstrap(
+    scored: Scored, subjects: Sequence[str | None] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Metrics:
+    """Measure resamples, drawn with replacement from the subjects.
+
+    `intervals.ends` of a metric's values gives its 95 % percentile interval. It is too narrow where there are few
+    subjects or rows of a class (below about 50), and has no width where all resamples give the same value, as with
+    perfect predictions: then it says nothing of how sure the number is.
+
+    Args:
+        scored: The rows.
+        subjects: Subject of each row, None where it is unknown: such a row is drawn on its own. By default rows are
+            drawn.
+        resamples: Number of resamples.
+        seed: The same seed, rows and subjects give the same resamples, whatever the predictions.
+
+    Returns:
+        Metrics of every resample, shape (..., resamples); NaN where a metric is not defined.
+
+    Raises:
+        MedIMetaError: If there is not one subject per row, or no resample is asked for.
+    """
+    group = groups(subjects, len(scored.labels))
+    parts = [scored.measure(weights) for weights in draws(group, resamples=resamples, seed=seed)]
+    return Metrics(_joined([part.overall for part in parts]), _joined([part.per_label for part in parts]), None)
+
+
+def draws(group: np.ndarray, *, resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each row counts in each resample, shape (rows, B), a few resamples at a time.
+
+    As many groups as there are are drawn with replacement.
+
+    Args:
+        group: Group of each row, see `groups`.
+        resamples: Number of resamples.
+        seed: Of the draws.
+
+    Raises:
+        MedIMetaError: If no resample is asked for.
+    """
+    if resamples < 1:
+        raise MedIMetaError(f"A bootstrap needs at least one resample, better 1000; got {resamples}.")
+    rng, count = np.random.default_rng(seed), int(group.max()) + 1
+    together = max(1, min(resamples, 16, (1 << 22) // len(group)))  # bounds the memory
+    for start in range(0, resamples, together):
+        drawn = [
+            np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(min(together, resamples - start))
+        ]
+        yield np.stack(drawn, axis=1).astype(np.float64)[group]
+
+
+def groups(subjects: Sequence[str | None] | None, rows: int) -> np.ndarray:
+    """Number subjects from 0, in order of their first row; a row without a known subject gets its own number.
+
+    Raises:
+        MedIMetaError: If there is not one subject, or None, per row.
+    """
+    if subjects is None:
+        return np.arange(rows)
+    if len(subjects) != rows:
+        raise MedIMetaError(f"{len(subjects):,} subjects for {rows:,} rows. Give one per row, None where unknown.")
+    numbers: dict[object, int] = {}
+    keys = (row if subject is None else str(subject) for row, subject in enumerate(subjects))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+
+
+def describe(subjects: Sequence[str | None], resamples: int) -> str:
+    """Say what `bootstrap` resampled, for readers of its intervals: how many subjects or images, how often."""
+    if not resamples:
+        return "none"
+    units = int(groups(subjects, len(subjects)).max()) + 1
+    alone = sum(subject is None for subject in subjects)
+    what = f"{units:,} images" if alone == len(subjects) else f"{units - alone:,} subjects"
+    if 0 < alone < len(subjects):
+        what += f" and {alone:,} images without a known subject"
+    return f"95 %, percentile bootstrap over {what}, {resamples:,} resamples"
+
+
+def _joined(parts: Sequence[dict[str, Floats]]) -> dict[str, Floats]:
+    return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}

@@ -1,0 +1,165 @@
+"""A table of results: methods down, tasks across, as Markdown and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ...files.atomic import whole_file
+from .intervals import Measured
+from .metrics import SMALLER_IS_BETTER
+
+
+class Cell(NamedTuple):
+    """What one method measured on one task.
+
+    Attributes:
+        measured: The number and its interval; of several runs, their mean with the interval over runs.
+        runs: Number of results.
+        test: The interval of the test set or the episodes; of several runs, the mean of the ends of their intervals.
+        classes: Number of classes or labels that were evaluated; None where the result does not say.
+    """
+
+    measured: Measured
+    runs: int = 1
+    test: Measured = Measured(None)
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """The results of one protocol and split, by one metric.
+
+    Attributes:
+        protocol: The protocol.
+        split: The split.
+        metric: Name of the metric.
+        cells: By method and task.
+        notes: What a reader has to know, one sentence or two each.
+    """
+
+    protocol: str
+    split: str
+    metric: str
+    cells: dict[tuple[str, str], Cell]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in the order in which they were given."""
+        return list(dict.fromkeys(method for method, _ in self.cells))
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks, sorted."""
+        return sorted({task for _, task in self.cells})
+
+    def best(self, task: str) -> float | None:
+        """Return the best value of a task, rounded as it is shown."""
+        values = [
+            round(cell.measured.value, 3)
+            for (_, of), cell in self.cells.items()
+            if of == task and cell.measured.value is not None
+        ]
+        return (min if self.metric in SMALLER_IS_BETTER else max)(values, default=None)
+
+    def mean(self, method: str) -> float | None:
+        """Return the mean over tasks; None unless the method was measured on all of them."""
+        values = [self.cells[method, task].measured.value for task in self.tasks if (method, task) in self.cells]
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if len(known) == len(self.tasks) else None
+
+    def heading(self, task: str) -> str:
+        """Return the heading of a column: the task and its number of classes, where known."""
+        counts = sorted({cell.classes for (_, of), cell in self.cells.items() if of == task and cell.classes})
+        return f"{task}, {' or '.join(map(str, counts))} classes" if counts else task
+
+    def markdown(self) -> str:
+        """Return a heading, the table with the best value of each task in bold, and the notes."""
+        several = len(self.tasks) > 1
+        heads = ["method", *map(self.heading, self.tasks), *(["mean"] if several else [])]
+        lines = [f"### {one_line(self.protocol)}, {self.split}: {self.metric}", "", *markdown_head(heads)]
+        for method in self.methods:
+            row = [self.shown(method, task) for task in self.tasks]
+            if several:
+                row.append("" if (mean := self.mean(method)) is None else f"{mean:.3f}")
+            lines.append(markdown_row([method, *row]))
+        return (
+            "\n".join([*lines, *([""] if self.notes else []), *(f"* {one_line(note)}" for note in self.notes)]) + "\n"
+        )
+
+    def shown(self, method: str, task: str) -> str:
+        """Return the text of a cell; empty if the method was not measured on the task."""
+        if (method, task) not in self.cells:
+            return ""
+        measured, runs, _, _ = self.cells[method, task]
+        text = str(measured) + (f" ({runs} runs)" if runs > 1 else "")
+        if measured.value is not None and round(measured.value, 3) == self.best(task) and len(self.methods) > 1:
+            return text.replace(f"{measured.value:.3f}", f"**{measured.value:.3f}**", 1)
+        return text
+
+    def frame(self) -> pd.DataFrame:
+        """Return a row per method and task, for further work."""
+        columns = ["protocol", "split", "method", "task", "metric", "value", "low", "high", "runs", "test_low"]
+        columns += ["test_high", "classes"]
+        rows = []
+        for (method, task), (measured, runs, test, classes) in self.cells.items():
+            numbers = [measured.value, measured.low, measured.high, runs, test.low, test.high, classes]
+            rows.append([self.protocol, self.split, method, task, self.metric, *numbers])
+        return pd.DataFrame(rows, columns=columns)
+
+
+def overview(tables: Iterable[ResultTable]) -> str:
+    """Return all protocols in one Markdown table, a column per task; a line above its methods names each protocol.
+
+    The mean is left out where a protocol lacks some of the tasks, since it would not compare with the others.
+    """
+    tables = list(tables)
+    tasks = sorted({task for table in tables for task in table.tasks})
+    heads = ["method", *tasks, *(["mean"] if len(tasks) > 1 else [])]
+    lines = [f"### {tables[0].metric}", "", *markdown_head(heads)]
+    notes: dict[str, None] = {}
+    for table in tables:
+        where = f"{table.protocol}, {table.split}"
+        lines.append(markdown_row([f"*{where}*", *[""] * (len(heads) - 1)]))
+        for method in table.methods:
+            row = [method, *(table.shown(method, task) for task in tasks)]
+            if len(tasks) > 1:
+                mean = table.mean(method) if table.tasks == tasks else None
+                row.append("" if mean is None else f"{mean:.3f}")
+            lines.append(markdown_row(row))
+        notes |= {f"{where}: {note}": None for note in table.notes}
+    return "\n".join([*lines, "", *(f"* {one_line(note)}" for note in notes)]) + "\n"
+
+
+def write_csv(tables: Iterable[ResultTable], path: Path) -> None:
+    """Write the rows of all tables into one file, atomically.
+
+    A spreadsheet would run text that starts like a formula; it gets an apostrophe in front.
+    """
+    frame = pd.concat([table.frame() for table in tables])
+    for column in ("protocol", "split", "method", "task"):
+        frame[column] = [f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text for text in frame[column]]
+    with whole_file(path) as partial:
+        frame.to_csv(partial, index=False)
+
+
+def markdown_head(cells: Iterable[str]) -> list[str]:
+    """Return the first two lines of a Markdown table: text on the left, numbers on the right."""
+    cells = list(cells)
+    return [markdown_row(cells), f"|---|{'--:|' * (len(cells) - 1)}"]
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return a line of a Markdown table, whatever the cells hold."""
+    return f"| {' | '.join(one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks."""
+    return " ".join(text.split())

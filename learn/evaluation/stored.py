@@ -1,0 +1,74 @@
+"""Predicted probabilities as a table, kept next to the result that they gave.
+
+A result in `result.json` has its predictions in `result.parquet`: a row per image (of episodes: per query image), with
+the image's `index`, its `subject_id`, the true `label` (an id; of multilabel tasks `labels`, a list of ids, null where
+they are unknown), and a column per label of the task, called like it, that holds its probability. Predictions of
+episodes have the number of the `episode`, too, and no value for labels that the episode does not have. `medimeta
+evaluate` reads this form, so that other metrics and subgroups need no second run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset
+
+from ...cards.facts import Task
+from ...files.atomic import whole_file
+from ..episodes.episode_set import EpisodeSet
+from ..episodes.rows import columns_of
+
+
+def table_of_split(task: Task, scores: np.ndarray, rows: Dataset) -> pa.Table:
+    """Return the predictions for all rows of a split.
+
+    Args:
+        task: The task.
+        scores: Checked probabilities, shape (N, k).
+        rows: The split, with all columns.
+    """
+    return pa.table({**_identity(task, rows), **dict(zip(task.labels, scores.T, strict=True))})
+
+
+def table_of_episodes(episodes: EpisodeSet, scores: Sequence[np.ndarray], rows: Dataset) -> pa.Table:
+    """Return the predictions for the query images of episodes.
+
+    Args:
+        episodes: The episodes.
+        scores: Checked probabilities of each query set, shape (q, classes of the episode).
+        rows: The split from which they were drawn, with all columns.
+    """
+    task = episodes.task
+    drawn = list(episodes)
+    values = np.full((sum(len(one) for one in scores), len(task.labels)), np.nan)
+    first = 0
+    for episode, of_queries in zip(drawn, scores, strict=True):
+        values[first : first + len(of_queries), list(episode.classes)] = of_queries
+        first += len(of_queries)
+    numbers = np.repeat([episode.number for episode in drawn], [len(episode.query) for episode in drawn])
+    queries = pa.table(_identity(task, rows)).take(np.concatenate([episode.query for episode in drawn]))
+    for label, column in zip(task.labels, values.T, strict=True):
+        queries = queries.append_column(label, pa.array(column, from_pandas=True))
+    return queries.add_column(0, "episode", pa.array(numbers))
+
+
+def path_next_to(result: Path) -> Path:
+    """Return where the predictions of a result file are."""
+    return result.with_suffix(".parquet")
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Write a table of predictions atomically."""
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def _identity(task: Task, rows: Dataset) -> dict[str, Any]:
+    columns = columns_of(rows, task)
+    label = "labels" if task.kind == "multilabel" else "label"
+    return {"index": columns["index"], "subject_id": columns["subject_id"], label: columns["labels"]}
