@@ -16,13 +16,14 @@ import datasets
 
 from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard, split_name
+from ..files.stamp import stamp
 from ..files.transfer import shown
+from .keys import PIPELINE, cache_key
 from .locate import find_local, open_source
 from .registration import NAME
 from .release.download import BASE_URL, RELEASE_VARIABLE, download_release
-from .rows import PIPELINE, batches, features, splits_of, to_table
+from .rows import batches, features, splits_of, to_table
 from .source import Options, Source
-from .stamp import stamp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,21 +57,14 @@ class MedIMetaConfig(datasets.BuilderConfig):
         return Options(self.labels, self.partial, self.splits_from, self.with_masks)  # type: ignore[arg-type]
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
-        """Name of the cached build: the dataset, what differs from the defaults, and the state of its source.
-
-        A source whose names, sizes or modification times changed gives another name, so that it is read again.
-        """
-        plain = MedIMetaConfig()
-        given = {key: value for key, value in config_kwargs.items() if value != getattr(plain, key, None)}
-        given.pop("data_dir", None)
-        _ = self.options  # an unknown kind of labels is an error here, before any work
+        """Return the name of the cached rows: the dataset and its `cache_key`."""
+        options = self.options  # an unknown kind of labels is an error here, before any work
         if (location := find_local(self.name, self.data_dir)) is not None:
-            given["source"] = stamp(location)
-        elif (base := os.environ.get(RELEASE_VARIABLE, BASE_URL)) != BASE_URL:
-            given["release"] = shown(base)  # never with credentials
-        if self.splits_from is not None:
-            given["splits_from"] = stamp(Path(self.splits_from))
-        return str(super().create_config_id(given, custom_features=custom_features))
+            source = stamp(location)
+        else:
+            source = shown(os.environ.get(RELEASE_VARIABLE, BASE_URL))  # never with credentials
+        key = {"key": cache_key(DATASETS[self.name], options, source)}
+        return str(super().create_config_id(key, custom_features=custom_features))
 
 
 class MedIMeta(datasets.ArrowBasedBuilder):
@@ -78,7 +72,7 @@ class MedIMeta(datasets.ArrowBasedBuilder):
 
     BUILDER_CONFIG_CLASS = MedIMetaConfig
     BUILDER_CONFIGS = [  # noqa: RUF012
-        MedIMetaConfig(name=card.id, version=datasets.Version("1.0.0"), description=card.summary)
+        MedIMetaConfig(name=card.id, version=datasets.Version(card.version), description=card.summary)
         for card in DATASETS.values()
     ]
     DEFAULT_WRITER_BATCH_SIZE = 100

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from ..cards.facts import SPLITS
 from ..errors import SourceBroken, SourceNotFound, some
+from ..files.stamp import stamp
 from .source import Source
-from .stamp import stamp
 
 SHARD = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet")
 

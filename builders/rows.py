@@ -13,7 +13,6 @@ from ..cards.facts import SPLITS, DatasetCard, Task
 from .images import suffix
 from .source import Options, Source
 
-PIPELINE = 1  # raised when rows change for a reason that lies in no single card: shared rendering, names of columns
 BATCH = 100  # rows per table: what the Hub's viewer wants as a row group, and the unit of parallel work
 
 _BOXES = [

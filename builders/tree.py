@@ -13,8 +13,8 @@ from typing import Any
 
 from ..errors import SourceNotFound, some
 from ..files.archives import FolderFiles, Members, ZipFiles
+from ..files.stamp import stamp
 from ..files.tars import TarFiles
-from .stamp import stamp
 
 
 class Tree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from multiprocessing import get_context
@@ -14,6 +15,8 @@ import pytest
 from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset, load_dataset_builder
 
 import medimeta
+from fakes.workers import indices
+from medimeta.builders import dataset, registration
 from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import SourceIncomplete, SourceNotFound, UnknownName
 
@@ -29,18 +32,14 @@ def load(raw, **options):
     return load_dataset("medimeta", "bus", data_dir=str(raw), partial=True, **options)
 
 
-def indices(dataset):
-    return [row["index"] for row in dataset.remove_columns("image")]
-
-
 def test_loads_all_splits(raw):
-    dataset = load(raw)
+    loaded = load(raw)
 
-    assert {split: len(rows) for split, rows in dataset.items()} == {"train": 84, "validation": 12, "test": 24}
-    assert dataset["train"][0]["image"].size == (224, 224)
-    assert dataset["train"][0]["image"].mode == "L"
-    assert dataset["train"].features["case_category"].names == ["normal", "benign", "malignant"]
-    assert sorted(i for rows in dataset.values() for i in rows["index"]) == list(range(120))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 84, "validation": 12, "test": 24}
+    assert loaded["train"][0]["image"].size == (224, 224)
+    assert loaded["train"][0]["image"].mode == "L"
+    assert loaded["train"].features["case_category"].names == ["normal", "benign", "malignant"]
+    assert sorted(i for rows in loaded.values() for i in rows["index"]) == list(range(120))
 
 
 def test_second_call_comes_from_the_cache(raw, monkeypatch):
@@ -49,7 +48,7 @@ def test_second_call_comes_from_the_cache(raw, monkeypatch):
     def never(*_):
         pytest.fail("rendered again")
 
-    monkeypatch.setattr(medimeta, "to_table", never)
+    monkeypatch.setattr(dataset, "to_table", never)
     assert load(raw)["test"]["index"][:] == first["test"]["index"][:]
 
 
@@ -62,8 +61,15 @@ def test_a_changed_source_is_read_again(tmp_path):
 
     image = folder / "Dataset_BUSI_with_GT" / "benign" / "benign (1).png"
     before = load(folder)["train"].cache_files
-    os.utime(image, (1, 1))  # same name, same size, another time
+    os.utime(image, (1, 1))  # another time alone is not a change
+    assert load(folder)["train"].cache_files == before
+    shutil.copy(folder / "Dataset_BUSI_with_GT" / "benign" / "benign (2).png", image)
     assert load(folder)["train"].cache_files != before
+
+
+def test_a_copy_of_the_source_shares_the_cache(raw, tmp_path):
+    copy = shutil.copytree(raw, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert load(copy, split="test").cache_files == load(raw, split="test").cache_files
 
 
 def test_streaming_gives_the_same_rows(raw):
@@ -97,8 +103,8 @@ def test_two_processes_give_the_same_rows(tmp_path):
 def test_force_redownload_renders_again(raw, monkeypatch):
     load(raw)
     rendered = []
-    original = medimeta.to_table
-    monkeypatch.setattr(medimeta, "to_table", lambda *work: rendered.append(1) or original(*work))
+    original = dataset.to_table
+    monkeypatch.setattr(dataset, "to_table", lambda *work: rendered.append(1) or original(*work))
 
     load(raw, download_mode="force_redownload")
 
@@ -167,7 +173,7 @@ else:
     rows = medimeta.load_dataset("bus", data_dir=sys.argv[1], partial=True, split="train")
 assert next(iter(rows))["image"].size == (224, 224)
 heavy = ("torch", "transformers", "evaluate", "sklearn", "accelerate", "matplotlib", "jinja2")
-print([name for name in heavy if name in sys.modules], [name for name in sys.modules if name.startswith("medimeta.t")])
+print([name for name in heavy if name in sys.modules], [n for n in sys.modules if n.startswith("medimeta.learn")])
 """
 
 
@@ -235,7 +241,7 @@ def test_other_names_pass_through_and_registering_twice_changes_nothing(tmp_path
     assert load_dataset("csv", data_files=str(tmp_path / "table.csv"))["train"]["a"][:] == [1]
 
     factory = datasets.load.dataset_module_factory
-    medimeta._register()
+    registration.register()
     assert datasets.load.dataset_module_factory is factory is datasets.inspect.dataset_module_factory
 
 

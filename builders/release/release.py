@@ -16,11 +16,11 @@ import pandas as pd
 
 from ...cards.facts import Task, split_name
 from ...errors import SourceIncomplete, some
+from ...files.stamp import stamp
 from ..images import encode
 from ..manifest import canonical
 from ..membership import apply_membership
 from ..source import Source
-from ..stamp import stamp
 from .checks import check_info, check_labels, check_lists, check_rows
 from .files import TABLE, ReleaseFiles, image_path, opened, release_root
 from .text import READERS, flags, read_column, whole_number

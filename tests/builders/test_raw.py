@@ -13,10 +13,8 @@ import pytest
 from PIL import Image
 
 from medimeta.builders.raw import Raw
-from medimeta.builders.stamp import stamp
 from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.files import archives
-from medimeta.files.archives import FolderFiles, ZipFiles
 
 MARKERS, ARCHIVES = ("images", "table.csv"), ("Data.zip",)
 FILES = {"table.csv": b"a,b\n1,2\n", "images/10.png": b"ten", "images/2.png": b"two", "images/.hidden.png": b"x"}
@@ -192,18 +190,3 @@ def test_an_image_bomb_is_refused_before_it_decodes(tmp_path, monkeypatch):
 
     with pytest.raises(SourceBroken, match="20x20 pixels are more than any image of the source has"):
         raw(tmp_path).image("images/3.png")
-
-
-def test_the_stamp_changes_with_names_sizes_and_times(tmp_path):
-    seen = [stamp(write(tmp_path))]
-    os.utime(tmp_path / "table.csv", (1, 1))
-    seen.append(stamp(tmp_path))
-    (tmp_path / "table.csv").write_bytes(b"a,b\n1,23\n")
-    seen.append(stamp(tmp_path))
-    (tmp_path / "images" / "2.png").rename(tmp_path / "images" / "3.png")
-    seen.append(stamp(tmp_path))
-
-    assert len(set(seen)) == 4
-    assert stamp(tmp_path) == seen[-1]
-    assert FolderFiles(tmp_path).names() == ["images/.hidden.png", "images/10.png", "images/3.png", "table.csv"]
-    assert ZipFiles(zipped(tmp_path / "a.zip")).names() == sorted(FILES)

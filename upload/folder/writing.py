@@ -6,7 +6,6 @@ old one or the new one at any moment. What a killed build had finished is used b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -15,16 +14,16 @@ from itertools import islice
 from pathlib import Path
 
 import pandas as pd
-import PIL
 import pyarrow as pa
 from filelock import FileLock
 
-from ...builders.rows import PIPELINE, features, to_table
+from ...builders.keys import source_key
+from ...builders.rows import features, to_table
 from ...builders.source import Source
-from ...builders.stamp import file_count_and_bytes, stamp
 from ...errors import some
 from ...files.atomic import link_or_copy, mirror, recover, replace_folder, whole_file
 from ...files.parallel import ordered_map
+from ...files.stamp import count_and_bytes
 from .card_files import CARD, NotAHubFolder, write_card
 from .record import RECORD, BuildRecord, read_records
 from .shards import Shard, plan, write_shard
@@ -66,11 +65,11 @@ def build(
     manifest = source.manifest()
     expect(len(manifest))
     workshop = _Workshop(out)
-    key = _key(source, version)
+    key = source_key(source)
     record = _record(source, manifest, version)
     if not force and workshop.is_built(source.card.id, key):
         advance(len(manifest))
-        return record
+        return next(built for built in read_records(out) if built.dataset == source.card.id)
     staged = workshop.stage(source.card.id, key)
     todo = []
     for shard in plan(manifest, source.card):
@@ -126,14 +125,6 @@ def _counted(tables: Iterator[pa.Table], advance: Callable[[int], None]) -> Iter
         advance(len(table))
 
 
-def _key(source: Source, version: str) -> str:
-    """Changes with everything that the shards depend on."""
-    parts = [version, PIPELINE, source.card, source.options, source.stamp, PIL.__version__, pa.__version__]
-    if source.options.splits_from is not None:
-        parts.append(stamp(Path(source.options.splits_from)))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
 def _record(source: Source, manifest: pd.DataFrame, version: str) -> BuildRecord:
     rule = source.card.splits
     counts = manifest["split"].value_counts()
@@ -144,7 +135,7 @@ def _record(source: Source, manifest: pd.DataFrame, version: str) -> BuildRecord
         membership = "source"
     else:
         membership = "computed" if rows == rule.counts and rule.order == "source" else "recomputed"
-    files, size = file_count_and_bytes(source.location)
+    files, size = count_and_bytes(source.location)
     return BuildRecord(
         dataset=source.card.id,
         medimeta=version,
