@@ -24,7 +24,7 @@ from medimeta.files.version import VERSION
 
 if TYPE_CHECKING:
     from medimeta.builders.dataset import MedIMeta, MedIMetaConfig, load_dataset
-    from medimeta.cards.catalogue import DATASETS, tasks
+    from medimeta.cards.catalogue import DATASETS, add_cards, tasks
     from medimeta.cards.citing import Citation, cite
     from medimeta.cards.facts import DatasetCard, Task
     from medimeta.errors import MedIMetaError
@@ -49,6 +49,7 @@ _HOME = {
     "cross_domain": "learn.data.protocols",
     "leave_domain_out": "learn.data.protocols",
     "cite": "cards.citing",
+    "add_cards": "cards.catalogue",
     "Task": "cards.facts",
     "DatasetCard": "cards.facts",
     "EpisodeSet": "learn.episodes.episode_set",
@@ -68,6 +69,7 @@ __all__ = [  # noqa: RUF022  in the order of `_HOME`
     "cross_domain",
     "leave_domain_out",
     "cite",
+    "add_cards",
     "Task",
     "DatasetCard",
     "EpisodeSet",

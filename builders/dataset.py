@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +67,25 @@ class MedIMetaConfig(datasets.BuilderConfig):
         return str(super().create_config_id(key, custom_features=custom_features))
 
 
+class _Configs:
+    """A class attribute with one config per dataset, read from the catalogue each time: datasets may be added."""
+
+    def __init__(self, form: Callable[[Iterable[MedIMetaConfig]], Any]) -> None:
+        self._form = form
+
+    def __get__(self, builder: Any, owner: Any) -> Any:
+        return self._form(
+            MedIMetaConfig(name=card.id, version=datasets.Version(card.version), description=card.summary)
+            for card in DATASETS.values()
+        )
+
+
 class MedIMeta(datasets.ArrowBasedBuilder):
     """The `datasets` builder: one config per dataset, one column per task."""
 
     BUILDER_CONFIG_CLASS = MedIMetaConfig
-    BUILDER_CONFIGS = [  # noqa: RUF012
-        MedIMetaConfig(name=card.id, version=datasets.Version(card.version), description=card.summary)
-        for card in DATASETS.values()
-    ]
+    BUILDER_CONFIGS = _Configs(list)
+    builder_configs = _Configs(lambda configs: {config.name: config for config in configs})
     DEFAULT_WRITER_BATCH_SIZE = 100
 
     @property

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -23,6 +22,7 @@ from ..errors import MedIMetaError, SourceIncomplete, SourceNotFound, some, unkn
 from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical, records
 from .membership import apply_membership
+from .modules import find_reader
 from .raw import Raw, Row
 from .reader import Reader
 from .splits import official_split
@@ -57,12 +57,6 @@ class Options:
             )
 
 
-def find_reader(card: DatasetCard) -> Reader:
-    """What the source module of a dataset gives."""
-    reader: Reader = import_module(f"medimeta.builders.sources.{card.builder}").READER
-    return reader
-
-
 @dataclass(frozen=True)
 class Source(ABC):
     """One dataset at one place; cheap to pickle, so that workers can render its rows.
@@ -80,14 +74,15 @@ class Source(ABC):
     options: Options = field(default_factory=Options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "card"}  # a worker has its own catalogue
+        # A worker has its own catalogue and modules.
+        return {key: value for key, value in self.__dict__.items() if key not in ("card", "reader")}
 
     @cached_property
     def card(self) -> DatasetCard:
         """The dataset's facts."""
         return DATASETS[self.dataset]
 
-    @property
+    @cached_property
     def reader(self) -> Reader:
         """What the dataset's source module gives."""
         return find_reader(self.card)

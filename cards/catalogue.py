@@ -5,14 +5,16 @@ Everything that describes a dataset (configs, features, dataset cards, tables, t
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnknownName, unknown
+from ..errors import CatalogueError, MedIMetaError, UnknownName, unknown
+from . import plugins
 from .display import html_table
 from .facts import DatasetCard, Kind, Task
 from .reading import check_overlaps, read_card
@@ -25,14 +27,48 @@ class Catalogue(Mapping[str, DatasetCard]):
 
     Args:
         folder: Folder of the YAML files.
+        others: Returns further folders, by the name of the package that holds their source modules.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, others: Callable[[], Mapping[str, Path]] = dict) -> None:
         self._folder = folder
+        self._others = others
+
+    def reload(self) -> None:
+        """Read the YAML files again on next use."""
+        for name in ("_paths", "_cards"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _paths(self) -> dict[str, tuple[Path, str | None]]:
+        """Per dataset its YAML file and the package that holds its source module (None: this one)."""
+        paths: dict[str, tuple[Path, str | None]] = {}
+        for package, folder in ((None, self._folder), *self._others().items()):
+            for path in folder.glob("*.yaml"):
+                if path.stem in paths:
+                    raise CatalogueError(f"{path}: there is a dataset {path.stem!r} already: {paths[path.stem][0]}")
+                paths[path.stem] = path, package
+        return dict(sorted(paths.items()))
+
+    def package(self, dataset: str) -> str | None:
+        """Return the package that holds the source module of a dataset; None for the datasets of this project.
+
+        Raises:
+            UnknownName: If there is no such dataset.
+        """
+        return self._paths[self[dataset].id][1]
+
+    def path(self, dataset: str) -> Path:
+        """Return the YAML file of a dataset.
+
+        Raises:
+            UnknownName: If there is no such dataset.
+        """
+        return self._paths[self[dataset].id][0]
 
     @cached_property
     def _cards(self) -> dict[str, DatasetCard]:
-        cards = {path.stem: read_card(path) for path in sorted(self._folder.glob("*.yaml"))}
+        cards = {name: read_card(path) for name, (path, _) in self._paths.items()}
         for card in cards.values():
             check_overlaps(card, cards)
         domains = {name: card.domain for name, card in cards.items()}
@@ -135,7 +171,38 @@ class Catalogue(Mapping[str, DatasetCard]):
         return wanted
 
 
-DATASETS = Catalogue(Path(__file__).parent)
+DATASETS = Catalogue(Path(__file__).parent, plugins.folders)
+
+
+def add_cards(folder: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Add the datasets of a folder to `DATASETS`, for this process and the processes that it starts.
+
+    The folder holds a `<id>.yaml` per dataset and its modules, as `medimeta new-dataset` writes them. For a dataset
+    that is always there, install them as a package instead.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Ids of the added datasets.
+
+    Raises:
+        SourceNotFound: If the folder holds no cards.
+        CatalogueError: If a card is invalid, or if its dataset exists already.
+    """
+    before = os.environ.get(plugins.VARIABLE)
+    place = Path(folder).expanduser().absolute()
+    try:
+        plugins.add(place)
+        DATASETS.reload()
+        return tuple(name for name in DATASETS if DATASETS.path(name).parent == place)
+    except MedIMetaError:
+        if before is None:
+            os.environ.pop(plugins.VARIABLE, None)
+        else:
+            os.environ[plugins.VARIABLE] = before
+        DATASETS.reload()
+        raise
 
 
 def tasks(domain: str | None = None, kind: Kind | None = None, *, target: Kind | None = None) -> list[Task]:

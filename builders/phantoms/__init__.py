@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ...cards.catalogue import DATASETS
+from ..modules import find_phantom
 
 File = tuple[str, str, bytes]  # archive ("" for a file beside the archives), path in it, content
 
@@ -34,7 +34,7 @@ def write_miniature(dataset: str, folder: Path, *, per_class: int = 12, seed: in
     Returns:
         The folder.
     """
-    module = import_module(f"{__name__}.{DATASETS[dataset].builder}")
+    module = find_phantom(DATASETS[dataset])
     folder.mkdir(parents=True, exist_ok=True)
     archives: dict[str, zipfile.ZipFile] = {}
     try:
