@@ -101,6 +101,13 @@ def episodes(table: Table) -> Iterator[Ratio]:
         yield Ratio(row["rows"], reported / number(row["ms per episode"]), reported / limit)
 
 
+def evaluation(table: Table) -> Iterator[Ratio]:
+    """Seconds next to scikit-learn."""
+    for row in table.rows:
+        limit = None if row["limit s"] == "-" else number(row["scikit-learn s"]) / number(row["limit s"])
+        yield Ratio(row["what"], number(row["ratio"]), limit)
+
+
 def push(table: Table) -> Iterator[Ratio]:
     """Commits, requests, bytes and seconds beside `push_to_hub`; without those of which one side needs none."""
     sides = {(row["step"], row["side"]): row for row in table.rows}
@@ -116,6 +123,7 @@ READERS: dict[str, Callable[[Table], Iterator[Ratio]]] = {
     "batches": batches,
     "loading": loading,
     "episodes": episodes,
+    "evaluation": evaluation,
     "push": push,
 }
 
@@ -134,6 +142,7 @@ def peer(name: str, shown: str) -> str:
         "batches": "the published loader",
         "loading": "plain datasets",
         "episodes": "the published sampler, as it was reported",
+        "evaluation": "a loop over scikit-learn",
         "push": "push_to_hub",
     }[name]
 

@@ -27,6 +27,7 @@ TITLES = {
     "batches": "Training batches, beside the published loader",
     "loading": "Loading, counting classes and memory, beside plain datasets",
     "episodes": "Drawing episodes",
+    "evaluation": "Scoring episodes and resamples, next to scikit-learn",
     "push": "Publishing, beside DatasetDict.push_to_hub",
     "faults": "Publishing and downloading through faults",
 }
@@ -35,6 +36,7 @@ TINY = {
     "batches": ["--rows", "64", "--rounds", "1", "--datasets", "bus"],
     "loading": ["--rows", "600", "--served", "300", "--some", "64"],
     "episodes": ["--episodes", "5", "--rounds", "1"],
+    "evaluation": ["--episodes", "5", "--resamples", "3", "--rows", "100", "--rounds", "1"],
     "push": ["--per-class", "2"],
     "faults": ["--faults", "20"],
 }

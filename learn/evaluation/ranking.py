@@ -64,8 +64,9 @@ class Ranking:
         wins = np.einsum("pb,pb->b", mine, below + others[self.not_above])
         auroc = ratio(wins, 2 * positives * negatives)
         true = positives - running_sums(mine)[self.first]  # positives at or above the threshold
-        precision = ratio(true, true + (negatives - below))
-        area = ratio(np.einsum("pb,pb->b", mine, np.nan_to_num(precision)), positives)
+        said = true + (negatives - below)  # all rows at or above it; 0 only where the positive has no weight
+        precision = np.divide(mine * true, said, out=np.zeros_like(mine), where=said > 0)
+        area = ratio(precision.sum(axis=0), positives)
         return auroc, np.where(negatives > 0, area, np.nan)
 
 
@@ -78,7 +79,7 @@ def running_sums(weights: Floats) -> Floats:
 
 def ratio(above: Floats, below: Floats) -> Floats:
     """Return quotients; NaN where the divisor is 0."""
-    quotients = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
+    quotients = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=quotients, where=below > 0)
     return quotients
 
