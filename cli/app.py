@@ -16,6 +16,7 @@ from ..errors import MedIMetaError, UnknownName
 from ..files.version import VERSION
 from .build import build, card, demo, verify
 from .console import err, out
+from .experiments import PASS_ON, few_shot, pretrain, sweep, train, zero_shot
 from .find import cite, list_datasets
 from .info import info
 from .learn import audit, cache, episodes
@@ -27,6 +28,7 @@ from .results import evaluate, table
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Find": {"list": list_datasets, "info": info, "cite": cite},
     "Learn": {"demo": demo, "episodes": episodes, "evaluate": evaluate, "table": table, "cache": cache},
+    "Train": {"train": train, "pretrain": pretrain, "few-shot": few_shot, "zero-shot": zero_shot, "sweep": sweep},
     "Build": {"build": build, "verify": verify, "audit": audit},
     "Publish": {"preview": preview, "card": card, "push": push},
 }
@@ -61,7 +63,7 @@ app = typer.Typer(
 )
 for group, commands in COMMANDS.items():
     for name, command in commands.items():
-        app.command(name, rich_help_panel=group)(command)
+        app.command(name, rich_help_panel=group, context_settings=PASS_ON if group == "Train" else None)(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -20,7 +20,7 @@ from rich.table import Table
 from ..cards.catalogue import DATASETS
 from ..files.version import VERSION
 from ..learn.evaluation.results import Result
-from ..learn.experiments import finetune_vit
+from ..learn.experiments import options, train
 from ..upload.folder.miniatures import build_miniatures
 
 DATASET, TASK = "bus", "case category"
@@ -45,7 +45,7 @@ def run(out: Path, *, seed: int = 0) -> Result:
     console.print(f"Loaded it: {', '.join(f'{split} {len(rows)}' for split, rows in dataset.items())} images.")
     montage(dataset["train"], out / "montage.png")
     with _calm():
-        (result,) = finetune_vit.main(_arguments(out, hub, seed))
+        (result,) = train.run(options.parse("train", _arguments(out, hub, seed)))
     table = Table(title=f"{DATASET}: {TASK}", show_header=False)
     table.add_row("test AUROC", str(result.metrics["auroc"]))
     table.add_row("test accuracy", str(result.metrics["accuracy"]))

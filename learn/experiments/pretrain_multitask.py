@@ -1,11 +1,8 @@
-"""Train one backbone on all tasks of the cross-domain source pool: mm-PT, by the published protocol.
+"""Multi-task training on the cross-domain source pool: `medimeta pretrain multitask` (mm-PT, as published).
 
-    python pretrain_multitask.py --target oct --model microsoft/resnet-18 --output-dir runs/mm-pt
-    python few_shot.py --dataset oct --model runs/mm-pt/model --name mm-PT --output-dir runs/mm-pt/oct
-
-Every step takes one batch of one task, which is drawn in proportion to its remaining batches; every task has a head of
-its own. Training stops when validation AUROC, averaged over the tasks, gets no better. No image of the target or of
-anything that overlaps with it is loaded, and no test image at all. The heads are kept beside the backbone.
+Every step takes one batch of one task, which is drawn in proportion to its remaining batches; every task has its own
+head. Training stops when validation AUROC, averaged over the tasks, no longer improves. No image of the target or of
+anything that overlaps with it is loaded, and no test image at all. The heads are kept next to the backbone.
 """
 
 from __future__ import annotations
@@ -31,27 +28,21 @@ from ..encoders import models
 from ..episodes.rows import fingerprint
 from ..evaluation.results import Result
 from ..evaluation.scores import probabilities
-from ..training import arguments, checkpoints, launch, model_card, pretraining, runs
-from ..training import loop as training
+from ..training import checkpoints, loop, model_card, pretraining, resume, runs
+from ..training.arguments import model_name, settings
+from ..training.learning_rates import learning_rate
 from ..training.multitask import MultiTask, served, sum_gradients
 
 SPLITS = ("train", "validation")
 Data = dict[Task, tuple[dict[str, Dataset], dict[str, PixelDataset]]]
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = arguments.parser(__doc__)
-    pretraining.add_pool(parser)
-    arguments.add_training(parser)
-    return arguments.parse(parser, argv)
-
-
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Pre-train; return what training.json says."""
-    args = parse(argv)
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Pre-train; return the content of training.json."""
     pool, tasks = pretraining.source_pool(args)
-    if args.resume and (earlier := pretraining.finished(args)) is not None:
+    if args.lr is None:
+        args.lr = learning_rate(args.model)
+    if args.resume and (earlier := resume.finished(args.output_dir / pretraining.FILE, settings(args))) is not None:
         print(f"{args.output_dir} is finished.")
         return earlier
     if args.push_to_hub is not None:
@@ -59,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     accelerator = runs.start(args, args.output_dir)
     set_seed(args.seed)
 
-    # Data. The first process prepares the datasets, the others then find them prepared.
+    # Data. The first process prepares the datasets for all.
     with accelerator.main_process_first():
         sources, left_out = load_sources(args, tasks)
     tasks = list(sources)
@@ -71,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     for name, reason in {**pool.left_out, **left_out}.items():
         accelerator.print(f"  left out: {name}: {reason}")
 
-    # Model. It is not wrapped for several processes: their gradients are added up by hand.
+    # Model. It is not wrapped for several processes: their gradients are summed below.
     backbone, preprocessing = models.load_backbone(args.model)
     if accelerator.device.type == "cuda":
         backbone = backbone.to(memory_format=torch.channels_last)
     model = MultiTask(backbone, tasks, size=preprocessing.size)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.learning_rate(args), weight_decay=args.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     model = accelerator.prepare_model(model, evaluation_mode=True)
     optimizer = accelerator.prepare(optimizer)
     share = {"parts": args.gradient_accumulation, "processes": accelerator.num_processes}
@@ -84,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
     def predict(task: Task) -> torch.Tensor:
         classifier = accelerator.unwrap_model(model).classifier(task)
-        return training.predict(
+        return loop.predict(
             accelerator, classifier, preprocessing, sources[task][1]["validation"], batch_size=part_size
         )
 
@@ -93,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         preprocessing.save_pretrained(folder)
 
     # Training.
-    identity = arguments.settings(args) | {"data": data_sha256(sources)}
+    identity = settings(args) | {"data": data_sha256(sources)}
     progress = checkpoints.Progress(accelerator, args.output_dir, identity, patience=args.patience, resume=args.resume)
     for epoch in progress.epochs(args.epochs):
         model.train()
@@ -102,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         for task, images, parts in tqdm(mixed, f"epoch {epoch}", batches.total, leave=False, disable=runs.quiet()):
             for part in parts:
                 logits = model(preprocessing(part["pixel_values"]), task)
-                loss = training.image_losses(logits, part["labels"]).sum()
+                loss = loop.image_losses(logits, part["labels"]).sum()
                 accelerator.backward(loss / images)
                 totals[tasks.index(task)] += loss.detach()
             sum_gradients(accelerator, model)
@@ -110,12 +101,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             optimizer.zero_grad()
         means = accelerator.reduce(totals, "sum").cpu() / torch.tensor([len(data) for data in train.values()])
 
-        # Every process has all logits and labels, so all take the same decisions.
-        found = {}
+        # Every process has all logits and labels, so that all take the same decisions.
+        measured = {}
         for task, (_, data) in sources.items():
-            found[task] = training.measure(task, predict(task), training.targets(data["validation"]))
-        metrics = {name: float(np.mean([one[name] for one in found.values()])) for name in ("auroc", "cross_entropy")}
-        aurocs = {f"{task.dataset}/{task.name}": one["auroc"] for task, one in found.items()}
+            measured[task] = loop.measure(task, predict(task), loop.known_labels(data["validation"]))
+        metrics = {
+            name: float(np.mean([one[name] for one in measured.values()])) for name in ("auroc", "cross_entropy")
+        }
+        aurocs = {f"{task.dataset}/{task.name}": one["auroc"] for task, one in measured.items()}
         train_loss = means.mean().item()
         progress.end_epoch({"train_loss": train_loss, "validation_aurocs": aurocs}, metrics, save)
         accelerator.log({"train_loss": train_loss, "validation_auroc": metrics["auroc"]} | aurocs, step=epoch)
@@ -134,9 +127,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             split="validation",
             protocol="multi-task pre-training",
             method="mm-PT",
-            model=runs.model_name(args),
+            model=model_name(args),
             seed=args.seed,
-            settings=arguments.settings(args),
+            settings=settings(args),
             extra={"epoch": progress.best["auroc"]["epoch"]},
         )
         for task in tasks
@@ -148,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def load_sources(args: argparse.Namespace, tasks: Sequence[Task]) -> tuple[Data, dict[str, str]]:
-    """Train and validation splits of each task, and why tasks are left out.
+    """Load the train and validation splits of each task, and say why tasks are left out.
 
     Raises:
         MedIMetaError: If no task is left.
@@ -157,8 +150,8 @@ def load_sources(args: argparse.Namespace, tasks: Sequence[Task]) -> tuple[Data,
     left_out = {}
     for task in tasks:
         try:
-            sources[task] = training.load_splits(args, task, SPLITS)
-        except training.OneClass as error:
+            sources[task] = loop.load_splits(args, task, SPLITS)
+        except loop.OneClass as error:
             left_out[f"{task.dataset}/{task.name}"] = str(error)
     if not sources:
         raise MedIMetaError("No source task can be validated:" + "".join(f"\n  {why}" for why in left_out.values()))
@@ -166,10 +159,6 @@ def load_sources(args: argparse.Namespace, tasks: Sequence[Task]) -> tuple[Data,
 
 
 def data_sha256(sources: Data) -> str:
-    """Of which images and labels there are."""
-    found = [[fingerprint(view, task) for view in rows.values()] for task, (rows, _) in sources.items()]
-    return hashlib.sha256(canonical(found)).hexdigest()
-
-
-if __name__ == "__main__":
-    launch.run(main)
+    """Return a hash of the images and labels of all sources."""
+    prints = [[fingerprint(view, task) for view in rows.values()] for task, (rows, _) in sources.items()]
+    return hashlib.sha256(canonical(prints)).hexdigest()

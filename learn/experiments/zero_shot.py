@@ -1,15 +1,12 @@
-"""Classify images by sentences alone, with a CLIP-style model: zero-shot, on a split or on few-shot episodes.
+"""Zero-shot classification with a CLIP-style model, on a split or on few-shot episodes: `medimeta zero-shot`.
 
-    python zero_shot.py --dataset pbc --output-dir runs/clip
-    python zero_shot.py --dataset pbc --episodes pbc-5.parquet --output-dir runs/episodes
-
-The sentences are those of exactly the classes that are evaluated: all of the task, or those of each episode, which may
-have fewer. On the episodes of few_shot.py the numbers can be compared; support images are not looked at.
+The sentences are those of exactly the classes that are evaluated: all classes of the task, or those of each episode,
+which may have fewer. On the episodes of `medimeta few-shot` the numbers can be compared; support images are not used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from typing import Any
 
 import torch
@@ -19,63 +16,53 @@ from tqdm import tqdm
 from ..data.pixels import pixels
 from ..encoders import backbones, prompts
 from ..encoders.clip import load_zero_shot
-from ..evaluation.results import Result, few_shot_protocol
-from ..few_shot import adapt as few_shot
-from ..few_shot import problems, targets
-from ..training import arguments, launch, runs
-
-CLIP = "openai/clip-vit-base-patch32"
+from ..evaluation.results import FILE, Result, few_shot_protocol
+from ..few_shot import adapt, problems, targets
+from ..training import runs
+from ..training.arguments import model_name
 
 
-def main(argv: Sequence[str] | None = None) -> list[Result]:
+def run(args: argparse.Namespace) -> list[Result]:
     """Evaluate; return a result for the split, or one for each file of episodes."""
-    parser = arguments.parser(__doc__)
-    parser.set_defaults(model=CLIP)
-    targets.add_target(parser)
-    add = parser.add_argument
-    add("--shows", nargs="+", default=[prompts.SHOWS], help="sentences that a label is there, averaged (%(default)s)")
-    add("--lacks", nargs="+", default=[prompts.LACKS], help="that it is not, for multilabel tasks (%(default)s)")
-    add("--chunk", type=int, default=64, help="images that pass the model at once (%(default)s)")
-    args = arguments.parse(parser, argv)
     templates = prompts.Templates(tuple(args.shows), tuple(args.lacks))
     accelerator = runs.start(args, args.output_dir)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     set_seed(args.seed)
 
-    # Data. The first process prepares the dataset and its pixels, the others then find them prepared.
+    # Data. The first process prepares the dataset and its pixels for all.
     with accelerator.main_process_first():
         task, rows, sets = targets.load_target(args)
         images = pixels(rows, store=not args.no_store)
     model, preprocessing = load_zero_shot(args.model)
     model = model.to(device)
 
-    # The vectors of all images that are asked about, once. Processes take whole blocks, so that their number changes
-    # nothing; every row comes from one of them and is zero in the others.
+    # The vectors of all images that are classified. Processes take whole blocks, so that their number changes nothing;
+    # every row comes from one process and is zero in the others.
     used = sorted({row for episodes in sets for one in episodes for row in one.query.tolist()}) or range(len(rows))
     places = {row: place for place, row in enumerate(used)}
     parts = []
     for first in tqdm(range(0, len(used), args.chunk)[rank::world], desc="images", disable=runs.quiet()):
         block = list(used[first : first + args.chunk])
         values = backbones.pixel_values(images.take(block), preprocessing, device)
-        parts.append((first, few_shot.passed(model.images, values, 0, accelerator.autocast)))
+        parts.append((first, adapt.passed(model.images, values, 0, accelerator.autocast)))
     vectors = torch.zeros(len(used), model.width, device=device)
     for first, part in parts:
         vectors[first : first + len(part)] = part
     vectors = accelerator.reduce(vectors, "sum")
 
-    name = runs.model_name(args, kind="CLIP")
+    name = model_name(args, kind="CLIP")
     about: dict[str, Any] = {
         "model": name,
-        "method": f"{name}, zero-shot",
+        "method": args.name or f"{name}, zero-shot",
         "seed": args.seed if args.model is None else None,
         "settings": {"shows": args.shows, "lacks": args.lacks, "mixed_precision": args.mixed_precision},
     }
-    found = []
+    results = []
     if not sets:
         asked = prompts.prompts_of(task, templates)
         accelerator.print(*(sentence for label in asked.shows for sentence in label), sep="\n")
         scores = problems.probabilities(task, model.logits(task, vectors, asked))
-        found.append(Result.of_scores(task, scores, rows, split=args.split, protocol="zero-shot", **about))
+        results.append(Result.of_scores(task, scores, rows, split=args.split, protocol="zero-shot", **about))
     for episodes in sets:
         metrics = []
         for episode in episodes:
@@ -84,18 +71,13 @@ def main(argv: Sequence[str] | None = None) -> list[Result]:
             logits = model.logits(posed, here, prompts.prompts_of(posed, templates))
             metrics.append(problems.measure(posed, logits, episode.query_labels))
         measured = {metric: [one[metric] for one in metrics] for metric in metrics[0]}
-        found.append(Result.of_episodes(episodes, measured, protocol=few_shot_protocol(episodes), **about))
+        results.append(Result.of_episodes(episodes, measured, protocol=few_shot_protocol(episodes), **about))
     if accelerator.is_main_process:
-        for number, result in enumerate(found):
+        for number, result in enumerate(results):
             folder = args.output_dir / (f"{sets[number].shots}-shots" if sets else args.split)
-            folder.mkdir(parents=True, exist_ok=True)
-            result.save(folder / "result.json")
-    for result in found:
+            result.save(folder / FILE)
+    for result in results:
         accelerator.print(f"{result.protocol}: AUROC {result.metrics['auroc']}, accuracy {result.metrics['accuracy']}")
         accelerator.log({f"{result.protocol} auroc": result.metrics["auroc"].value})
     runs.end_trackers(accelerator)
-    return found
-
-
-if __name__ == "__main__":
-    launch.run(main)
+    return results

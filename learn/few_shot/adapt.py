@@ -1,7 +1,7 @@
 """Solving an episode with a pre-trained backbone: full fine-tuning, a linear probe, the nearest prototype.
 
-All three give logits for the query set, as `problems.measure` takes them. Query images are never augmented, and the
-query set is never seen before it is answered.
+All three return logits of the query set, as `problems.measure` takes them. Query images are never augmented, and are
+not used before they are answered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from ..encoders.backbones import Network
 from ..episodes.recipe import Episode
 from .problems import losses, outputs_of, task_of
 
-METHODS = ("finetune", "probe", "prototype")
 Context = Callable[[], AbstractContextManager[object]]
 
 
@@ -37,24 +36,24 @@ def fine_tune(
     """Train the whole network on the support set as one batch, with Adam, and answer the query set.
 
     Args:
-        network: Is changed. Its head has `outputs_of(task)` outputs.
-        task: The episode's, see `task_of`.
-        support: Gives the pixels for a step, (s, 3, size, size); the same for all steps, but for augmentation.
-        labels: Of the support set.
-        query: Pixels, (q, 3, size, size).
+        network: The network, which is changed. Its head has `outputs_of(task)` outputs.
+        task: The task of the episode, see `task_of`.
+        support: Returns the pixels of a step, (s, 3, size, size): the same images in each step, augmented or not.
+        labels: Labels of the support set.
+        query: Pixels of the query set, (q, 3, size, size).
         lr: Learning rate of Adam.
-        steps: When to answer the query set; training goes on after all but the last.
-        chunk: Images that pass the network at once, to save memory; 0 for all. Gradients are summed, so that this
-            changes nothing but the statistics of batch normalisation.
+        steps: Numbers of steps after which the query set is answered.
+        chunk: Images per pass, to save memory; 0 for all. Gradients are summed, so that this changes only the
+            statistics of batch normalisation.
         autocast: A context for each pass, as `Accelerator.autocast`.
 
     Returns:
         Logits of the query set, (q, outputs), by number of steps.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=lr)
-    answers = sorted(set(steps))
-    found: dict[int, torch.Tensor] = {}
-    for step in range(1, answers[-1] + 1):
+    answer_at = sorted(set(steps))
+    answered: dict[int, torch.Tensor] = {}
+    for step in range(1, answer_at[-1] + 1):
         network.train()
         pixels = support(step)
         for part, truth in zip(
@@ -65,17 +64,17 @@ def fine_tune(
             torch.autograd.backward(losses(task, logits, truth).sum() / len(pixels))
         optimizer.step()
         optimizer.zero_grad()
-        if step in answers:
+        if step in answer_at:
             network.eval()
-            found[step] = passed(network, query, chunk, autocast)
-    return found
+            answered[step] = passed(network, query, chunk, autocast)
+    return answered
 
 
 @torch.no_grad()
 def passed(
     function: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, chunk: int, autocast: Context = nullcontext
 ) -> torch.Tensor:
-    """What a function gives for images, `chunk` of them at a time (0: all), in float32 and without gradients."""
+    """Apply a function to images, `chunk` at a time (0: all), in float32 and without gradients."""
     parts = []
     for part in torch.split(pixels, chunk or len(pixels)):
         with autocast():
@@ -92,18 +91,18 @@ def linear_probes(
     lr: float,
     steps: Iterable[int],
 ) -> dict[int, list[torch.Tensor]]:
-    """Train a linear head on fixed features, for many episodes in one go, each with the whole support set as a batch.
+    """Train a linear head on fixed features for many episodes at once, each with its whole support set as a batch.
 
-    Smaller support sets are filled up with images that count for nothing, and missing classes with logits of minus
-    infinity. Adam treats every weight on its own, so each episode comes out as if it were alone.
+    Smaller support sets are padded with images of weight zero, and missing classes with logits of minus infinity. Adam
+    updates every weight separately, so that each episode gives what it would give alone.
 
     Args:
         task: The whole task.
-        episodes: What to solve.
-        features: (rows, features).
+        episodes: The episodes to solve.
+        features: Features, (rows, features).
         places: Row of `features` by row of the split.
         lr: Learning rate of Adam.
-        steps: When to answer the query sets.
+        steps: Numbers of steps after which the query sets are answered.
 
     Returns:
         Logits of each query set, (q, outputs), by number of steps.
@@ -121,7 +120,7 @@ def linear_probes(
         images = len(episode.support)
         vectors[number, :images] = features[[places[row] for row in episode.support.tolist()]]
         counts[number, :images] = 1 / images
-        if task.kind == "multilabel":  # whose loss is the mean over all labels, those filled up too
+        if task.kind == "multilabel":  # whose loss is the mean over all labels, padded ones included
             counts[number] *= most / outputs[number]
         truth = torch.from_numpy(episode.support_labels).to(device)
         if task.kind == "multilabel":
@@ -132,33 +131,33 @@ def linear_probes(
     weight = torch.zeros(len(episodes), width, most, device=device, requires_grad=True)
     bias = torch.zeros(len(episodes), 1, most, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([weight, bias], lr=lr)
-    answers = sorted(set(steps))
-    found: dict[int, list[torch.Tensor]] = {}
-    for step in range(1, answers[-1] + 1):
+    answer_at = sorted(set(steps))
+    answered: dict[int, list[torch.Tensor]] = {}
+    for step in range(1, answer_at[-1] + 1):
         logits = torch.baddbmm(bias, vectors, weight)
         if task.kind not in ("binary", "multilabel"):
             logits = logits + classes
         torch.autograd.backward((losses(task, logits, labels) * counts).sum())
         optimizer.step()
         optimizer.zero_grad()
-        if step in answers:
-            found[step] = [
+        if step in answer_at:
+            answered[step] = [
                 (_taken(features, places, episode.query) @ weight[n] + bias[n]).detach()[:, : outputs[n]]
                 for n, episode in enumerate(episodes)
             ]
-    return found
+    return answered
 
 
 def prototypes(task: Task, episode: Episode, features: torch.Tensor, places: Mapping[int, int]) -> torch.Tensor:
-    """Compare query images with the mean of each class by the cosine, after the support set's mean is taken off.
+    """Compare query images with the mean of each class by cosine similarity, after centring.
 
-    Where there is one logit per label, it is the similarity to the mean of the positives minus that to the negatives'.
-    The means are those of classes, not of images, so that large classes do not pull.
+    A binary or multilabel logit is the similarity to the mean of the positives minus that to the mean of the negatives.
+    Features are centred on the mean of the class means, so that large classes have no more weight.
 
     Args:
         task: The whole task.
-        episode: What to solve.
-        features: (rows, features).
+        episode: The episode to solve.
+        features: Features, (rows, features).
         places: Row of `features` by row of the split.
 
     Returns:

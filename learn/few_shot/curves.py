@@ -1,4 +1,4 @@
-"""The picture of a few-shot evaluation."""
+"""The figure of a few-shot evaluation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..evaluation.intervals import Measured
 
 
 def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Path) -> None:
-    """Draw mean AUROC over shots with its 95 % interval, a line per method and setting.
+    """Plot mean AUROC over shots with its 95 % interval, a line per method and setting.
 
     Args:
         points: Name of the line, shots ("5", "1-10"), and AUROC.
-        title: Of the picture.
+        title: Title of the figure.
         path: PNG file to write.
     """
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
@@ -26,11 +26,11 @@ def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Pa
     for number, line in enumerate(lines):
         mine = [(ticks.index(shots), auroc) for name, shots, auroc in points if name == line]
         known = [
-            (place, found.value, found.low or found.value, found.high or found.value)
-            for place, found in sorted(mine, key=lambda one: one[0])
-            if found.value is not None
+            (place, auroc.value, *((auroc.value,) * 2 if auroc.low is None else (auroc.low, auroc.high)))
+            for place, auroc in sorted(mine, key=lambda one: one[0])
+            if auroc.value is not None
         ]
-        aside = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # so that the intervals stand side by side
+        aside = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # so that intervals do not cover each other
         bars = [[mean - low for _, mean, low, _ in known], [high - mean for _, mean, _, high in known]]
         axes.errorbar(
             [place + aside for place, *_ in known],
@@ -43,6 +43,7 @@ def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Pa
             label=line,
         )
     axes.axhline(0.5, color="grey", linestyle=":", label="chance")
+    axes.set_ylim(top=1.02)
     axes.set(xlabel="Support images per class", ylabel="Mean AUROC, 95 % interval")
     axes.set_title(title, fontsize="medium")
     axes.set_xticks(range(len(ticks)), ticks)

@@ -1,17 +1,19 @@
-"""Model-agnostic meta-learning: weights, and rates to learn with, from which a few steps solve a new task.
+"""Model-agnostic meta-learning: weights from which a few gradient steps solve a new task.
 
-MAML: C. Finn, P. Abbeel, S. Levine, arXiv 1703.03400; learned rates (Meta-SGD): Z. Li et al., arXiv 1707.09835.
+MAML: C. Finn, P. Abbeel, S. Levine, arXiv 1703.03400. Learned rates (Meta-SGD): Z. Li et al., arXiv 1707.09835.
 
-An episode is solved from the shared weights w by a few steps of gradient descent on its support set, with a rate per
-weight: w <- w - rate * gradient. What is learned are w and the rates; their loss is that of the solved episode's query
-set. To differentiate it through the steps (second order) is exact. First order takes the gradients inside for
-constants, which saves most of the memory and time: the loss's slope at the solution stands for that at w.
+An episode is solved from the shared weights w by a few steps of gradient descent on its support set,
+w <- w - rate * gradient. The loss of the solved episode's query set is what w is trained on. The rate is one fixed
+number, as published (the published code calls it MetaSGD, which is TorchOpt's name for a differentiable SGD), or is
+learned too, one per weight. Second order differentiates through the steps and is exact. First order treats the inner
+gradients as constants, which saves most of the memory and time: the slope of the loss at the solution replaces that
+at w.
 
-The head is new in every episode, since every episode has its own number of classes: it starts at zero and is not
-learned, but its rates are, one per feature and one for the biases, the same for all classes.
+Every episode has its own number of classes and gets a new head of zeros, which is not learned. Learned rates of the
+head are shared by all classes: one per feature, and one for the biases.
 
 Batch normalisation is transductive, as published: support and query set are each normalised by their own mean and
-variance. A vision transformer has none, and nothing to be transductive about.
+variance. A vision transformer has no such layers.
 """
 
 from __future__ import annotations
@@ -60,54 +62,57 @@ class Problem:
 
 
 class MetaLearner:
-    """What MAML learns: the weights of a backbone and a rate for each of them.
+    """What is meta-learned: the weights of a backbone and, if wanted, a rate for each of them.
 
     Args:
-        network: The backbone; its head's weights are not used, only its width.
-        rate: Of all rates, at first.
+        network: The backbone; only the width of its head is used.
+        rate: The inner learning rate, of all weights.
+        learned: Whether the rates are learned, starting from `rate` (Meta-SGD), or stay fixed (MAML).
 
     Attributes:
-        network: The same.
-        rates: By name of the weight, of its shape; "head.weight" (1, features), "head.bias" (1,).
-        state: Backbone and rates as a module, whose state is all that there is to save and to go on from.
+        network: The backbone.
+        rates: By name of the weight. Learned: tensors of its shape, "head.weight" (1, features), "head.bias" (1,).
+        state: Backbone and learned rates as a module, whose state is all that needs saving.
     """
 
-    def __init__(self, network: Network, rate: float = 0.1) -> None:
-        self.network = network
-        shapes = self.weights | {"head.weight": network.head.weight[:1], "head.bias": network.head.bias[:1]}
-        rates = nn.ParameterList([torch.full_like(like, rate) for like in shapes.values()])
-        self.rates: Weights = dict(zip(shapes, rates, strict=True))
+    def __init__(self, network: Network, rate: float = 0.1, *, learned: bool = False) -> None:
+        self.network, self.learned = network, learned
+        shapes = self.weights | {HEAD[0]: network.head.weight[:1], HEAD[1]: network.head.bias[:1]}
+        rates = nn.ParameterList([torch.full_like(like, rate) for like in shapes.values()] if learned else [])
+        self.rates: dict[str, Any] = dict(zip(shapes, rates, strict=True)) if learned else dict.fromkeys(shapes, rate)
         self.state = nn.ModuleDict({"network": network, "rates": rates})
 
     @property
     def weights(self) -> Weights:
-        """The backbone's weights that are trained."""
+        """The trained weights of the backbone, by name."""
         return {n: w for n, w in self.network.named_parameters() if n not in HEAD and w.requires_grad}
 
     @property
     def parameters(self) -> list[torch.Tensor]:
-        """All that is learned, in a fixed order."""
-        return [*self.weights.values(), *self.rates.values()]
+        """Everything that is learned, in a fixed order."""
+        return [*self.weights.values(), *(self.rates.values() if self.learned else ())]
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write a plain backbone, which `AutoModel.from_pretrained` opens, and rates.safetensors beside it.
+        """Write a plain backbone, which `AutoModel.from_pretrained` opens, and learned rates in rates.safetensors.
 
-        The rates have the names of the weights in `AutoModelForImageClassification`, and those of a head.
+        The rates are named after the weights in `AutoModelForImageClassification`, and those of a head.
         """
         self.network.model.base_model.save_pretrained(folder)
+        if not self.learned:
+            return
         rates = {name.removeprefix("model."): rate.detach().cpu().contiguous() for name, rate in self.rates.items()}
         save_file(rates, folder / RATES)
 
     def solve(
         self, problem: Problem, *, steps: int, order: Order = 1, rates: Mapping[str, Any] | None = None
     ) -> Weights:
-        """The weights that solve an episode, by its support set.
+        """Return the weights that solve an episode, learned from its support set.
 
         Args:
             problem: The episode.
-            steps: How many, 0 or more.
+            steps: Number of gradient steps, 0 or more.
             order: 2 keeps what is needed to differentiate through the steps.
-            rates: Others than the learned ones.
+            rates: Rates to use instead of `self.rates`.
         """
         head = self.network.head.weight
         outputs = outputs_of(problem.task)
@@ -120,24 +125,24 @@ class MetaLearner:
         return adapt(loss, start, self.rates if rates is None else rates, steps, order=order)
 
     def logits(self, problem: Problem, weights: Weights) -> torch.Tensor:
-        """The solved episode's answers for its query set."""
+        """Return the logits of the query set, given the weights that solve the episode."""
         logits: torch.Tensor = functional_call(self.network, weights, (problem.query,))
         return logits
 
     @torch.no_grad()
     def answer(self, problem: Problem, *, steps: int, rate: float) -> tuple[float, torch.Tensor]:
-        """Solve an episode by plain gradient descent with one rate for all weights; query loss and logits."""
+        """Solve an episode with one rate for all weights, and return its query loss and logits."""
         weights = self.solve(problem, steps=steps, rates=dict.fromkeys(self.rates, rate))
         logits = self.logits(problem, weights)
         return losses(problem.task, logits, problem.query_labels).mean().item(), logits
 
     def gradients(self, problem: Problem, *, steps: int, order: Order) -> tuple[float, list[torch.Tensor]]:
-        """Query loss of an episode and its gradients.
+        """Return the query loss of an episode and its gradients.
 
         Args:
             problem: The episode.
-            steps: Of the inner loop.
-            order: 2 is exact; 1 takes the gradients of the inner loop for constants.
+            steps: Number of inner steps.
+            order: 2 is exact; 1 treats the inner gradients as constants.
 
         Returns:
             The loss, and a tensor for each of `parameters`.
@@ -146,26 +151,26 @@ class MetaLearner:
         with sdpa_kernel(SDPBackend.MATH) if order == 2 else nullcontext():
             weights = self.solve(problem, steps=steps, order=order)
             loss = losses(problem.task, self.logits(problem, weights), problem.query_labels).mean()
-            found = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
-        return loss.item(), list(found)
+            gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+        return loss.item(), list(gradients)
 
 
 def adapt(
     loss: Callable[[Weights], torch.Tensor], weights: Weights, rates: Mapping[str, Any], steps: int, *, order: Order
 ) -> Weights:
-    """Gradient descent as a function: the weights after some steps of `w - rate * gradient`.
+    """Return the weights after some steps of gradient descent, `w - rate * gradient`.
 
     Args:
-        loss: From weights to a number.
-        weights: To start from.
+        loss: Function from weights to a number.
+        weights: The weights to start from.
         rates: By name, a number or a tensor that broadcasts to the weight.
-        steps: How many.
-        order: 2: the result can be differentiated with respect to weights and rates. 1: as if the gradients on the way
-            were constants.
+        steps: Number of steps.
+        order: 2: the result can be differentiated with respect to weights and rates. 1: the same, with the gradients
+            of the steps as constants.
     """
     slope = grad(loss)
     for _ in range(steps):
-        # Where nothing asks for the derivative of a gradient, no graph of it is kept.
+        # In first order no graph of the gradient is kept.
         slopes = slope(weights if order == 2 else {name: weight.detach() for name, weight in weights.items()})
         weights = {name: weight - rates[name] * slopes[name] for name, weight in weights.items()}
     return weights
@@ -174,7 +179,7 @@ def adapt(
 def sum_over_processes(
     accelerator: Accelerator, loss: float, gradients: list[torch.Tensor]
 ) -> tuple[float, list[torch.Tensor]]:
-    """Add up, in one message, what the processes found for their shares of an outer batch."""
+    """Sum, in one message, the loss and gradients of the processes for their shares of an outer batch."""
     shapes = [gradient.shape for gradient in gradients]
     message = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor([loss])])
     message = accelerator.reduce(message, "sum")
@@ -184,9 +189,9 @@ def sum_over_processes(
 
 @torch.no_grad()
 def refresh_batch_norms(network: Network, batches: Iterable[torch.Tensor]) -> None:
-    """Let batch normalisation, which was transductive in training, remember the statistics of some images.
+    """Estimate the statistics of batch normalisation, which was transductive in training, from some images.
 
-    So that the backbone can be used in evaluation mode, as a probe does. Without such layers nothing happens.
+    The backbone can then be used in evaluation mode, as a probe does. Without such layers nothing happens.
     """
     update_bn(batches, network)
     network.eval()
@@ -194,7 +199,7 @@ def refresh_batch_norms(network: Network, batches: Iterable[torch.Tensor]) -> No
 
 @contextmanager
 def transductive(model: nn.Module) -> Iterator[None]:
-    """Let batch normalisation use the statistics of the batch at hand, and remember none of them."""
+    """Make batch normalisation use the statistics of the current batch without recording them."""
     layers = batch_norms(model)
     before = [(layer.training, layer.track_running_stats) for layer in layers]
     for layer in layers:

@@ -1,4 +1,4 @@
-"""What meta-training draws on: the episodes of the source pool, in an order that a seed fixes, and their pixels."""
+"""The episodes of the source pool that meta-training uses, in an order that a seed fixes, and their pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from ...builders.dataset import load_dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
@@ -24,7 +23,7 @@ from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import Recipe
 from ..episodes.rows import fingerprint
 from ..episodes.sampler import sample_episodes
-from ..training.arguments import data_options
+from ..training.arguments import load_rows
 from .maml import Problem
 from .problems import task_of
 from .targets import MINIATURE
@@ -35,8 +34,8 @@ class SourceEpisodes:
     """The episodes of all source tasks of one split.
 
     Attributes:
-        sets: An episode set per task, equally long.
-        images: Pixels of the rows that each was drawn from.
+        sets: An episode set per task, all of one length.
+        images: Pixels of the rows that each set was drawn from.
         left_out: Why tasks have no episodes, by "dataset / task".
     """
 
@@ -49,8 +48,8 @@ class SourceEpisodes:
 
     @property
     def sha256(self) -> dict[str, str]:
-        """Of each episode set, by "dataset / task"."""
-        return {f"{found.task.dataset} / {found.task.name}": found.sha256 for found in self.sets}
+        """SHA-256 of each episode set, by "dataset / task"."""
+        return {f"{one.task.dataset} / {one.task.name}": one.sha256 for one in self.sets}
 
     def problem(
         self,
@@ -59,12 +58,12 @@ class SourceEpisodes:
         device: torch.device | str,
         augmentation_seed: Sequence[int] | None = None,
     ) -> Problem:
-        """The tensors of an episode.
+        """Return the tensors of an episode.
 
         Args:
             number: 0 to `len(self) - 1`, task by task.
-            preprocessing: That of the model.
-            device: Where they lie.
+            preprocessing: Preprocessing of the model.
+            device: Device of the tensors.
             augmentation_seed: For episodes to train on, all of whose images are augmented.
         """
         place, number = divmod(number, len(self.sets[0]))
@@ -86,34 +85,34 @@ class SourceEpisodes:
 def source_episodes(
     args: argparse.Namespace, tasks: Iterable[Task], split: str, recipe: Recipe, *, n: int
 ) -> SourceEpisodes:
-    """Draw the episodes of each task, or find those of an earlier run in `<output-dir>/episodes`.
+    """Draw the episodes of each task, or load those of an earlier run from `<output-dir>/episodes`.
 
     Args:
-        args: Say where the data are, the seed and the output folder.
-        tasks: The source pool.
-        split: "train" to learn from, "validation" to stop by; never more than the one.
-        recipe: What an episode is made of.
+        args: Arguments of the run: data, seed and output folder.
+        tasks: The source tasks.
+        split: "train" to learn from, or "validation" for early stopping.
+        recipe: How episodes are drawn.
         n: Episodes per task.
 
     Raises:
-        MedIMetaError: If there is not a task that has episodes.
+        MedIMetaError: If no task has episodes.
         SourceNotFound: If there are no data of a dataset.
     """
     folder = args.output_dir / "episodes"
     folder.mkdir(parents=True, exist_ok=True)
     sets, images, left_out = [], [], {}
     for task in tasks:
-        rows = load_dataset(task.dataset, split=split, **data_options(args, task.dataset, per_class=MINIATURE))
+        rows = load_rows(args, task.dataset, split, per_class=MINIATURE)
         path = folder / f"{task.dataset}.{task.column}.{split}.parquet"
-        found = _earlier(path, rows, task, recipe, n, args.seed)
-        if found is None:
+        episodes = _earlier(path, rows, task, recipe, n, args.seed)
+        if episodes is None:
             try:
-                found = sample_episodes(rows, task, recipe, n=n, seed=args.seed, split=split)
+                episodes = sample_episodes(rows, task, recipe, n=n, seed=args.seed, split=split)
             except MedIMetaError as error:
                 left_out[f"{task.dataset} / {task.name}"] = str(error)
                 continue
-            found.save(path)
-        sets.append(found)
+            episodes.save(path)
+        sets.append(episodes)
         images.append(pixels(rows, store=not args.no_store))
     if not sets:
         reasons = "".join(f"\n  {reason}" for reason in left_out.values())
@@ -122,22 +121,22 @@ def source_episodes(
 
 
 def _earlier(path: Path, rows: Dataset, task: Task, recipe: Recipe, n: int, seed: int) -> EpisodeSet | None:
-    """The episodes that an earlier run drew, if they are the ones wanted: to draw fifty thousand takes minutes."""
+    """The episodes of an earlier run, if they are those that would be drawn: drawing 50,000 takes minutes."""
     if not path.exists():
         return None
-    found = EpisodeSet.load(path)
-    theirs = [found.about["recipe"], found.seed, len(found), found.about["fingerprint"]]
-    return found if canonical(theirs) == canonical([asdict(recipe), seed, n, fingerprint(rows, task)]) else None
+    episodes = EpisodeSet.load(path)
+    theirs = [episodes.about["recipe"], episodes.seed, len(episodes), episodes.about["fingerprint"]]
+    return episodes if canonical(theirs) == canonical([asdict(recipe), seed, n, fingerprint(rows, task)]) else None
 
 
 def outer_batch(step: int, episodes: int, *, size: int, seed: int) -> list[int]:
-    """The episodes of an outer step: passes through all of them follow each other, each in a random order of its own.
+    """Return the episodes of an outer step: pass after pass through all of them, each in its own random order.
 
     Args:
         step: Number of the step, from 0.
-        episodes: How many there are.
+        episodes: Number of episodes.
         size: Episodes per step.
-        seed: Of the orders.
+        seed: Seed of the orders.
     """
     places = range(step * size, (step + 1) * size)
     orders = {turn: Draws(seed, turn).order(episodes) for turn in {place // episodes for place in places}}

@@ -1,4 +1,4 @@
-"""An episode as a learning problem: its task, the head it needs, its loss and its metrics, for all kinds of target."""
+"""An episode as a learning problem: its task, the head it needs, its loss and its metrics, for all kinds of task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..evaluation.metrics import evaluate_scores
 
 
 def task_of(task: Task, classes: Sequence[int]) -> Task:
-    """The task that an episode poses: with its classes only, whose ids are their places in the episode.
+    """Return the task of an episode: only its classes, whose ids are their places in the episode.
 
         >>> import medimeta
         >>> task_of(medimeta.DATASETS["oct"].task("disease class"), (1, 3)).labels
@@ -29,12 +29,12 @@ def task_of(task: Task, classes: Sequence[int]) -> Task:
 
 
 def outputs_of(task: Task) -> int:
-    """Logits that the task needs: one per class or label, but a single one for a binary task."""
+    """Return the number of logits of a task: one per class or label, but a single one for a binary task."""
     return 1 if task.kind == "binary" else len(task.labels)
 
 
 def losses(task: Task, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The loss of each image: cross-entropy; binary cross-entropy for binary tasks and, averaged, over labels.
+    """Return the loss of each image: cross-entropy; for binary tasks, and averaged over labels, binary cross-entropy.
 
     Args:
         task: What `task_of` gives.
@@ -47,19 +47,19 @@ def losses(task: Task, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tens
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     if task.kind in ("multilabel", "binary"):
-        wanted = labels.reshape(logits.shape).to(logits.dtype)
-        return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(dim=-1)
+        truth = labels.reshape(logits.shape).to(logits.dtype)
+        return functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=-1)
     flat = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
     return flat.reshape(labels.shape)
 
 
 def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:
-    """Logits as probabilities, as `evaluate_scores` takes them.
+    """Return logits as probabilities, as `evaluate_scores` takes them.
 
     Args:
         task: What `task_of` gives.
-        logits: Shape (N, outputs). What is not finite counts as no preference, so that an episode whose training
-            diverged gets the metrics of guessing, not none.
+        logits: Shape (N, outputs). Values that are not finite count as no preference, so that an episode
+            whose training diverged gets the metrics of guessing.
     """
     logits = logits.detach().double().cpu().nan_to_num(0.0, 0.0, 0.0)
     if task.kind == "binary":
@@ -68,7 +68,7 @@ def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:
 
 
 def measure(task: Task, logits: torch.Tensor, labels: np.ndarray) -> dict[str, float]:
-    """The metrics of a query set.
+    """Return the metrics of a query set.
 
     Args:
         task: What `task_of` gives.

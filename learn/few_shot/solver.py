@@ -1,4 +1,4 @@
-"""Solving whole sets of episodes in pieces that processes share and that are each done, and recorded, once."""
+"""Solving whole sets of episodes, in pieces that processes share and that are each recorded once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..episodes.recipe import Episode
 from .adapt import Context, fine_tune, linear_probes, passed, prototypes
 from .problems import measure, outputs_of, task_of
 
-TOGETHER = 50  # episodes whose heads are trained in one go
+TOGETHER = 50  # episodes whose heads are trained at once
 
 
 class Key(NamedTuple):
-    """Which answer a record is of; also the cell of a table, where `episode` is left out."""
+    """The key of a record; with `episode` 0 also that of a table cell."""
 
     method: str
     set: int  # place in the list of episode sets
@@ -44,20 +44,20 @@ class Unit(NamedTuple):
 
 @dataclass
 class Solver:
-    """A backbone, the episodes that it is to solve, and the grid of settings.
+    """A backbone, the episodes to solve with it, and the grid of settings.
 
-    The fixed features of "probe" and "prototype" must be there first, see `cache_features`.
+    "probe" and "prototype" need fixed features: call `cache_features` first.
 
     Attributes:
         network: The backbone; fine-tuning starts from its weights as they are now.
-        preprocessing: That of the backbone.
+        preprocessing: Preprocessing of the backbone.
         images: Pixels of the split.
         sets: The episode sets, all of one task.
         lrs: Learning rates.
-        steps: When to answer.
-        seed: Of dropout and augmentation.
-        augmentation: Whether fine-tuning augments the support set, anew in each step.
-        chunk: Images that pass the network at once.
+        steps: Numbers of steps after which query sets are answered.
+        seed: Seed of dropout and augmentation.
+        augmentation: Whether fine-tuning augments the support set in each step.
+        chunk: Images per pass.
         autocast: As `Accelerator.autocast`.
     """
 
@@ -84,29 +84,29 @@ class Solver:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         device: torch.device = self.network.model.device
         return device
 
     def units(self, methods: Iterable[str]) -> list[Unit]:
-        """All work, in a fixed order."""
-        found = []
+        """Return all work, in a fixed order."""
+        units = []
         for method in methods:
             size = 1 if method == "finetune" else TOGETHER
             for number, episodes in enumerate(self.sets):
                 for lr in [0.0] if method == "prototype" else self.lrs:
                     for first in range(0, len(episodes), size):
                         part = range(first, min(first + size, len(episodes)))
-                        found.append(Unit(method, number, lr, tuple(part)))
-        return found
+                        units.append(Unit(method, number, lr, tuple(part)))
+        return units
 
     def keys(self, unit: Unit) -> list[Key]:
-        """The records that a unit makes."""
+        """Return the keys of the records of a unit."""
         steps = [0] if unit.method == "prototype" else sorted(set(self.steps))
         return [Key(unit.method, unit.set, unit.lr, step, number) for number in unit.episodes for step in steps]
 
     def solve(self, unit: Unit) -> list[tuple[Key, dict[str, float]]]:
-        """Do a piece of work.
+        """Solve the episodes of a unit.
 
         Returns:
             The metrics of the query set, for each of `keys(unit)`.
@@ -135,16 +135,16 @@ class Solver:
         total: Callable[[torch.Tensor], torch.Tensor],
         progress: Callable[[list[int]], Iterable[int]] = iter,
     ) -> None:
-        """Compute the features of all rows that episodes use, once, each process its share.
+        """Compute the features of all rows that episodes use; each process computes its share.
 
-        Processes take whole blocks of `chunk` images, so that their number changes not a bit of the result. Call this
-        before anything is fine-tuned.
+        Processes take whole blocks of `chunk` images, so that their number does not change a bit of the result. Call
+        this before anything is fine-tuned.
 
         Args:
-            rank: Which process this is.
-            world: Of how many.
-            total: Adds a tensor up over all processes.
-            progress: Shows how far it is.
+            rank: This process.
+            world: Number of processes.
+            total: Sums a tensor over all processes.
+            progress: Shows a progress bar.
         """
         used = sorted(
             {row for episodes in self.sets for episode in episodes for part in episode for row in part.tolist()}
@@ -162,7 +162,7 @@ class Solver:
             task = task_of(self.task, episode.classes)
             self.network.model.load_state_dict(self.start)
             self.network.new_head(outputs_of(task))
-            torch.manual_seed(self.seed + number)  # dropout, where the model has some
+            torch.manual_seed(self.seed + number)  # for dropout
             logits = fine_tune(
                 self.network,
                 task,
@@ -174,8 +174,8 @@ class Solver:
                 chunk=self.chunk,
                 autocast=self.autocast,
             )
-            for steps, found in logits.items():
-                answers[steps].append(found)
+            for steps, answer in logits.items():
+                answers[steps].append(answer)
         return answers
 
     def _support(self, episode: Episode, seed: Sequence[int]) -> Callable[[int], torch.Tensor]:

@@ -1,7 +1,4 @@
-"""What the training scripts in `examples/` share: data, batches, losses and metrics.
-
-torch is imported here, so import this module only where you train.
-"""
+"""The parts of a training loop: data, batches, losses, metrics and predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +13,6 @@ from datasets import Dataset
 from torch.nn import functional
 from torch.utils.data import Sampler
 
-from ...builders.dataset import load_dataset
 from ...cards.facts import SPLITS, Task
 from ...errors import MedIMetaError
 from ..data.augment import Augmentation
@@ -27,28 +23,27 @@ from ..data.views import task_view
 from ..encoders.models import Preprocessing
 from ..evaluation.metrics import absent_labels, evaluate_scores
 from ..evaluation.scores import probabilities
-from .arguments import data_options
+from .arguments import load_rows
 
 
 class OneClass(MedIMetaError):
-    """The validation split cannot tell a better model from a worse one."""
+    """A validation split with labels of one class, which cannot choose a model."""
 
 
 def load_splits(
     args: argparse.Namespace, task: Task, splits: Sequence[str] = SPLITS
 ) -> tuple[dict[str, Dataset], dict[str, PixelDataset]]:
-    """Splits of a task, with all columns and as uint8 pixels, training images with published augmentation.
+    """Load splits of a task, with all columns and as uint8 pixels; training images get the published augmentation.
 
     Args:
-        args: Of `arguments.parser`, with those of `add_training`.
+        args: Arguments of the run.
         task: The task.
-        splits: The splits, with "validation".
+        splits: The splits to load; "validation" is one of them.
 
     Raises:
         OneClass: If all validation images with known labels are of one class.
     """
-    options = data_options(args, task.dataset)
-    rows = {split: load_dataset(task.dataset, split=split, **options) for split in splits}
+    rows = {split: load_rows(args, task.dataset, split) for split in splits}
     labels = labels_of(task_view(rows["validation"], task), task)
     if len(absent_labels(task, labels)) == len(task.labels) - (task.kind == "binary"):  # no label can be ranked
         raise OneClass(
@@ -68,26 +63,26 @@ def load_splits(
     }
 
 
-def targets(data: PixelDataset) -> np.ndarray:
-    """The labels of data that have some."""
+def known_labels(data: PixelDataset) -> np.ndarray:
+    """Return the labels of data that has some."""
     if data.labels is None:
-        raise MedIMetaError("These images have no labels. Make the PixelDataset with label='label'.")
+        raise MedIMetaError("These images have no labels. Create the PixelDataset with label='label'.")
     return data.labels
 
 
 class EqualBatches(Sampler[list[int]]):
-    """Every image once per epoch, in random batches of nearly equal size, and this process's share of each.
+    """Batches of nearly equal size with every image once per epoch in random order, and one process's share of each.
 
-    The batches depend on nothing but seed and epoch: one process or several, in parts or at once, take the same
-    optimiser steps. No image is repeated to fill a batch and none is dropped.
+    The batches depend only on seed and epoch: one process or several, in parts or at once, take the same optimiser
+    steps. No image is repeated to fill a batch, and none is dropped.
 
     Args:
-        images: How many there are.
+        images: Number of images.
         batch_size: Images per optimiser step, at most.
-        seed: Of the order.
-        parts: Gradient accumulation: the parts of a batch come one after the other.
-        processes: How many processes share each part.
-        rank: Which of them this is.
+        seed: Seed of the order.
+        parts: Gradient accumulation: parts of a batch that follow each other.
+        processes: Number of processes that share each part.
+        rank: This process.
 
     Raises:
         MedIMetaError: If there are too few images for every process to have one in every part.
@@ -107,7 +102,7 @@ class EqualBatches(Sampler[list[int]]):
 
     @property
     def share(self) -> float:
-        """Mean images per process and part; summed losses are divided by it, so that all images count alike."""
+        """Mean number of images per process and part, which summed losses are divided by: all images count alike."""
         return self.images / len(self) / self.processes
 
     def __len__(self) -> int:
@@ -121,14 +116,16 @@ class EqualBatches(Sampler[list[int]]):
 
 
 def loss_weights(args: argparse.Namespace, data: PixelDataset, task: Task) -> torch.Tensor | None:
-    """The weights that `--class-weights` asks for, from the training labels alone."""
+    """Return the weights that `--class-weights` asks for, from the training labels alone."""
     if not args.class_weights:
         return None
-    return torch.from_numpy((positive_weights if task.kind == "multilabel" else class_weights)(targets(data), task))
+    return torch.from_numpy(
+        (positive_weights if task.kind == "multilabel" else class_weights)(known_labels(data), task)
+    )
 
 
 def image_losses(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
-    """The loss of each image: cross-entropy, or for multilabel the mean binary cross-entropy of its known labels.
+    """Return the loss of each image: cross-entropy; for multilabel the mean binary cross-entropy of its known labels.
 
     Args:
         logits: Shape (N, k).
@@ -150,7 +147,7 @@ def image_losses(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tens
 
 
 def measure(task: Task, logits: torch.Tensor | np.ndarray, labels: torch.Tensor | np.ndarray) -> dict[str, float]:
-    """The metrics of a split, from all its logits and labels.
+    """Return the metrics of a split, from all its logits and labels.
 
     Args:
         task: The task.
@@ -161,7 +158,7 @@ def measure(task: Task, logits: torch.Tensor | np.ndarray, labels: torch.Tensor 
         What `evaluate_scores` gives and `cross_entropy`, the mean of `image_losses` without weights.
 
     Raises:
-        MedIMetaError: If a logit is no finite number.
+        MedIMetaError: If a logit is not finite.
     """
     logits, labels = torch.as_tensor(logits).cpu(), torch.as_tensor(labels).cpu()
     if not logits.isfinite().all():
@@ -179,22 +176,22 @@ def predict(
     *,
     batch_size: int = 64,
 ) -> torch.Tensor:
-    """The logits of all images of a split, in its order and in every process; the processes share the work.
+    """Return the logits of all images of a split, in its order and in every process; the processes share the work.
 
     Args:
-        accelerator: Says which processes there are, and the precision.
-        model: Prepared or not; left in evaluation mode.
-        preprocessing: That of the model.
+        accelerator: Gives the processes and the precision.
+        model: The model, prepared or not; left in evaluation mode.
+        preprocessing: Preprocessing of the model.
         data: Pixels as uint8.
-        batch_size: Images at a time, in each process.
+        batch_size: Images per pass in each process.
 
     Returns:
         float32, shape (N, k), on the CPU.
     """
-    # The bare model: data-parallel wrappers wait in each pass for the others, who may have a batch less.
+    # The bare model: in each pass a data-parallel wrapper waits for other processes, which may have a batch less.
     model = accelerator.unwrap_model(model).eval()
     world = accelerator.num_processes
-    if world > 1:  # statistics of batch normalisation differ between processes while they train; the first one's hold
+    if world > 1:  # batch statistics differ between processes during training; those of the first are used
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, 0)
     shares = np.array_split(np.arange(len(data)), world)
@@ -207,7 +204,7 @@ def predict(
     if world == 1:
         return torch.cat(logits).cpu()
     longest = len(shares[0])
-    found = torch.cat(logits)
-    padded = functional.pad(found, (0, 0, 0, longest - len(found)))
+    own = torch.cat(logits)
+    padded = functional.pad(own, (0, 0, 0, longest - len(own)))
     everyone = accelerator.gather(padded).cpu().split(longest)
     return torch.cat([part[: len(share)] for part, share in zip(everyone, shares, strict=True)])

@@ -1,8 +1,7 @@
-"""The model card of a trained model, with its results as metadata (`model-index`), and its way to the Hub."""
+"""The model card of a trained model, with its results as metadata (`model-index`), and its upload to the Hub."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,17 +40,20 @@ from transformers import {auto}
 model = {auto}.from_pretrained("{name}")
 ```
 
-The images and labels come with licences of their own: {licences}. The model is for research, not for diagnosis.
+The images and labels have their own licences: {licences}. The model is for research, not for diagnosis.
 """
 
 
-def write_card(folder: Path, results: Sequence[Result], *, backbone: str | None = None) -> None:
-    """Write README.md into a model's folder.
+def write_card(
+    folder: Path, results: Sequence[Result], *, backbone: str | None = None, repo: str | None = None
+) -> None:
+    """Write README.md into the folder of a model.
 
     Args:
-        folder: Holds the model.
-        results: What it achieves; one or more, of one model and the same settings.
-        backbone: What the model was made by, if it has no head, e.g. "pre-trained on 18 tasks".
+        folder: Folder of the model.
+        results: Its results; one or more, of one model with the same settings.
+        backbone: How a model without a head was trained, e.g. "pre-trained on 18 tasks".
+        repo: The repository that it is uploaded to, if any: what users load it by.
     """
     first = results[0]
     name = folder.resolve().name if backbone else f"{first.dataset}-{first.task}".replace(" ", "-").lower()
@@ -64,24 +66,27 @@ def write_card(folder: Path, results: Sequence[Result], *, backbone: str | None 
             dataset_split=result.split,
             metric_type=_TYPES.get(metric, metric),
             metric_name=metric,
-            metric_value=found.value,
-            metric_args=None if found.low is None else {"interval_low": found.low, "interval_high": found.high},
+            metric_value=measured.value,
+            metric_args=None
+            if measured.low is None
+            else {"interval_low": measured.low, "interval_high": measured.high},
         )
         for result in results
-        for metric, found in result.metrics.items()
-        if found.value is not None
+        for metric, measured in result.metrics.items()
+        if measured.value is not None
     ]
-    is_local = first.settings.get("model") is None or os.path.isdir(first.model)  # noqa: PTH112
+    licences = sorted({DATASETS[result.dataset].licence.id for result in results})
     data = ModelCardData(
         model_name=name,
-        base_model=None if is_local else first.model,
+        **_licence(licences),
+        base_model=None if first.settings.get("model") is None else _base_model(first.model),
+        datasets=["medimeta"],
         library_name="transformers",
         pipeline_tag="image-feature-extraction" if backbone else "image-classification",
         tags=["medical", "medimeta"],
         eval_results=evaluations or None,
     )
     columns = [metric for metric in first.metrics if metric in ("auroc", "accuracy")]
-    licences = {DATASETS[result.dataset].licence.id for result in results}
     text = _TEXT.format(
         title=f"{first.model}, {backbone}" if backbone else f"{DATASETS[first.dataset].name}: {first.task}",
         model=first.model,
@@ -95,57 +100,73 @@ def write_card(folder: Path, results: Sequence[Result], *, backbone: str | None 
         interval=first.interval,
         settings="\n".join(f"* {key}: {value}" for key, value in first.settings.items()),
         auto="AutoModel" if backbone else "AutoModelForImageClassification",
-        name=folder.name,
-        licences=", ".join(sorted(licences)),
+        name=repo or folder.as_posix(),
+        licences=", ".join(licences),
     )
     ModelCard(f"---\n{data.to_yaml()}\n---\n{text}").save(folder / "README.md")
 
 
+def _licence(licences: Sequence[str]) -> dict[str, str]:
+    """The metadata that states the licences of the training data: an identifier of the Hub if there is one for all."""
+    if len(licences) == 1 and licences[0].startswith("CC-"):
+        return {"license": licences[0].lower()}
+    return {"license": "other", "license_name": "-and-".join(licences).lower().replace("licenseref-", "")}
+
+
+def _base_model(model: str) -> str | None:
+    """The checkpoint on the Hub that a model started from: its name, or for a folder what its card says."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    card = folder / "README.md"
+    return ModelCard.load(card).data.base_model if card.exists() else None
+
+
 def repository(pattern: str, task: Task) -> str:
-    """The repository for the model of a task: {dataset} and {task} in the pattern are filled in."""
+    """Return the repository for the model of a task: {dataset} and {task} in the pattern are filled in."""
     return pattern.format(dataset=task.dataset, task=task.column)
 
 
 def check_hub(pattern: str, tasks: Sequence[Task] = ()) -> None:
-    """Refuse, before hours of training, what could not be uploaded after them.
+    """Refuse, before hours of training, what could not be uploaded afterwards.
 
     Args:
         pattern: The repository, see `repository`.
-        tasks: Each gets a model; none if it is a backbone that is trained, whose repository is named in full.
+        tasks: The tasks, each with its model; none for a backbone, whose repository is named in full.
 
     Raises:
-        MedIMetaError: If the models would have the same repository, or nobody is logged in.
+        MedIMetaError: If models would share a repository, or nobody is logged in.
     """
     fields = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}
     if fields and not tasks:
-        raise MedIMetaError(f"--push-to-hub {pattern}: a backbone is of no one task. Name a repository without {{}}.")
+        raise MedIMetaError(
+            f"--push-to-hub {pattern}: a backbone does not belong to one task. Name a repository without {{}}."
+        )
     repositories = {repository(pattern, task) for task in tasks} if fields <= {"dataset", "task"} else set()
     if len(repositories) < len(tasks):
         raise MedIMetaError(
-            f"--push-to-hub {pattern} must name a repository per model, for {len(tasks)} of them. Put {{dataset}} and "
+            f"--push-to-hub {pattern} must name one repository for each of {len(tasks)} models. Put {{dataset}} and "
             "{task} into it, e.g. me/vit-{dataset}-{task}."
         )
-    with _said("log in"):
+    with _explained("log in"):
         HfApi().whoami()
 
 
 def push(folder: Path, repo: str) -> None:
-    """Upload a model's folder in one commit; the repository is created if need be.
-
-    What may pass is tried again, as training cannot be had again so cheaply.
+    """Upload the folder of a model in one commit; the repository is created if needed, and passing faults are retried.
 
     Raises:
-        MedIMetaError: If the Hub refuses; the model is still in its folder.
+        MedIMetaError: If the Hub refuses; the model stays in its folder.
     """
     api = HfApi()
-    with _said(f"upload {folder} to {repo}"):
+    with _explained(f"upload {folder} to {repo}"):
         patiently(lambda: api.create_repo(repo, exist_ok=True))
         patiently(lambda: api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload model and card"))
 
 
 @contextmanager
-def _said(what: str) -> Iterator[None]:
-    """Errors of the Hub's client as our own, without tokens."""
+def _explained(what: str) -> Iterator[None]:
+    """Turn errors of the Hub's client into a `MedIMetaError` without tokens."""
     try:
         yield
     except FAILURES as error:

@@ -4,7 +4,7 @@
     for task, images, parts in served(MixedBatches(sizes), data):
         ...
 
-Every batch is divided among the processes, so that how many there are does not change what is computed.
+Every batch is divided among the processes, so that their number does not change what is computed.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ HEADS = "heads.safetensors"
 class MultiTask(nn.Module):
     """A backbone with a linear head per task.
 
-    Seed the generators first: the heads' weights are drawn here.
+    Seed the generators first: the weights of the heads are drawn here.
 
     Args:
-        backbone: What `models.load_backbone` gives: an image classifier whose "logits" are what a head would see.
+        backbone: From `models.load_backbone`: an image classifier whose "logits" are its features.
         tasks: The tasks.
         size: Height and width of the images.
     """
@@ -48,16 +48,16 @@ class MultiTask(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, len(task.labels)) for task in self.tasks)
 
     def forward(self, pixel_values: torch.Tensor, task: Task) -> torch.Tensor:
-        """From (N, 3, size, size) to the logits of a task, (N, k)."""
+        """Return the logits of a task, (N, k), for images of shape (N, 3, size, size)."""
         logits: torch.Tensor = self.heads[self.tasks.index(task)](self.backbone(pixel_values=pixel_values).logits)
         return logits
 
     def classifier(self, task: Task) -> Classifier:
-        """The image classifier for a task; its weights are these, not copies."""
+        """Return the image classifier of a task; it shares its weights with this model."""
         return Classifier(self.backbone, self.heads[self.tasks.index(task)])
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write a plain backbone, as `AutoModel` and `models.load_backbone` open it, and the heads beside it."""
+        """Write a plain backbone, as `AutoModel` and `models.load_backbone` open it, and the heads next to it."""
         self.backbone.base_model.save_pretrained(folder)
         heads = {
             f"{task.dataset}.{task.column}.{name}": weights.detach().cpu().contiguous()
@@ -67,22 +67,22 @@ class MultiTask(nn.Module):
         save_file(heads, folder / HEADS)
 
     def load_heads(self, folder: Path) -> None:
-        """Take the heads that `save_pretrained` wrote."""
-        found = load_file(folder / HEADS)
+        """Load the heads that `save_pretrained` wrote."""
+        saved = load_file(folder / HEADS)
         for task, head in zip(self.tasks, self.heads, strict=True):
             start = f"{task.dataset}.{task.column}."
-            head.load_state_dict({name.removeprefix(start): w for name, w in found.items() if name.startswith(start)})
+            head.load_state_dict({name.removeprefix(start): w for name, w in saved.items() if name.startswith(start)})
 
 
 class Classifier(nn.Module):
-    """Backbone and head, called and answering like a model of transformers."""
+    """Backbone and head, with the call and the output of a transformers model."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
 
     def forward(self, pixel_values: torch.Tensor) -> SimpleNamespace:
-        """From (N, 3, size, size) to `logits`, (N, k)."""
+        """Return `logits`, (N, k), for images of shape (N, 3, size, size)."""
         return SimpleNamespace(logits=self.head(self.backbone(pixel_values=pixel_values).logits))
 
 
@@ -95,14 +95,14 @@ def served(
     rank: int = 0,
     device: torch.device | str | None = None,
 ) -> Iterator[tuple[Task, int, list[Tensors]]]:
-    """One epoch of mixed-task batches, or what one process has of them; a thread prepares the next one.
+    """Yield one epoch of mixed-task batches, or one process's share of them; a thread prepares the next one.
 
     Args:
-        batches: Which rows of which task, all of them: not a shard.
+        batches: The rows of each batch, of all processes.
         data: The images of each task.
-        parts: Gradient accumulation: a batch comes in so many parts.
-        processes: How many share each part.
-        rank: Which of them this is.
+        parts: Gradient accumulation: number of parts of a batch.
+        processes: Number of processes that share each part.
+        rank: This process.
         device: As for `PixelDataset.batch`.
 
     Yields:
@@ -123,10 +123,10 @@ def served(
 
 @torch.no_grad()
 def sum_gradients(accelerator: Accelerator, model: nn.Module) -> None:
-    """Add up, in one message, the gradients that the processes found for their shares of a batch of one task.
+    """Sum, in one message, the gradients of the processes for their shares of a batch of one task.
 
-    Data-parallel wrappers would want every weight, and so every head, in every step. Weights that no process used keep
-    no gradient, so that the optimizer leaves them alone.
+    Data-parallel wrappers expect every weight, and so every head, in every step. Weights that no process used keep no
+    gradient, so that the optimizer leaves them alone.
     """
     if accelerator.num_processes == 1:
         return

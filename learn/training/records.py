@@ -1,4 +1,4 @@
-"""Finished pieces of a long evaluation, a line of JSON each, so that an interrupted run goes on where it stopped."""
+"""Finished pieces of a long evaluation, a line of JSON each, so that an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -8,68 +8,64 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import MedIMetaError
 from ...files.atomic import whole_file
-from ...files.json_values import canonical
+from . import resume as resuming
 
 
 class Records:
-    """Records by key, on disk as soon as they are added; each process adds to a file of its own.
+    """Records by key, on disk as soon as they are added; each process adds to its own file.
 
-    All processes open them before any adds; make the folder ready (`prepare`) in one process first.
+    Call `prepare` in one process first; all processes open the records before any adds one.
 
     Args:
-        folder: Where they are kept.
-        rank: Which process this is.
+        folder: Folder of the records.
+        rank: This process.
 
     Attributes:
-        found: All records that this process knows of, by key.
+        known: All records that this process knows of, by key.
         added: Those that it added itself.
     """
 
     def __init__(self, folder: Path, rank: int = 0) -> None:
         self.path = folder / f"{rank}.jsonl"
-        self.found: dict[Hashable, Any] = {}
+        self.known: dict[Hashable, Any] = {}
         self.added: list[tuple[Hashable, Any]] = []
         for path in sorted(folder.glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8").split("\n")[:-1]:  # a last line without an end is a kill's
+            for line in path.read_text(encoding="utf-8").split("\n")[
+                :-1
+            ]:  # a last line without an end was cut off by a kill
                 key, value = json.loads(line)
-                self.found[tuple(key)] = value
+                self.known[tuple(key)] = value
 
     @staticmethod
     def prepare(folder: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
-        """Make the folder ready: empty, or with what an earlier run of the same evaluation left.
+        """Prepare the folder: empty, or with the records of an earlier run of the same evaluation.
 
         Args:
-            folder: Where records are kept; created if need be.
-            identity: All that decides what the records say.
+            folder: Folder of the records; created if needed.
+            identity: Everything that decides what the records say.
             resume: Keep earlier records.
 
         Raises:
-            MedIMetaError: If the earlier records are of another evaluation.
+            OtherSettings: If the earlier records are of another evaluation.
         """
         about = folder / "about.json"
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        if not about.exists():
-            with whole_file(about) as partial:
-                partial.write_bytes(canonical(identity))
-        before, now = json.loads(about.read_bytes()), json.loads(canonical(identity))
-        if different := sorted(key for key in {*before, *now} if before.get(key) != now.get(key)):
-            raise MedIMetaError(
-                f"{folder} holds the results of another evaluation: {', '.join(different)} differ. Resume with the "
-                "same arguments, take another --output-dir, or leave out --resume to start again."
-            )
-        for path in folder.glob("*.jsonl"):  # what a kill left of a line would spoil the next one
+        if (before := resuming.noted(about)) is None:
+            resuming.note(about, identity)
+        else:
+            resuming.check(before, identity, folder)
+        for path in folder.glob("*.jsonl"):  # a line that was cut off would spoil the next one
             whole = path.read_bytes().rpartition(b"\n")
             with whole_file(path) as partial:
                 partial.write_bytes(whole[0] + whole[1])
 
     def add(self, records: Sequence[tuple[tuple[Any, ...], Any]]) -> None:
-        """Add records, all at once."""
+        """Add records in one write."""
         lines = "".join(json.dumps([key, value]) + "\n" for key, value in records)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(lines)
-        self.found.update(records)
+        self.known.update(records)
         self.added += records

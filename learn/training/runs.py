@@ -20,36 +20,42 @@ from ...files.json_values import canonical
 from ..episodes.rows import fingerprint
 from ..evaluation.results import FILE, FULL_SUPERVISION, Result
 from ..evaluation.scores import probabilities
-from .arguments import named_tasks, settings
+from .arguments import model_name, named_tasks, settings
+from .checkpoints import FINAL
+from .learning_rates import learning_rate
 from .model_card import check_hub, push, repository, write_card
+from .resume import finished
 
 CHOICES = {"auroc": FILE, "loss": "result-by-loss.json"}  # the result of the best epoch, by what it is the best
-METHOD = "fine-tuning"
-Run = Callable[[argparse.Namespace, Task, Path], Result]
+METHOD = {"accelerate": "fine-tuning", "trainer": "fine-tuning, Trainer"}  # the name in tables, by --engine
+Engine = Callable[[argparse.Namespace, Task, Path], Result]
 
 
-def each_task(args: argparse.Namespace, run: Run) -> list[Result]:
+def each_task(args: argparse.Namespace, train: Engine) -> list[Result]:
     """Run one task after another, each in `<output-dir>/<dataset>/<column>`; a failed one does not stop the others.
 
     Args:
-        args: With `--resume`, a task that has a result of the same settings keeps it.
-        run: Trains and tests; called with arguments, task and output folder.
+        args: Arguments of the run; a learning rate that is not given is set. With `--resume`, a task that has a result
+            with the same settings keeps it.
+        train: Trains and tests; called with arguments, task and output folder.
 
     Raises:
-        MedIMetaError: In the end, naming the tasks that failed and why.
+        MedIMetaError: At the end, naming the tasks that failed and why.
     """
     tasks = named_tasks(args.tasks)
     if args.push_to_hub is not None:
         check_hub(args.push_to_hub, tasks)
+    if args.lr is None:
+        args.lr = learning_rate(args.model)
     results, failed = [], []
     for task in tasks:
         folder = args.output_dir / task.dataset / task.column
-        if args.resume and (found := finished(folder / FILE, settings(args))) is not None:
+        if args.resume and finished(folder / FILE, settings(args)) is not None:
             print(f"{folder} is finished.")  # noqa: T201
-            results.append(found)
+            results.append(Result.load(folder / FILE))
             continue
         try:
-            results.append(run(args, task, folder))
+            results.append(train(args, task, folder))
         except MedIMetaError as error:
             if len(tasks) == 1:
                 raise
@@ -60,25 +66,8 @@ def each_task(args: argparse.Namespace, run: Run) -> list[Result]:
     return results
 
 
-def finished(path: Path, wanted: Mapping[str, Any]) -> Result | None:
-    """The result of an earlier run, if it is whole and has these settings.
-
-    Args:
-        path: Its file.
-        wanted: Settings; others that the result has do not matter.
-    """
-    if not path.exists():
-        return None
-    try:
-        found = Result.load(path)
-    except MedIMetaError:  # of another version, or damaged: as good as none
-        return None
-    missing = object()
-    return found if all(found.settings.get(name, missing) == value for name, value in wanted.items()) else None
-
-
 def start(args: argparse.Namespace, folder: Path) -> Accelerator:
-    """An `Accelerator` as the arguments say, its trackers running; an earlier run's results are gone.
+    """Make the `Accelerator` of a run, start its trackers, and delete the results of an earlier run.
 
     Raises:
         MedIMetaError: If the tracker is unknown or not installed.
@@ -106,13 +95,13 @@ def start(args: argparse.Namespace, folder: Path) -> Accelerator:
 
 
 def end_trackers(accelerator: Accelerator) -> None:
-    """What `Accelerator.end_training` does, but the processes stay together: another run may follow."""
+    """Do what `Accelerator.end_training` does, but keep the processes together: another run may follow."""
     for tracker in accelerator.trackers:
         tracker.finish()
 
 
 def identity(args: argparse.Namespace, task: Task, rows: Mapping[str, Dataset]) -> dict[str, Any]:
-    """All that decides what a run does: settings, task, and which images and labels there are."""
+    """Return everything that decides what a run does: settings, task, and hashes of images and labels."""
     data = {split: fingerprint(view, task) for split, view in rows.items()}
     return settings(args) | {
         "task": f"{task.dataset}/{task.name}",
@@ -131,30 +120,30 @@ def finish(
     *,
     images_per_second: float,
 ) -> Result:
-    """Write the results of the test split, curve and model cards; result.json, the last, says that all is there.
+    """Write the results of the test split, the curve and the model cards; result.json is last and marks the end.
 
     Args:
-        args: Of the run.
+        args: Arguments of the run.
         task: The task.
         rows: The splits, with all columns.
-        accelerator: Of the run; its trackers end.
+        accelerator: That of the run; its trackers end.
         history: See `Progress`.
         best: See `Progress`; their models are in `model/` and `model-by-loss/`.
-        logits: Of the test split, for the best epochs by "auroc" and "loss".
-        images_per_second: Of training alone.
+        logits: Logits of the test split, for the best epochs by "auroc" and "loss".
+        images_per_second: Speed of training alone.
 
     Returns:
         The result of the best epoch by AUROC.
     """
     results = {}
-    for by, found in logits.items():
+    for by, values in logits.items():
         results[by] = Result.of_scores(
             task,
-            probabilities(task, found.numpy()),
+            probabilities(task, values.numpy()),
             rows["test"],
             split="test",
             protocol=FULL_SUPERVISION,
-            method=METHOD,
+            method=args.name or METHOD[args.engine],
             model=model_name(args),
             seed=args.seed,
             settings=settings(args),
@@ -169,13 +158,16 @@ def finish(
             },
         )
     result, folder = results["auroc"], args.output_dir / task.dataset / task.column
-    accelerator.log({f"test_{name}": found.value for name, found in result.metrics.items() if found.value is not None})
+    accelerator.log(
+        {f"test_{name}": metric.value for name, metric in result.metrics.items() if metric.value is not None}
+    )
     if accelerator.is_main_process:
         plot_curve(result, folder / "curve.png")
-        for by, name in (("loss", "model-by-loss"), ("auroc", "model")):
-            write_card(folder / name, [results[by]])
-        if args.push_to_hub is not None:
-            push(folder / "model", repository(args.push_to_hub, task))
+        repo = None if args.push_to_hub is None else repository(args.push_to_hub, task)
+        write_card(folder / FINAL["loss"], [results["loss"]])
+        write_card(folder / FINAL["auroc"], [results["auroc"]], repo=repo)
+        if repo is not None:
+            push(folder / FINAL["auroc"], repo)
         for by, name in sorted(CHOICES.items(), reverse=True):
             results[by].save(folder / name)
     end_trackers(accelerator)
@@ -183,27 +175,17 @@ def finish(
     return result
 
 
-def model_name(args: argparse.Namespace, *, kind: str = "ViT") -> str:
-    """What results call the model.
-
-    Args:
-        args: Of the run.
-        kind: Of the random one.
-    """
-    return args.model or f"tiny random {kind}"
-
-
 def quiet() -> bool | None:
-    """The `disable` of progress bars: only the main process shows them, and only on a terminal."""
+    """Return the `disable` of progress bars: only the main process shows them, and only on a terminal."""
     return None if PartialState().is_main_process else True
 
 
-def plot_curve(found: Result, path: Path) -> None:
+def plot_curve(result: Result, path: Path) -> None:
     """Draw losses and validation AUROC per epoch, with the chosen epoch marked."""
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
     from matplotlib.ticker import MaxNLocator
 
-    history, best = found.extra["history"], found.extra["epoch"]
+    history, best = result.extra["history"], result.extra["epoch"]
     figure = Figure(figsize=(8, 3.2), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, key, label, colour in (
@@ -220,6 +202,6 @@ def plot_curve(found: Result, path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    figure.suptitle(f"{found.dataset}, {found.task}: {found.model}", fontsize="medium")
+    figure.suptitle(f"{result.dataset}, {result.task}: {result.model}", fontsize="medium")
     with whole_file(path) as partial:
         figure.savefig(partial, format="png")

@@ -20,7 +20,7 @@ from medimeta.learn.experiments import few_shot, finetune_vit, pretrain_maml, pr
 ROOT = Path(__file__).parents[3]
 RECORDER = """
 import json, os, sys
-from medimeta.examples import few_shot, finetune_vit, pretrain_maml, pretrain_multitask
+from medimeta.learn.experiments import few_shot, finetune_vit, pretrain_maml, pretrain_multitask
 from medimeta.tasks import batches, launch
 
 launch.start_all_processes()  # as a script does

@@ -1,18 +1,9 @@
-"""Fine-tune an image classifier on MedIMeta tasks with Accelerate: full supervision, as published.
-
-    python finetune_vit.py --tasks bus "cxr/disease labels" --output-dir runs
-    accelerate launch --num_processes 2 finetune_vit.py --tasks main --mixed-precision bf16
-
-Training images are augmented; training stops when validation AUROC gets no better; the best epochs by validation AUROC
-and by validation loss are each tested once on the test split. How many processes there are changes how fast a run is,
-not what it computes.
-"""
+"""Fine-tune an image classifier with Accelerate: the training loop of `medimeta train`, written out."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,33 +15,18 @@ from ...cards.facts import Task
 from ..data.batches import serve
 from ..encoders import models
 from ..evaluation.results import Result
-from ..training import arguments, checkpoints, launch, runs
-from ..training import loop as training
+from ..training import checkpoints, loop, runs
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = arguments.parser(__doc__)
-    arguments.add_tasks(parser)
-    arguments.add_training(parser)
-    arguments.add_class_weights(parser)
-    return arguments.parse(parser, argv)
-
-
-def main(argv: Sequence[str] | None = None) -> list[Result]:
-    """Train, choose and test a model for each task; return what their result.json files say."""
-    return runs.each_task(parse(argv), finetune)
-
-
-def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
-    """One task."""
+def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
+    """Train on one task, and test the best models."""
     accelerator = runs.start(args, folder)
     set_seed(args.seed)
 
-    # Data. The first process prepares the dataset, the others then find it prepared.
+    # Data. The first process prepares the dataset for all.
     with accelerator.main_process_first():
-        rows, data = training.load_splits(args, task)
-    batches = training.EqualBatches(
+        rows, data = loop.load_splits(args, task)
+    batches = loop.EqualBatches(
         len(data["train"]),
         args.batch_size,
         seed=args.seed,
@@ -62,15 +38,15 @@ def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
 
     # Model.
     model, preprocessing = models.load_model(args.model, task)
-    weights = training.loss_weights(args, data["train"], task)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.learning_rate(args), weight_decay=args.weight_decay)
+    weights = loop.loss_weights(args, data["train"], task)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     if accelerator.device.type == "cuda":
         model = model.to(memory_format=torch.channels_last)
     model, optimizer = accelerator.prepare(model, optimizer)
 
     def evaluate(model: torch.nn.Module, split: str) -> dict[str, float]:
-        logits = training.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
-        return training.measure(task, logits, training.targets(data[split]))
+        logits = loop.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
+        return loop.measure(task, logits, loop.known_labels(data[split]))
 
     def save(folder: Path) -> None:
         accelerator.unwrap_model(model).save_pretrained(folder)
@@ -91,7 +67,7 @@ def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         for batch in tqdm(served, f"{task.dataset} epoch {epoch}", len(batches), leave=False, disable=runs.quiet()):
             with accelerator.accumulate(model):
                 logits = model(pixel_values=preprocessing(batch["pixel_values"])).logits
-                loss = training.image_losses(logits, batch["labels"], weights).sum()
+                loss = loop.image_losses(logits, batch["labels"], weights).sum()
                 accelerator.backward(loss / batches.share)
                 optimizer.step()
                 optimizer.zero_grad()
@@ -99,7 +75,7 @@ def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         train_loss = accelerator.reduce(total, "sum").item() / len(data["train"])
         seconds, images = seconds + time.perf_counter() - started, images + len(data["train"])
 
-        # Every process has all logits and labels, so all take the same decisions.
+        # Every process has all logits and labels, so that all take the same decisions.
         metrics = evaluate(model, "validation")
         progress.end_epoch({"train_loss": train_loss}, metrics, save)
         accelerator.log({"train_loss": train_loss, **{f"validation_{k}": v for k, v in metrics.items()}}, step=epoch)
@@ -110,11 +86,7 @@ def finetune(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     logits = {}
     for by, saved in progress.models().items():
         best = AutoModelForImageClassification.from_pretrained(saved).to(accelerator.device)
-        logits[by] = training.predict(accelerator, best, preprocessing, data["test"], batch_size=part_size)
+        logits[by] = loop.predict(accelerator, best, preprocessing, data["test"], batch_size=part_size)
     progress.finish()
     speed = images / max(seconds, 1e-9)
     return runs.finish(args, task, rows, accelerator, progress.history, progress.best, logits, images_per_second=speed)
-
-
-if __name__ == "__main__":
-    launch.run(main)

@@ -1,0 +1,75 @@
+"""Whether earlier work is the work that is asked for now: the one answer that every command resumes by.
+
+A run notes its settings in a JSON file before it starts, and again with its result. Both are compared here with what
+is asked for: a finished run with the same settings is not repeated, an interrupted one continues, and one with other
+settings is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import MedIMetaError
+from ...files.atomic import whole_file
+
+Settings = Mapping[str, Any]
+
+
+class OtherSettings(MedIMetaError):
+    """An interrupted run that had other settings than those given now."""
+
+
+def same(before: Settings, now: Settings) -> bool:
+    """Return whether earlier work has all settings that are asked for now; what else it notes does not matter."""
+    return all(name in before and before[name] == value for name, value in _plain(now).items())
+
+
+def check(before: Settings, now: Settings, where: Path) -> None:
+    """Refuse to continue work that had other settings.
+
+    Raises:
+        OtherSettings: If a setting differs, or only one side has it.
+    """
+    before, now = _plain(before), _plain(now)
+    if different := [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]:
+        changes = ", ".join(f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in different)
+        raise OtherSettings(
+            f"{where} is of a run with other settings: {changes}. Give the same ones to continue, leave out --resume "
+            "to start again, or choose another --output-dir."
+        )
+
+
+def note(path: Path, content: Settings) -> None:
+    """Write settings, or a result with its settings, atomically."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def noted(path: Path) -> dict[str, Any] | None:
+    """Return what `note` wrote; None where there is no such file, or it cannot be read and counts as none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def finished(path: Path, now: Settings) -> dict[str, Any] | None:
+    """Return what a finished run wrote, if its `settings` are those asked for now.
+
+    Args:
+        path: The file that a run writes last, with a key `settings`.
+        now: Settings that it must have.
+    """
+    content = noted(path)
+    settings = None if content is None else content.get("settings")
+    return content if isinstance(settings, dict) and same(settings, now) else None
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON gives them back: lists for tuples, text for keys."""
+    content: dict[str, Any] = json.loads(json.dumps(settings, default=str))
+    return content
