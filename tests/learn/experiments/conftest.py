@@ -1,4 +1,4 @@
-"""What the tests of the training scripts share."""
+"""What the tests of the training commands share."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Tiny models gain nothing from threads, which on a busy machine wait for each other."""
+    """On a busy machine, threads that share tiny matrices wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -15,6 +15,6 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """Arguments for a short training; miniatures are drawn once: of bus 42 images, and 6 and 12 to evaluate on."""
+    """Options of a short training; miniatures are drawn once: bus has 42 training images, and 6 and 12 others."""
     cache = tmp_path_factory.mktemp("cache")
     return ["--tiny", "--batch-size", "16", "--cache-dir", str(cache)]

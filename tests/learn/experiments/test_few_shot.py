@@ -1,15 +1,15 @@
-"""The few-shot scripts on miniatures: they learn, and go on where they stopped."""
+"""`medimeta few-shot` and `zero-shot` on miniatures: they learn, and continue where they stopped."""
 
 from __future__ import annotations
 
 import pytest
 
 import medimeta
+from fakes.commands import run
 from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError
 from medimeta.learn.encoders.clip import ZeroShot
 from medimeta.learn.evaluation.results import Result, results
-from medimeta.learn.experiments import few_shot, zero_shot
 from medimeta.learn.few_shot.solver import Solver
 
 WHOLE = ["--split", "train+validation+test"]
@@ -38,7 +38,7 @@ SMALL = ["-n", "3", "--lr", "1e-3", "--steps", "5", "20"]
 def uninterrupted(tiny, tmp_path_factory):
     """Results of one process without an interruption, and their folder."""
     folder = tmp_path_factory.mktemp("few")
-    return few_shot.main(arguments(tiny, folder, *SMALL)), folder
+    return run("few-shot", *arguments(tiny, folder, *SMALL)), folder
 
 
 def test_every_method_beats_chance_and_writes_what_it_says(uninterrupted):
@@ -68,13 +68,13 @@ def test_interrupted_and_resumed_is_the_same(uninterrupted, tiny, tmp_path, monk
 
     monkeypatch.setattr(Solver, "solve", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        few_shot.main(arguments(tiny, tmp_path, *SMALL))
+        run("few-shot", *arguments(tiny, tmp_path, *SMALL))
     with pytest.raises(MedIMetaError, match="seed"):
-        few_shot.main(arguments(tiny, tmp_path, *SMALL, "--resume", "--seed", "1"))
+        run("few-shot", *arguments(tiny, tmp_path, *SMALL, "--resume", "--seed", "1"))
 
     again = []
     monkeypatch.setattr(Solver, "solve", lambda self, unit: again.append(unit) or solve(self, unit))
-    resumed = few_shot.main(arguments(tiny, tmp_path, *SMALL, "--resume"))
+    resumed = run("few-shot", *arguments(tiny, tmp_path, *SMALL, "--resume"))
 
     assert numbers(resumed) == numbers(uninterrupted[0])
     assert len(again) == 3
@@ -92,7 +92,7 @@ def test_zero_shot_asks_about_exactly_the_classes_of_each_episode(tiny, tmp_path
         return sentences(self, wanted)
 
     monkeypatch.setattr(ZeroShot, "sentences", recorded)
-    (found,) = zero_shot.main(arguments(tiny, tmp_path, "--episodes", str(tmp_path / "two.parquet")))
+    (found,) = run("zero-shot", *arguments(tiny, tmp_path, "--episodes", str(tmp_path / "two.parquet")))
 
     labels = episodes.task.labels
     assert asked == [[labels[place] for place in episode.classes] for episode in episodes]
@@ -102,7 +102,7 @@ def test_zero_shot_asks_about_exactly_the_classes_of_each_episode(tiny, tmp_path
 
 
 def test_zero_shot_on_a_split_asks_about_all_classes(tiny, tmp_path, capsys):
-    (found,) = zero_shot.main(arguments(tiny, tmp_path, "--shows", "{label} in {image}"))
+    (found,) = run("zero-shot", *arguments(tiny, tmp_path, "--shows", "{label} in {image}"))
 
     assert capsys.readouterr().out.splitlines()[:3] == [
         f"{label} in a breast ultrasound image" for label in ("normal", "benign", "malignant")

@@ -1,13 +1,14 @@
-"""Meta-training on miniatures: it goes on where it stopped, and says in time what it cannot do."""
+"""Meta-training on miniatures: it continues where it stopped, and reports early what it cannot do."""
 
 from __future__ import annotations
 
 import pytest
 import transformers
 
+from fakes.commands import run
 from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError
-from medimeta.learn.experiments import pretrain_maml
+from medimeta.learn.experiments import options as commands
 from medimeta.learn.few_shot import meta_training
 from medimeta.learn.training import model_card
 
@@ -22,9 +23,10 @@ def where(tmp_path_factory):
     return [*where, "--inner-steps", "2", "--validation-steps", "4"]
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_the_same(where, tmp_path, monkeypatch):
     options = [*where, "--tiny", "--epochs", "2", "--output-dir"]
-    whole = pretrain_maml.main([*options, str(tmp_path / "whole")])
+    whole = run("pretrain maml", *options, str(tmp_path / "whole"))
 
     outer_batch = meta_training.outer_batch
 
@@ -35,33 +37,34 @@ def test_interrupted_and_resumed_is_the_same(where, tmp_path, monkeypatch):
 
     monkeypatch.setattr(meta_training, "outer_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pretrain_maml.main([*options, str(tmp_path / "cut")])
+        run("pretrain maml", *options, str(tmp_path / "cut"))
     monkeypatch.setattr(meta_training, "outer_batch", outer_batch)
-    resumed = pretrain_maml.main([*options, str(tmp_path / "cut"), "--resume"])
+    resumed = run("pretrain maml", *options, str(tmp_path / "cut"), "--resume")
 
     assert (resumed["history"], resumed["validation"]) == (whole["history"], whole["validation"])
     monkeypatch.setattr(meta_training, "outer_batch", None)  # what is finished is not trained again
-    assert pretrain_maml.main([*options, str(tmp_path / "cut"), "--resume"]) == resumed
+    assert run("pretrain maml", *options, str(tmp_path / "cut"), "--resume") == resumed
     transformers.AutoModel.from_pretrained(tmp_path / "cut" / "model")
     assert "roc_auc" in (tmp_path / "cut" / "model" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_tiny_has_defaults_that_fit_miniatures(tmp_path):
     """Episodes are drawn as they are by default; only how long they are trained on is cut short."""
     options = ["--tiny", "--target", "pbc", "--sources", "bus", "--main-only", "--cache-dir", str(tmp_path / "cache")]
     short = ["--epochs", "1", "--epoch-steps", "1", "--validation-steps", "1", "--output-dir", str(tmp_path / "runs")]
-    found = pretrain_maml.main([*options, *short])
+    found = run("pretrain maml", *options, *short)
 
     assert (found["settings"]["shots"], found["settings"]["queries"]) == ((1, 3), 5)
     assert not found["left_out"]["train"]
     assert not found["left_out"]["validation"]
-    assert pretrain_maml.parse(["--target", "pbc"]).shots == (1, 10)
+    assert commands.parse("pretrain maml", ["--target", "pbc"]).shots == (1, 10)
 
 
 @pytest.mark.parametrize(
-    ("repository", "message"), [("me/maml", "did not let us log in"), ("me/maml-{dataset}", "of no one task")]
+    ("repository", "message"), [("me/maml", "did not let us log in"), ("me/maml-{dataset}", "not belong to one task")]
 )
-def test_what_cannot_be_pushed_is_told_before_training(repository, message, where, tmp_path, monkeypatch):
+def test_what_cannot_be_pushed_is_reported_before_training(repository, message, where, tmp_path, monkeypatch):
     class Nobody:
         def whoami(self):
             raise ConnectionError("no one is here")
@@ -69,4 +72,4 @@ def test_what_cannot_be_pushed_is_told_before_training(repository, message, wher
     monkeypatch.setattr(model_card, "HfApi", Nobody)
     monkeypatch.setattr(meta_training, "source_episodes", None)  # the first thing that takes time
     with pytest.raises(MedIMetaError, match=message):
-        pretrain_maml.main([*where, "--tiny", "--push-to-hub", repository, "--output-dir", str(tmp_path)])
+        run("pretrain maml", *where, "--tiny", "--push-to-hub", repository, "--output-dir", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Multi-task pre-training on miniatures: it learns all tasks at once, and never looks at the target."""
+"""Multi-task pre-training on miniatures: it learns all tasks at once, and never uses the target."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from huggingface_hub import ModelCard
 from transformers import AutoModel, ResNetConfig, ResNetForImageClassification
 
 import medimeta
+from fakes.commands import run
 from medimeta.errors import MedIMetaError
 from medimeta.learn.data.mixing import MixedBatches
 from medimeta.learn.encoders import models
 from medimeta.learn.encoders.backbones import weights_sha256
 from medimeta.learn.evaluation.results import results
-from medimeta.learn.experiments import few_shot, pretrain_multitask
-from medimeta.learn.training import loop as training
-from medimeta.learn.training import multitask
+from medimeta.learn.experiments import pretrain_multitask
+from medimeta.learn.training import arguments, loop, multitask
 from medimeta.upload.folder.miniatures import build_miniatures
 
 
+@pytest.mark.slow
 def test_learns_all_tasks_and_leaves_a_plain_backbone(tiny, tmp_path, monkeypatch):
-    loaded, load_dataset = set(), medimeta.load_dataset
+    loaded, load_dataset = set(), arguments.load_dataset
 
     def recorded(dataset, *, split, **options):
         loaded.add((dataset, split))
         return load_dataset(dataset, split=split, **options)
 
-    monkeypatch.setattr(medimeta, "load_dataset", recorded)
-    arguments = [*tiny, "--target", "oct", "--main-only", "--sources", "bus", "dr_regular"]
-    arguments += ["--epochs", "6", "--no-augmentation", "--output-dir", str(tmp_path)]
-    found = pretrain_multitask.main(arguments)
+    monkeypatch.setattr(arguments, "load_dataset", recorded)
+    options = [*tiny, "--target", "oct", "--main-only", "--sources", "bus", "dr_regular"]
+    options += ["--epochs", "6", "--no-augmentation", "--output-dir", str(tmp_path)]
+    found = run("pretrain multitask", *options)
 
     assert found["validation"]["auroc"] > 0.8
     assert loaded == {(dataset, split) for dataset in ("bus", "dr_regular") for split in ("train", "validation")}
@@ -47,26 +48,27 @@ def test_learns_all_tasks_and_leaves_a_plain_backbone(tiny, tmp_path, monkeypatc
     (index,) = ModelCard.load(tmp_path / "model" / "README.md").data.to_dict()["model-index"]
     assert {one["dataset"]["config"] for one in index["results"]} == {"bus", "dr_regular"}
 
-    monkeypatch.setattr(training, "predict", None)  # what is finished is not trained again
-    assert pretrain_multitask.main([*arguments, "--resume"]) == found
+    monkeypatch.setattr(loop, "predict", None)  # what is finished is not trained again
+    assert run("pretrain multitask", *options, "--resume") == found
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_the_same(tiny, tmp_path, monkeypatch):
-    arguments = [*tiny, "--target", "oct", "--sources", "bus", "--epochs", "2", "--output-dir"]
-    whole = pretrain_multitask.main([*arguments, str(tmp_path / "whole")])
-    predict, calls = training.predict, []
+    options = [*tiny, "--target", "oct", "--sources", "bus", "--epochs", "2", "--output-dir"]
+    whole = run("pretrain multitask", *options, str(tmp_path / "whole"))
+    predict, calls = loop.predict, []
 
-    def interrupted(*args, **options):
+    def interrupted(*args, **given):
         calls.append(1)
         if len(calls) == 4:  # in the second epoch: there are two tasks
             raise KeyboardInterrupt
-        return predict(*args, **options)
+        return predict(*args, **given)
 
-    monkeypatch.setattr(training, "predict", interrupted)
+    monkeypatch.setattr(loop, "predict", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pretrain_multitask.main([*arguments, str(tmp_path / "cut")])
-    monkeypatch.setattr(training, "predict", predict)
-    resumed = pretrain_multitask.main([*arguments, str(tmp_path / "cut"), "--resume"])
+        run("pretrain multitask", *options, str(tmp_path / "cut"))
+    monkeypatch.setattr(loop, "predict", predict)
+    resumed = run("pretrain multitask", *options, str(tmp_path / "cut"), "--resume")
 
     assert resumed == whole
     one, other = (models.load_backbone(str(tmp_path / name / "model"))[0] for name in ("whole", "cut"))
@@ -85,13 +87,13 @@ def test_the_pool_is_what_may_be_seen(target, left_out, tmp_path, monkeypatch):
 
     monkeypatch.setattr(pretrain_multitask, "load_sources", stop)
     with pytest.raises(Stop) as stopped:
-        pretrain_multitask.main(["--tiny", *target, "--output-dir", str(tmp_path)])
+        run("pretrain multitask", "--tiny", *target, "--output-dir", str(tmp_path))
     datasets = {task.dataset for task in stopped.value.args[0]}
     assert left_out not in datasets
     assert target[1] not in datasets
     assert len(datasets) >= 15
     with pytest.raises(MedIMetaError, match=f"Not in the source pool of .*{left_out}: "):
-        pretrain_multitask.main(["--tiny", *target, "--sources", left_out, "--output-dir", str(tmp_path)])
+        run("pretrain multitask", "--tiny", *target, "--sources", left_out, "--output-dir", str(tmp_path))
 
 
 @pytest.mark.parametrize("parts", [1, 3])
@@ -121,20 +123,22 @@ def test_processes_divide_every_batch(parts, tiny, monkeypatch):
 
 def test_no_task_that_can_be_validated_is_an_error(tiny, tmp_path, monkeypatch):
     def one_class(args, task, splits):
-        raise training.OneClass("all of one class")
+        raise loop.OneClass("all of one class")
 
-    monkeypatch.setattr(training, "load_splits", one_class)
+    monkeypatch.setattr(loop, "load_splits", one_class)
     with pytest.raises(MedIMetaError, match="No source task can be validated:\n  all of one class"):
-        pretrain_multitask.main([*tiny, "--target", "oct", "--sources", "bus", "--output-dir", str(tmp_path)])
+        run("pretrain multitask", *tiny, "--target", "oct", "--sources", "bus", "--output-dir", str(tmp_path))
 
 
-def test_what_cannot_be_pushed_is_told_before_training(tiny, tmp_path, monkeypatch):
+def test_what_cannot_be_pushed_is_reported_before_training(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain_multitask, "load_sources", None)  # the first thing that takes time
     options = ["--target", "oct", "--push-to-hub", "me/mm-pt-{task}", "--output-dir", str(tmp_path)]
-    with pytest.raises(MedIMetaError, match="of no one task"):
-        pretrain_multitask.main([*tiny, *options])
+    with pytest.raises(MedIMetaError, match="not belong to one task"):
+        run("pretrain multitask", *tiny, *options)
 
 
+@pytest.mark.slow
+@pytest.mark.e2e
 def test_helps_on_few_images_of_a_domain_that_it_never_saw(tmp_path):
     """A random backbone finds 0.73 to 0.83, a pre-trained one 1.00, for the seeds 0, 1 and 2."""
     hub = build_miniatures(["bus", "crc", "pbc"], tmp_path / "data", version=medimeta.__version__, per_class=20)
@@ -142,16 +146,16 @@ def test_helps_on_few_images_of_a_domain_that_it_never_saw(tmp_path):
     torch.manual_seed(0)
     config = ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic")
     ResNetForImageClassification(config).save_pretrained(tmp_path / "random")
-    arguments = ["--target", "pbc", "--sources", "bus", "crc", "--main-only", "--epochs", "2", "--no-augmentation"]
-    arguments += ["--model", str(tmp_path / "random"), "--batch-size", "16", "--lr", "1e-2"]
-    pretrain_multitask.main([*where, *arguments, "--output-dir", str(tmp_path / "trained")])
+    options = ["--target", "pbc", "--sources", "bus", "crc", "--main-only", "--epochs", "2", "--no-augmentation"]
+    options += ["--model", str(tmp_path / "random"), "--batch-size", "16", "--lr", "1e-2"]
+    run("pretrain multitask", *where, *options, "--output-dir", str(tmp_path / "trained"))
 
     episodes = ["--dataset", "pbc", "--split", "train+validation+test", "--min-images", "6"]
     episodes += ["-n", "20", "--shots", "1", "--queries", "5", "--methods", "prototype"]
     aurocs = []
     for model in ("random", "trained/model"):
         folders = ["--model", str(tmp_path / model), "--output-dir", str(tmp_path / "episodes")]
-        (found,) = few_shot.main([*where, *episodes, *folders])
+        (found,) = run("few-shot", *where, *episodes, *folders)
         aurocs.append(found.metrics["auroc"].value)
     assert aurocs[1] > aurocs[0] + 0.08
     assert aurocs[1] > 0.95

@@ -19,7 +19,7 @@ from medimeta.learn.few_shot import adapt as few_shot
 from medimeta.learn.few_shot import problems
 from medimeta.learn.training.records import Records
 
-BY_TARGET = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+BY_KIND = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
 RANDOM = Recipe(shots=(1, 4), queries=3, ways="random", subject_disjoint=False)
 
 
@@ -42,7 +42,7 @@ def small_network():
     return Network(ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, num_labels=0, **size)), size=8)
 
 
-@BY_TARGET
+@BY_KIND
 def test_probes_solved_together_are_the_same_as_alone(task):
     features, places = telling_features(task)
     episodes = list(drawn(task))
@@ -64,7 +64,7 @@ def test_probes_solved_together_are_the_same_as_alone(task):
                 torch.testing.assert_close(found[step][number], head(features[episode.query]).detach())
 
 
-@BY_TARGET
+@BY_KIND
 @pytest.mark.parametrize("method", ["probe", "prototype"])
 def test_features_that_tell_the_labels_solve_episodes(task, method):
     features, places = telling_features(task)
@@ -96,7 +96,7 @@ def test_prototypes_by_hand():
     assert found[:, 0].tolist() == pytest.approx([-2 * cosine for cosine in cosines], rel=1e-5)
 
 
-@BY_TARGET
+@BY_KIND
 def test_fine_tuning_is_adam_on_the_whole_support_set(task):
     posed = problems.task_of(task, range(len(task.labels)))
     network = small_network()
@@ -121,7 +121,7 @@ def test_fine_tuning_is_adam_on_the_whole_support_set(task):
     assert not torch.equal(found[2], found[5])
 
 
-@BY_TARGET
+@BY_KIND
 def test_losses_by_their_formula(task):
     logits = torch.tensor([[0.3, -1.0, 2.0], [1.0, 0.5, -0.5]])
     if task.kind == "binary":
@@ -171,8 +171,8 @@ def test_records_survive_a_kill(tmp_path):
     again.add([(("a", 3), {"auroc": 1.0})])
     Records(folder).add([(("a", 4), {"auroc": 0.0})])
     assert again.added == [(("a", 3), {"auroc": 1.0})]
-    assert {key[1]: value["auroc"] for key, value in Records(folder).found.items()} == {1: 0.5, 2: 0.75, 3: 1.0, 4: 0.0}
-    with pytest.raises(MedIMetaError, match="seed differ"):
+    assert {key[1]: value["auroc"] for key, value in Records(folder).known.items()} == {1: 0.5, 2: 0.75, 3: 1.0, 4: 0.0}
+    with pytest.raises(MedIMetaError, match="seed was 0, is 1"):
         Records.prepare(folder, {"seed": 1}, resume=True)
     Records.prepare(folder, {"seed": 1}, resume=False)
-    assert Records(folder).found == {}
+    assert Records(folder).known == {}

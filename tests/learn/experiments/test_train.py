@@ -1,8 +1,7 @@
-"""The training scripts on miniatures: they learn, reproduce, and write what they say."""
+"""`medimeta train` on miniatures: it learns, reproduces, and writes what it says."""
 
 from __future__ import annotations
 
-import argparse
 import functools
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 import transformers
 from huggingface_hub import HfApi, ModelCard
 
-import medimeta
+from fakes.commands import run
 from fakes.hub import Hub
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import MedIMetaError
@@ -19,11 +18,10 @@ from medimeta.learn.data.normalise import IMAGENET_MEAN, IMAGENET_STD
 from medimeta.learn.encoders import models
 from medimeta.learn.evaluation.metrics import evaluate_scores
 from medimeta.learn.evaluation.results import Result
-from medimeta.learn.experiments import demo, finetune_vit, train_with_trainer
-from medimeta.learn.training import arguments, launch, model_card
-from medimeta.learn.training import loop as training
+from medimeta.learn.experiments import options, train
+from medimeta.learn.training import arguments, checkpoints, launch, loop, model_card
 
-SCRIPTS = pytest.mark.parametrize("script", [finetune_vit, train_with_trainer])
+ENGINES = pytest.mark.parametrize("engine", ["accelerate", "trainer"])
 
 
 def numbers(result):
@@ -41,9 +39,9 @@ def numbers(result):
         ("cxr/disease labels", "multi_label_classification", 8),
     ],
 )
-def test_learns_every_target_and_writes_what_it_says(task, problem, epochs, tiny, tmp_path):
+def test_learns_every_kind_of_task_and_writes_what_it_says(task, problem, epochs, tiny, tmp_path):
     options = [*tiny, "--tasks", task, "--epochs", str(epochs), "--no-augmentation", "--output-dir", str(tmp_path)]
-    (result,) = finetune_vit.main(options)
+    (result,) = run("train", *options)
 
     assert result.metrics["auroc"].value > 0.9
     assert result.metrics["auroc"].low <= result.metrics["auroc"].value <= result.metrics["auroc"].high
@@ -60,10 +58,9 @@ def test_learns_every_target_and_writes_what_it_says(task, problem, epochs, tiny
 
 
 def test_the_saved_model_gives_its_reported_scores_in_a_pipeline(tiny, tmp_path):
-    (result,) = finetune_vit.main([*tiny, "--tasks", "bus", "--epochs", "2", "--output-dir", str(tmp_path)])
+    (result,) = run("train", *tiny, "--tasks", "bus", "--epochs", "2", "--output-dir", str(tmp_path))
     task = DATASETS["bus"].task(result.task)
-    where = argparse.Namespace(tiny=True, data_dir=None, partial=False, cache_dir=tiny[-1])
-    rows = medimeta.load_dataset("bus", split="test", **arguments.data_options(where, "bus"))
+    rows = arguments.load_rows(options.parse("train", [*tiny, "--tasks", "bus"]), "bus", "test")
     classify = transformers.pipeline("image-classification", str(next(tmp_path.rglob("model"))))
 
     found = [{one["label"]: one["score"] for one in classify(image, top_k=None)} for image in rows["image"]]
@@ -79,8 +76,8 @@ def test_pushes_the_model_with_its_card(tiny, tmp_path, monkeypatch):
         monkeypatch.setattr(model_card, "HfApi", client)
         options = [*tiny, "--tasks", "bus", "--epochs", "1", "--output-dir", str(tmp_path / "runs")]
         with pytest.raises(MedIMetaError, match="must name a repository per model"):
-            finetune_vit.main([*options, "--tasks", "bus", "pbc", "--push-to-hub", "ns/vit"])
-        finetune_vit.main([*options, "--push-to-hub", "ns/vit-{dataset}"])
+            run("train", *options, "--tasks", "bus", "pbc", "--push-to-hub", "ns/vit")
+        run("train", *options, "--push-to-hub", "ns/vit-{dataset}")
 
         (folder,) = (tmp_path / "runs").rglob("model")
         assert set(hub.files("ns/vit-bus")) - {".gitattributes"} == {path.name for path in folder.iterdir()}
@@ -88,66 +85,68 @@ def test_pushes_the_model_with_its_card(tiny, tmp_path, monkeypatch):
 
         monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token="wrong"))
         with pytest.raises(MedIMetaError, match="Log in with a token that may write"):
-            finetune_vit.main([*options, "--push-to-hub", "ns/vit-{dataset}"])
+            run("train", *options, "--push-to-hub", "ns/vit-{dataset}")
 
 
 def test_a_validation_split_of_one_class_is_refused(tiny, tmp_path, monkeypatch):
-    load_dataset = medimeta.load_dataset
+    load_rows = loop.load_rows
 
-    def cut(dataset, *, split, **options):
-        rows = load_dataset(dataset, split=split, **options)
+    def cut(args, dataset, split):
+        rows = load_rows(args, dataset, split)
         return rows.select([0]) if split == "validation" else rows
 
-    monkeypatch.setattr(medimeta, "load_dataset", cut)
-    with pytest.raises(training.OneClass, match=r"1 validation image\(s\) of 'case category' \(bus\)"):
-        finetune_vit.main([*tiny, "--tasks", "bus", "--output-dir", str(tmp_path)])
+    monkeypatch.setattr(loop, "load_rows", cut)
+    with pytest.raises(loop.OneClass, match=r"1 validation image\(s\) of 'case category' \(bus\)"):
+        run("train", *tiny, "--tasks", "bus", "--output-dir", str(tmp_path))
 
 
 def test_trainer_and_loop_give_the_same(tiny, tmp_path):
     options = [*tiny, "--tasks", "bus", "--epochs", "2", "--gradient-accumulation", "2", "--class-weights"]
-    (loop,), (trainer,) = (
-        script.main([*options, "--output-dir", str(tmp_path / script.__name__)])
-        for script in (finetune_vit, train_with_trainer)
+    (ours,), (trainer,) = (
+        run("train", *options, "--engine", engine, "--output-dir", tmp_path / engine)
+        for engine in ("accelerate", "trainer")
     )
 
-    assert trainer.extra["epoch"] == loop.extra["epoch"]
-    for one, other in zip(trainer.extra["history"], loop.extra["history"], strict=True):
+    assert trainer.extra["epoch"] == ours.extra["epoch"]
+    assert trainer.method != ours.method  # so that a table can show both
+    for one, other in zip(trainer.extra["history"], ours.extra["history"], strict=True):
         assert one == pytest.approx(other, rel=1e-4)
 
 
-@SCRIPTS
-def test_interrupted_after_any_epoch_and_resumed_is_the_same(script, tiny, tmp_path, monkeypatch):
-    options = [*tiny, "--tasks", "bus", "--epochs", "3", "--output-dir"]
-    (whole,) = script.main([*options, str(tmp_path / "whole")])
-    predict = training.predict
+@pytest.mark.slow
+@ENGINES
+def test_interrupted_after_any_epoch_and_resumed_is_the_same(engine, tiny, tmp_path, monkeypatch):
+    options = [*tiny, "--engine", engine, "--tasks", "bus", "--epochs", "3", "--output-dir"]
+    (whole,) = run("train", *options, tmp_path / "whole")
+    predict = loop.predict
 
     for epoch in (1, 2):
         calls = []
 
-        def interrupted(*args, epoch=epoch, calls=calls, **options):
+        def interrupted(*args, epoch=epoch, calls=calls, **given):
             calls.append(1)
             if len(calls) > epoch:
                 raise KeyboardInterrupt
-            return predict(*args, **options)
+            return predict(*args, **given)
 
-        monkeypatch.setattr(training, "predict", interrupted)
+        monkeypatch.setattr(loop, "predict", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            script.main([*options, str(tmp_path / str(epoch))])
-        monkeypatch.setattr(training, "predict", predict)
+            run("train", *options, tmp_path / str(epoch))
+        monkeypatch.setattr(loop, "predict", predict)
         if epoch == 1:
             with pytest.raises(MedIMetaError, match=r"weight_decay was 0\.0, is 0\.1"):
-                script.main([*options, str(tmp_path / "1"), "--resume", "--weight-decay", "0.1"])
-        (resumed,) = script.main([*options, str(tmp_path / str(epoch)), "--resume"])
+                run("train", *options, tmp_path / "1", "--resume", "--weight-decay", "0.1")
+        (resumed,) = run("train", *options, tmp_path / str(epoch), "--resume")
         assert numbers(resumed) == numbers(whole)
 
-    monkeypatch.setattr(training, "predict", None)  # what is finished is not trained again
-    assert script.main([*options, str(tmp_path / "2"), "--resume"]) == [resumed]
+    monkeypatch.setattr(loop, "predict", None)  # what is finished is not trained again
+    assert run("train", *options, tmp_path / "2", "--resume") == [resumed]
 
 
 def test_seeds_reproduce(tiny, tmp_path):
     options = [*tiny, "--tasks", "bus", "--epochs", "1", "--report-to", "tensorboard"]
     first, again, other = (
-        finetune_vit.main([*options, "--seed", seed, "--output-dir", str(tmp_path / str(i))])[0]
+        run("train", *options, "--seed", seed, "--output-dir", str(tmp_path / str(i)))[0]
         for i, seed in enumerate("001")
     )
     assert numbers(first) == numbers(again)
@@ -161,9 +160,9 @@ def test_a_task_that_fails_does_not_stop_the_others(tiny, tmp_path, monkeypatch)
             raise MedIMetaError("no luck")
         return "done"
 
-    monkeypatch.setattr(finetune_vit, "finetune", fails)
+    monkeypatch.setitem(train.ENGINES, "accelerate", fails)
     with pytest.raises(MedIMetaError, match=r"1 of 2 tasks failed:\n  bus/case category: no luck"):
-        finetune_vit.main([*tiny, "--tasks", "bus", "pbc", "--output-dir", str(tmp_path)])
+        run("train", *tiny, "--tasks", "bus", "pbc", "--output-dir", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +182,7 @@ def test_the_number_of_processes_that_accelerate_forgets(command, processes):
 @pytest.mark.parametrize(("images", "batch_size"), [(42, 8), (97, 16), (12, 64), (64, 64)])
 def test_batches_have_every_image_once(images, batch_size, processes, parts):
     shares = [
-        training.EqualBatches(images, batch_size, seed=0, parts=parts, processes=processes, rank=rank)
+        loop.EqualBatches(images, batch_size, seed=0, parts=parts, processes=processes, rank=rank)
         for rank in range(processes)
     ]
     batches = [list(share) for share in shares]
@@ -197,18 +196,18 @@ def test_batches_have_every_image_once(images, batch_size, processes, parts):
 
 
 def test_batches_follow_seed_and_epoch():
-    batches = training.EqualBatches(20, 5, seed=0)
+    batches = loop.EqualBatches(20, 5, seed=0)
     first = list(batches)
 
     assert list(batches) == first
-    assert list(training.EqualBatches(20, 5, seed=1)) != first
+    assert list(loop.EqualBatches(20, 5, seed=1)) != first
     batches.epoch = 1
     assert list(batches) != first
 
 
 def test_too_few_images_for_the_processes_are_an_error():
     with pytest.raises(MedIMetaError, match="--batch-size"):
-        training.EqualBatches(10, 2, seed=0, processes=3)
+        loop.EqualBatches(10, 2, seed=0, processes=3)
 
 
 def test_any_checkpoint_gets_a_new_head_and_its_own_preprocessing(tmp_path):
@@ -237,18 +236,18 @@ def test_unknown_labels_have_no_loss_and_weights_count():
     logits = torch.zeros((3, 2), requires_grad=True)
     labels = torch.tensor([[1.0, 0.0], [torch.nan, 1.0], [torch.nan, torch.nan]])
 
-    losses = training.image_losses(logits, labels, torch.tensor([3.0, 1.0]))
+    losses = loop.image_losses(logits, labels, torch.tensor([3.0, 1.0]))
     losses.sum().backward()
 
     assert losses.tolist() == pytest.approx([np.log(2) * 2, np.log(2), 0])
     assert logits.grad[2].tolist() == [0, 0]
-    weighted = training.image_losses(logits, torch.tensor([0, 1, 1]), torch.tensor([3.0, 1.0]))
+    weighted = loop.image_losses(logits, torch.tensor([0, 1, 1]), torch.tensor([3.0, 1.0]))
     assert weighted.tolist() == pytest.approx([3 * np.log(2), np.log(2), np.log(2)])
 
 
 def test_diverged_training_says_so():
     with pytest.raises(MedIMetaError, match="--lr"):
-        training.measure(DATASETS["bus"].tasks[0], np.full((2, 3), np.nan), np.array([0, 1]))
+        loop.measure(DATASETS["bus"].tasks[0], np.full((2, 3), np.nan), np.array([0, 1]))
 
 
 def test_a_model_replaces_another_only_when_it_is_whole(tmp_path):
@@ -264,10 +263,11 @@ def test_a_model_replaces_another_only_when_it_is_whole(tmp_path):
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["preprocessor_config.json"]
 
 
-def test_demo(tmp_path):
-    result = demo.run(tmp_path, seed=1)
+def test_patience_counts_epochs_without_a_strictly_better_auroc():
+    aurocs = [0.8, 0.9, 0.9, 0.9]
+    history = [{"validation_auroc": auroc} for auroc in aurocs]
 
-    assert result.metrics["auroc"].value > 0.9
-    for name in ("montage.png", "bus/case_category/curve.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "hub" / "README.md").exists()
+    assert [checkpoints.out_of_patience(history[:n], 2) for n in range(5)] == [False, False, False, False, True]
+    metrics = [{"auroc": 0.9, "cross_entropy": loss} for loss in (0.5, 0.4)]
+    first, second = map(checkpoints.merit, metrics)
+    assert second["auroc"] > first["auroc"]  # the second is a better model, but does not prolong the run
