@@ -26,7 +26,12 @@ def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Pa
     for number, line in enumerate(lines):
         mine = [(ticks.index(shots), auroc) for name, shots, auroc in points if name == line]
         known = [
-            (place, auroc.value, *((auroc.value,) * 2 if auroc.low is None else (auroc.low, auroc.high)))
+            (
+                place,
+                auroc.value,
+                auroc.value if auroc.low is None else auroc.low,
+                auroc.value if auroc.high is None else auroc.high,
+            )
             for place, auroc in sorted(mine, key=lambda one: one[0])
             if auroc.value is not None
         ]

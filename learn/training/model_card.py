@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
 
@@ -106,7 +107,7 @@ def write_card(
     ModelCard(f"---\n{data.to_yaml()}\n---\n{text}").save(folder / "README.md")
 
 
-def _licence(licences: Sequence[str]) -> dict[str, str]:
+def _licence(licences: Sequence[str]) -> dict[str, Any]:
     """The metadata that states the licences of the training data: an identifier of the Hub if there is one for all."""
     if len(licences) == 1 and licences[0].startswith("CC-"):
         return {"license": licences[0].lower()}

@@ -57,6 +57,7 @@ def test_every_method_beats_chance_and_writes_what_it_says(uninterrupted):
     assert (folder / "shots.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_the_same(uninterrupted, tiny, tmp_path, monkeypatch):
     solve, solved = Solver.solve, []
 

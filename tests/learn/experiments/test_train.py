@@ -35,8 +35,8 @@ def numbers(result):
     [
         ("bus", "single_label_classification", 4),
         ("bus/malignancy", "single_label_classification", 4),
-        ("dr_regular", "single_label_classification", 8),
-        ("cxr/disease labels", "multi_label_classification", 8),
+        pytest.param("dr_regular", "single_label_classification", 8, marks=pytest.mark.slow),
+        pytest.param("cxr/disease labels", "multi_label_classification", 8, marks=pytest.mark.slow),
     ],
 )
 def test_learns_every_kind_of_task_and_writes_what_it_says(task, problem, epochs, tiny, tmp_path):
@@ -75,13 +75,17 @@ def test_pushes_the_model_with_its_card(tiny, tmp_path, monkeypatch):
         client = functools.partial(HfApi, endpoint=hub.url, token=hub.token)
         monkeypatch.setattr(model_card, "HfApi", client)
         options = [*tiny, "--tasks", "bus", "--epochs", "1", "--output-dir", str(tmp_path / "runs")]
-        with pytest.raises(MedIMetaError, match="must name a repository per model"):
+        with pytest.raises(MedIMetaError, match="must name one repository for each of 2 models"):
             run("train", *options, "--tasks", "bus", "pbc", "--push-to-hub", "ns/vit")
         run("train", *options, "--push-to-hub", "ns/vit-{dataset}")
 
         (folder,) = (tmp_path / "runs").rglob("model")
         assert set(hub.files("ns/vit-bus")) - {".gitattributes"} == {path.name for path in folder.iterdir()}
         assert hub.files("ns/vit-bus")["README.md"] == (folder / "README.md").read_bytes()
+        card = ModelCard.load(folder / "README.md")
+        assert (card.data.license, card.data.datasets) == ("cc-by-sa-4.0", ["medimeta"])
+        assert 'from_pretrained("ns/vit-bus")' in card.text
+        assert "* lr: 0.001" in card.text  # the rate that was used, though none was given
 
         monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token="wrong"))
         with pytest.raises(MedIMetaError, match="Log in with a token that may write"):

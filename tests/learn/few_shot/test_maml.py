@@ -30,7 +30,7 @@ def learner(request):
         model = ResNetForImageClassification(ResNetConfig(num_labels=0, hidden_act=SMOOTH, **RESNET))
     for weight in model.parameters():  # the usual ones are so small that nothing would show
         torch.nn.init.normal_(weight, std=0.5)
-    learner = maml.MetaLearner(Network(model.double(), size=SIZE), 0.3)
+    learner = maml.MetaLearner(Network(model.double(), size=SIZE), 0.3, learned=True)
     with torch.no_grad():
         for rate in learner.rates.values():
             rate.mul_(torch.rand_like(rate) + 0.5)
@@ -83,6 +83,24 @@ def test_second_order_gradients_equal_finite_differences(learner, task):
                     parameter -= sign * 1e-5 * direction
             expected = sum(differences) / 2e-5
             assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-4, abs=1e-8)
+
+
+def test_fixed_rates_are_the_learned_ones_that_never_change(learner, tmp_path):
+    """mm-MAML and mm-MetaSGD have the same gradients for the weights while all rates are equal."""
+    given = problem(KIND)
+    fixed = maml.MetaLearner(learner.network, 0.1)
+    learned = maml.MetaLearner(learner.network, 0.1, learned=True)
+    with maml.transductive(learner.network):
+        (loss, gradients), (other_loss, others) = (one.gradients(given, steps=2, order=2) for one in (fixed, learned))
+
+    assert loss == pytest.approx(other_loss, rel=1e-12)
+    assert len(gradients) == len(fixed.parameters) == len(fixed.weights) < len(others)
+    for mine, theirs in zip(gradients, others, strict=False):
+        torch.testing.assert_close(mine, theirs)
+    fixed.save_pretrained(tmp_path / "fixed")
+    learned.save_pretrained(tmp_path / "learned")
+    assert not (tmp_path / "fixed" / maml.RATES).exists()
+    assert (tmp_path / "learned" / maml.RATES).exists()
 
 
 def test_first_order_gradients_follow_their_formula(learner):
