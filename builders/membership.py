@@ -21,14 +21,14 @@ def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
         SourceNotFound: If there is no such table.
         SourceBroken: If it lacks a column or names a split that does not exist.
     """
-    from ..files.archives import FolderFiles, ZipFiles
+    from ..files.archives import open_files
 
     if location.suffix == ".csv":
         table = pd.read_csv(location, dtype=str, encoding="utf-8-sig")
     else:
         import io
 
-        files = FolderFiles(location) if location.is_dir() else ZipFiles(location)
+        files = open_files(location)
         found = [n for n in files.names() if n in ("annotations.csv", f"{card.id}/annotations.csv")]
         if not found:
             raise SourceNotFound(

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..errors import SourceBroken, SourceNotFound, some
+from ..errors import SourceBroken, some
+from ..files.unreadable import UNREADABLE_IMAGE
 from .images import ORIGINAL_SIZE
 from .tree import Tree
 
@@ -27,11 +28,10 @@ class Raw(Tree):
         Raises:
             SourceBroken: If the file is no image, is damaged, or is larger than any image of the sources.
         """
+        data = self.read(path)
         try:
-            image = Image.open(io.BytesIO(self.read(path)))
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-            if isinstance(error, SourceBroken | SourceNotFound):
-                raise
+            image = Image.open(io.BytesIO(data))
+        except UNREADABLE_IMAGE as error:
             raise self.broken(path, f"no readable image ({error})") from error
         if image.width * image.height > MAX_PIXELS:
             raise self.broken(path, f"{image.width}x{image.height} pixels are more than any image of the source has")

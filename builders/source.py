@@ -5,7 +5,6 @@ A raw archive, the published release and a Hub folder all become a `Source`; eve
 
 from __future__ import annotations
 
-import struct
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pandas as pd
-from PIL import Image
 
 from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
 from ..errors import MedIMetaError, SourceIncomplete, SourceNotFound, some, unknown
+from ..files.unreadable import UNREADABLE_IMAGE
 from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical, records
 from .membership import apply_membership
@@ -28,8 +27,6 @@ from .reader import Reader
 from .splits import official_split
 
 LABELS = ("released", "corrected")
-# What decoders raise on damaged files.
-_UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -183,7 +180,7 @@ class RawSource(Source):
             masks = self.reader.masks(self.raw, row, self.options.labels) if self.masks else {}
         except MedIMetaError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE_IMAGE as error:
             raise self.raw.broken(path, f"cannot be rendered ({type(error).__name__}: {error})") from error
         if (wrong := problem(image, self.card.mode)) is not None:
             raise self.raw.broken(path, wrong)

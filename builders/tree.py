@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import SourceNotFound, some
-from ..files.archives import FolderFiles, Members, ZipFiles
+from ..files.archives import FolderFiles, Members, ZipFiles, open_files
 from ..files.stamp import stamp
 from ..files.tars import TarFiles
 
@@ -62,7 +62,7 @@ class Tree:
             mounted = [(str(PurePosixPath(p).parent), ZipFiles(self.location / p)) for p in zips]
             return [("", folder), *(("" if where == "." else where, part) for where, part in mounted)]
         if zipfile.is_zipfile(self.location):
-            return [("", ZipFiles(self.location))]
+            return [("", open_files(self.location))]
         raise SourceNotFound(
             f"{self.location} is neither a folder nor a zip archive. Give the folder that holds "
             f"{some(self.archives)}, packed or unpacked; see: medimeta info {self.dataset}"

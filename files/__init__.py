@@ -1,1 +1,1 @@
-"""Files, processes and the network: what knows nothing of medicine."""
+"""Files, processes and the network; nothing here is specific to medical data."""

@@ -1,4 +1,4 @@
-"""Who may publish, and where: what is checked before anything is made or sent."""
+"""Checks before anything is published: the name of the repository, the token, the visibility."""
 
 from __future__ import annotations
 
@@ -10,41 +10,46 @@ from .repository import State
 
 
 def repository_name(repo: str) -> None:
-    """The repository has a namespace, so that it is clear whose it is.
+    """Check that a repository name has a namespace.
 
     Raises:
         PushRefused: If it has none.
     """
     if repo.count("/") != 1:
-        raise PushRefused(f"{repo!r} names no repository. Give <user or organisation>/<name>, such as ns/medimeta.")
+        raise PushRefused(
+            f"{repo!r} is not the name of a repository. Give <user or organisation>/<name>, e.g. ns/medimeta.",
+            code="invalid-repository",
+        )
 
 
 def logged_in(repo: str, api: HfApi | None, hint: str = "") -> None:
-    """Refuse to publish for somebody without a token; an empty one would be asked about for minutes.
+    """Check that there is a token; without one, the client would retry for minutes.
 
     Args:
         repo: Name of the repository.
-        api: The Hub's client, with a token or without.
-        hint: What to do without one.
+        api: The Hub's client, with or without a token.
+        hint: A last sentence: what to do without a token.
 
     Raises:
-        PushRefused: If there is none.
+        PushRefused: If there is no token.
     """
     if not ((api and api.token) or huggingface_hub.get_token()):
         raise PushRefused(
-            f"Nobody is logged in, and only who is may publish {repo}. Run: hf auth login, or set HF_TOKEN to a token "
-            f"with write access.{' ' if hint else ''}{hint}"
+            f"Publishing {repo} needs a login. Run: hf auth login, or set HF_TOKEN to a token with write access."
+            f"{' ' if hint else ''}{hint}",
+            code="not-logged-in",
         )
 
 
 def made_public(state: State, repo: str, *, private: bool) -> None:
-    """`--private` does not hide what is public already.
+    """Check that `--private` is not given for a repository that is public already.
 
     Raises:
-        PushRefused: If the repository is public and was not meant to be.
+        PushRefused: If it is.
     """
     if private and state.private is False:
         raise PushRefused(
-            f"{repo} is there and public. --private is for new repositories: hiding this one would take it from those "
-            "who use it. Push to another name, or change its visibility on the settings page first."
+            f"{repo} exists and is public. --private is for new repositories. Push to another name, or change the "
+            "visibility on its settings page first.",
+            code="repository-is-public",
         )

@@ -1,6 +1,6 @@
-"""Files in a folder or a zip archive behind one small interface; nothing may leave its folder or grow without bound.
+"""Files in a folder or a zip archive, behind one interface that checks paths and sizes.
 
-`tars` has the third kind, tar.gz archives in either.
+`tars` reads the third kind: tar.gz archives inside either.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import errno
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from operator import itemgetter
@@ -17,42 +16,43 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from ..errors import SourceBroken, SourceNotFound, UnsafeArchive
+from .unreadable import UNREADABLE_ARCHIVE
 
-MAX_MEMBER = 4 << 30  # bytes; the largest member of any source (a CT volume) has about 1 GB
-MAX_STREAMED = 24 << 30  # bytes; never read whole: a release's images.hdf5 has up to 16 GB (crc), a tar.gz of cxr 4 GB
+MAX_MEMBER = 4 << 30  # bytes; the largest member of any source, a CT volume, has about 1 GB
+MAX_STREAMED = 24 << 30  # bytes, of members that are only streamed: images.hdf5 (up to 16 GB) and tar.gz (4 GB)
 STREAMED = (".hdf5", ".tar.gz")
-MAX_RATIO = 1_033  # deflate's own limit is 1,032; the mask of a small lesion in a film (CBIS-DDSM) comes to 1,019
-SMALL = 1 << 20  # below this no ratio is suspicious
+MAX_RATIO = 1_033  # the limit of deflate is 1,032; a mask of CBIS-DDSM reaches 1,019
+SMALL = 1 << 20  # bytes; the ratio of smaller members is not checked
 
 
 class Members(Protocol):
-    """Named files that can be listed and read."""
+    """Files that can be listed and read by name."""
 
     @property
     def location(self) -> Path:
         """The folder or archive."""
 
     def open(self, name: str) -> BinaryIO | zipfile.ZipExtFile:
-        """Open one for reading in a stream."""
+        """Open a file as a stream."""
 
     def names(self) -> list[str]:
-        """Paths with forward slashes, sorted by code point."""
+        """Return all paths with forward slashes, sorted by code point."""
 
     def size(self, name: str) -> int:
-        """Length of one in bytes."""
+        """Return the size of a file in bytes."""
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """The bytes of one, or only the first of them."""
+        """Return the content of a file, or its first `limit` bytes."""
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a member's path is absolute, climbs out with "..", or names a drive."""
+    """Whether a member's path is absolute, contains "..", or names a drive."""
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts or any(part.endswith(":") for part in path.parts[:1])
 
 
 class FolderFiles:
-    """The files of a folder and its subfolders.
+    """All files below a folder.
 
     Args:
         folder: The folder; it may itself be a symbolic link.
@@ -74,7 +74,7 @@ class FolderFiles:
         return [name for name, _ in self.entries()]
 
     def entries(self) -> list[tuple[str, os.DirEntry[str]]]:
-        """Paths with forward slashes, sorted by code point, and what the system says of them.
+        """Return paths with forward slashes, sorted by code point, and their directory entries.
 
         Raises:
             UnsafeArchive: If a symbolic link leaves the folder.
@@ -87,7 +87,8 @@ class FolderFiles:
                 if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(home):
                     raise UnsafeArchive(
                         f"{entry.path} is a symbolic link that leaves {self.folder}. Copy what it points to into the "
-                        "folder, or give the folder that holds the files themselves."
+                        "folder, or give the folder that holds the files.",
+                        code="unsafe-link",
                     )
                 if not entry.is_dir():
                     yield prefix + entry.name, entry
@@ -95,35 +96,41 @@ class FolderFiles:
                     yield from self._below(entry.path, home, f"{prefix}{entry.name}/")
 
     def names(self) -> list[str]:
-        """Paths with forward slashes, sorted by code point."""
+        """Return all paths with forward slashes, sorted by code point."""
         return self._names
 
     def size(self, name: str) -> int:
-        """Length of one in bytes."""
+        """Return the size of a file in bytes."""
         return (self.folder / name).stat().st_size
 
     def open(self, name: str) -> BinaryIO:
-        """Open one for reading in a stream."""
+        """Open a file as a stream."""
         return (self.folder / name).open("rb")
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """The bytes of one.
+        """Return the content of a file.
 
         Args:
-            name: Which.
-            limit: Read no more than this from its beginning.
+            name: Its path.
+            limit: Read only this many bytes from the start.
 
         Raises:
-            SourceNotFound: If it is gone.
+            SourceNotFound: If the file no longer exists.
             SourceBroken: If it cannot be read.
         """
         try:
             with (self.folder / name).open("rb") as file:
                 return file.read(limit)
         except FileNotFoundError:
-            raise SourceNotFound(f"{name} is gone from {self.folder}. Start again with the complete folder.") from None
+            raise SourceNotFound(
+                f"{name} no longer exists in {self.folder}. Restore it and rerun the command.",
+                code="file-vanished",
+            ) from None
         except OSError as error:
-            raise SourceBroken(f"{self.folder / name} cannot be read ({error}). Check disk and permissions.") from error
+            raise SourceBroken(
+                f"{self.folder / name} cannot be read ({error}). Check the disk and the permissions.",
+                code="unreadable-file",
+            ) from error
 
 
 class ZipFiles:
@@ -133,9 +140,8 @@ class ZipFiles:
         archive: The archive.
 
     Raises:
-        SourceBroken: If it is truncated or no zip archive.
-        UnsafeArchive: If a member has an absolute path, climbs out with "..", is a symbolic link, or unpacks beyond
-            all bounds.
+        SourceBroken: If it is truncated or not a zip archive.
+        UnsafeArchive: If a member has an absolute path or "..", is a symbolic link, or exceeds the size limits.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -152,14 +158,19 @@ class ZipFiles:
 
     @property
     def _zip(self) -> zipfile.ZipFile:
-        # Per process: a forked worker must not share the file position of its parent.
+        # One handle per process: a forked worker must not share the file position of its parent.
         if self._open is None or self._open[0] != os.getpid():
             try:
                 self._open = (os.getpid(), zipfile.ZipFile(self.archive))
             except FileNotFoundError:
-                raise SourceNotFound(f"{self.archive} is gone. Start again with the archive in its place.") from None
+                raise SourceNotFound(
+                    f"{self.archive} no longer exists. Restore it and rerun the command.", code="file-vanished"
+                ) from None
             except (zipfile.BadZipFile, OSError) as error:
-                raise SourceBroken(f"{self.archive} is no whole zip archive ({error}). Download it again.") from error
+                raise SourceBroken(
+                    f"{self.archive} is not a complete zip archive ({error}). Download it again.",
+                    code="broken-archive",
+                ) from error
         return self._open[1]
 
     @cached_property
@@ -170,58 +181,75 @@ class ZipFiles:
 
     def _checked(self, name: str, info: zipfile.ZipInfo) -> bool:
         most = MAX_STREAMED if name.endswith(STREAMED) else MAX_MEMBER
-        problem = ""
+        problem = code = ""
         if leaves_folder(name):
-            problem = "has a path that leaves the archive's folder"
+            problem, code = "has a path outside the archive", "unsafe-path"
         elif stat.S_ISLNK(info.external_attr >> 16):
-            problem = "is a symbolic link"
+            problem, code = "is a symbolic link", "unsafe-link"
         elif info.file_size > most or info.file_size > max(SMALL, MAX_RATIO * info.compress_size):
-            problem = f"claims to unpack from {info.compress_size:,} to {info.file_size:,} bytes"
+            problem = f"would unpack from {info.compress_size:,} to {info.file_size:,} bytes"
+            code = "unsafe-size"
         if problem:
-            raise UnsafeArchive(f"{info.filename!r} in {self.archive} {problem}. Get it from its source again.")
+            raise UnsafeArchive(
+                f"{info.filename!r} in {self.archive} {problem}. Download the archive again from its source.",
+                code=code,
+            )
         return True
 
     def names(self) -> list[str]:
-        """Paths with forward slashes, sorted by code point."""
+        """Return all paths with forward slashes, sorted by code point."""
         return sorted(self._infos)
 
     def size(self, name: str) -> int:
-        """Length of one in bytes, unpacked."""
+        """Return the unpacked size of a member in bytes."""
         return self._infos[name].file_size
 
     def info(self, name: str) -> zipfile.ZipInfo:
-        """The directory entry of a member."""
+        """Return the directory entry of a member."""
         return self._infos[name]
 
     def open(self, name: str) -> zipfile.ZipExtFile:
-        """Open a member for reading in a stream."""
+        """Open a member as a stream."""
         return self._zip.open(self._infos[name])  # type: ignore[return-value]
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """The bytes of one, with its checksum verified.
+        """Return the content of a member and verify its checksum.
 
         Args:
-            name: Which.
-            limit: Read no more than this from its beginning, unverified.
+            name: Its path.
+            limit: Read only this many bytes from the start, without verification.
 
         Raises:
-            SourceBroken: If the archive is damaged there, or its disk cannot be read.
+            SourceBroken: If the member is damaged, or the disk cannot be read.
         """
         info = self._infos[name]
         try:
             with self._zip.open(info) as member:
                 data = member.read(info.file_size + 1 if limit is None else limit)
-        except RuntimeError as error:  # encrypted, or compressed in a way that Python's zipfile does not know
+        except RuntimeError as error:  # encrypted, or compressed with an unsupported method
             raise SourceBroken(
-                f"{name} in {self.archive} cannot be unpacked ({error}). Download the archive again, as its source "
-                "hands it out, or unpack it and give the folder."
+                f"{name} in {self.archive} cannot be unpacked ({error}). Download the original archive again, or "
+                "unpack it with another program and give the folder.",
+                code="unsupported-archive",
             ) from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            what, cure = "is damaged", "Download the archive again."
-            # A wrong place in the archive gives EINVAL, damaged bz2 data no number; all others are the disk's.
+        except UNREADABLE_ARCHIVE as error:
+            what, step, code = "is damaged", "Download the archive again.", "broken-archive"
+            # Wrong offsets give EINVAL and damaged bz2 data no errno; other numbers come from the disk.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-                what, cure = "cannot be read", "Check the disk that it lies on, and run the same command again."
-            raise SourceBroken(f"{name} in {self.archive} {what} ({error}). {cure}") from error
+                what, step, code = "cannot be read", "Check the disk and rerun the command.", "unreadable-file"
+            raise SourceBroken(f"{name} in {self.archive} {what} ({error}). {step}", code=code) from error
         if limit is None and len(data) != info.file_size:
-            raise SourceBroken(f"{name} in {self.archive} is not as long as the archive says. Download it again.")
+            raise SourceBroken(
+                f"{name} in {self.archive} has another length than the archive states. Download it again.",
+                code="broken-archive",
+            )
         return data
+
+
+def open_files(location: Path) -> FolderFiles | ZipFiles:
+    """Open a folder or a zip archive, whichever is at a location.
+
+    Raises:
+        SourceBroken: When it is first read, if it is neither.
+    """
+    return FolderFiles(location) if location.is_dir() else ZipFiles(location)

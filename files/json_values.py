@@ -1,4 +1,4 @@
-"""JSON: plain values for it, one form of each for hashes, and files of a schema."""
+"""JSON: conversion to plain values, a canonical form for hashes, and files that follow a schema."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Content = TypeVar("Content")
 
 
 def plain(value: Any) -> Any:
-    """The same in values that JSON has: arrays as lists, paths as text, None for what is not a finite number.
+    """Convert a value to JSON types: arrays to lists, paths to strings, NaN and infinity to None.
 
     Args:
-        value: Mappings, lists, arrays, numbers, paths and texts, within each other; anything else stays as it is.
+        value: Nested mappings, lists, arrays, numbers, paths and strings; other values are returned unchanged.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -33,12 +33,12 @@ def plain(value: Any) -> Any:
 
 
 def canonical(content: Any) -> bytes:
-    """JSON in its only form: keys sorted, no blanks, ASCII."""
+    """Encode as canonical JSON: sorted keys, no spaces, ASCII."""
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
 def read_as(kind: type[Content], path: str | os.PathLike[str], name: str) -> Content:
-    """Read a JSON file whose content is that of a dataclass.
+    """Read a JSON file into a dataclass.
 
     Args:
         kind: The dataclass.
@@ -46,16 +46,18 @@ def read_as(kind: type[Content], path: str | os.PathLike[str], name: str) -> Con
         name: What the file should be, for messages.
 
     Raises:
-        MedIMetaError: Naming the file and the keys that are missing, unknown or wrong.
+        MedIMetaError: With the file and the keys that are missing, unknown or invalid.
     """
     from pydantic import TypeAdapter, ValidationError
 
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise MedIMetaError(f"{path} cannot be read: {error}.") from error
+        raise MedIMetaError(f"{path} cannot be read: {error}.", code="unreadable-file") from error
     try:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise MedIMetaError("\n".join([f"{path} is no {name}; {len(lines)} key(s) do not fit:", *lines])) from None
+        raise MedIMetaError(
+            "\n".join([f"{path}: not a {name}; {len(lines)} invalid key(s):", *lines]), code="invalid-file"
+        ) from None

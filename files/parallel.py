@@ -1,4 +1,4 @@
-"""Work over any `concurrent.futures` executor, results in order, with a bounded number of tasks in flight."""
+"""Ordered parallel map over any `concurrent.futures` executor, with a bounded number of tasks in flight."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ..errors import MedIMetaError, missing_extra
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PATIENCE = 20.0  # seconds; starting a process takes over a second of a core, which short work never gets back
+PATIENCE = 20.0  # seconds; starting a process costs over a second of CPU time, too much for short work
 
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], executor: Executor | None, window: int
 ) -> Iterator[Result]:
-    """`map` whose results come in the order of the items and whose memory does not grow with their number.
+    """Map a function over items in parallel; yield results in order, in constant memory.
 
     Args:
-        function: Picklable where the executor's workers are other processes.
-        items: What to work on; taken one by one, as results are used up.
-        executor: Where to run; None runs here.
-        window: Most tasks in flight, finished ones that wait for their turn included.
+        function: Must be picklable if the executor uses processes.
+        items: Arguments, consumed as results are consumed.
+        executor: Where to run; None runs in this thread.
+        window: Maximum number of tasks in flight, including finished ones that wait for their turn.
     """
     if executor is None:
         yield from map(function, items)
@@ -52,20 +52,20 @@ def ordered_map(
 
 @contextmanager
 def pool(processes: int = 1, dask: str | None = None, *, at_once: bool = False) -> Iterator[tuple[Executor, int]]:
-    """Where to render: in this process, in several of this machine, or on the workers of a cluster.
+    """Create an executor in this process, over several processes, or on a cluster.
 
     Args:
-        processes: Processes here, this one among them. One is this process with a thread per core: Pillow decodes,
-            resizes and encodes outside Python's lock. The others start when the work has lasted `PATIENCE` seconds.
-        dask: Address of a `dask.distributed` scheduler, whose workers see the same files and have this package.
-        at_once: Start the other processes now, for work that holds Python's lock.
+        processes: Number of processes, including this one. A single process uses a thread per core, since Pillow
+            releases the GIL to decode, resize and encode. Extra workers start after `PATIENCE` seconds.
+        dask: Address of a `dask.distributed` scheduler; its workers need the same files and this package.
+        at_once: Start the extra workers immediately, for work that holds the GIL.
 
     Yields:
-        An executor and its number of workers.
+        The executor and its number of workers.
 
     Raises:
         MissingExtra: If `dask.distributed` is needed and not installed.
-        MedIMetaError: If the scheduler does not answer.
+        MedIMetaError: If the scheduler does not respond.
     """
     if dask is not None:
         yield from _cluster(dask)
@@ -85,10 +85,10 @@ def pool(processes: int = 1, dask: str | None = None, *, at_once: bool = False) 
 
 
 class _ThreadsFirst(Executor):
-    """A thread per core of this process, and other processes beside it only when the work lasts.
+    """A thread per core of this process; extra processes start only when the work takes long.
 
-    Threads that render keep a few cores as busy as processes would; what these add is that no lock is shared, which
-    counts where there are many cores.
+    Rendering threads keep a few cores as busy as processes would. On many cores, processes scale better because they
+    share no GIL.
     """
 
     def __init__(self, threads: int, processes: int) -> None:
@@ -109,20 +109,20 @@ class _ThreadsFirst(Executor):
 
 
 class _Processes(ThreadPoolExecutor):
-    """This process and others beside it: the next task goes to whichever is free.
+    """This process and extra worker processes: the next task goes to whichever is free.
 
-    The others take seconds to start, for which this one need not wait: threads here hand them tasks and wait for what
-    comes of them, and one task at a time is done here. Each other process has two threads, so that its next task lies
-    ready while a result is on its way.
+    Workers take seconds to start. Meanwhile this process runs one task at a time, while threads hand tasks to the
+    workers and wait for results. Each worker has two such threads, so that its next task is queued before the current
+    result has arrived.
     """
 
     def __init__(self, processes: int) -> None:
         super().__init__(1 + 2 * (processes - 1))
-        # Spawned, not forked: a fork of a process whose libraries run threads may hang.
+        # Spawned, not forked: forking a process with threads may deadlock.
         self._others = ProcessPoolExecutor(processes - 1, mp_context=get_context("spawn"), initializer=_watch_parent)
         self._here = threading.Lock()
         with _interrupts_held():
-            for _ in range(processes - 1):  # starts them all, now
+            for _ in range(processes - 1):  # starts them all immediately
                 self._others.submit(int)
 
     def submit(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
@@ -138,8 +138,9 @@ class _Processes(ThreadPoolExecutor):
             return self._others.submit(task).result()
         except BrokenProcessPool:
             raise MedIMetaError(
-                "A process that does part of the work was ended from outside, perhaps for want of memory. Run the same "
-                "command with a smaller --num-proc; what was finished is kept."
+                "A worker process was killed, perhaps because memory ran out. Rerun the command with a smaller "
+                "--num-proc; finished parts are kept.",
+                code="worker-killed",
             ) from None
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -155,23 +156,25 @@ def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         client = Client(address, timeout="30s", set_as_default=False)
     except (OSError, ValueError) as error:
-        raise MedIMetaError(f"No dask scheduler answers at {address} ({error}). Start it, or use --num-proc.") from None
+        raise MedIMetaError(
+            f"No dask scheduler responds at {address} ({error}). Start one, or use --num-proc.", code="no-scheduler"
+        ) from None
     with client, client.get_executor() as executor:
         yield executor, max(1, sum(client.nthreads().values()))
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: the parent alone decides what becomes of the work.
+    """Start processes that ignore Ctrl-C, so that only the parent handles it.
 
-    The parent itself feels one that comes meanwhile as soon as they are started.
+    A Ctrl-C during the start is delivered to the parent afterwards.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
-    if blocked := hasattr(signal, "pthread_sigmask"):  # what is blocked stays so in the processes; not on Windows
+    if blocked := hasattr(signal, "pthread_sigmask"):  # inherited by the processes; not on Windows
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -188,7 +191,7 @@ def _watch_parent() -> None:
 
 
 def _end_with_parent() -> None:
-    """A killed parent cannot tell its workers, which would wait for work for ever."""
+    """Exit when the parent has exited: a killed parent cannot stop its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()

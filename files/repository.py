@@ -1,4 +1,4 @@
-"""A dataset repository on the Hub: what is in it, and the few things that a push does to it."""
+"""A dataset repository on the Hub: its state, and the operations that a push needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .retry import patiently
 Result = TypeVar("Result")
 
 MAIN = "main"
-BATCH_BYTES = 100_000_000  # sent between two looks at the progress; what a kill can cost, beside one larger file
+BATCH_BYTES = 100_000_000  # per upload request; a killed push loses at most this much, or one larger file
 BATCH_FILES = 64
 
 
@@ -27,8 +27,8 @@ class Stored:
 
     Attributes:
         size: In bytes.
-        sha256: Of its content; None for small text files, of which git alone knows.
-        oid: Git's name of what it keeps: the content, or a pointer to it.
+        sha256: Of its content; None for small text files that are stored in git.
+        oid: Git's object id of the stored blob: the content, or a pointer to it.
     """
 
     size: int
@@ -36,7 +36,7 @@ class Stored:
     oid: str
 
     def holds(self, data: bytes) -> bool:
-        """Whether its content is this."""
+        """Whether the content of the file equals `data`."""
         if self.sha256 is not None:
             return hashlib.sha256(data).hexdigest() == self.sha256
         header = f"blob {len(data)}\0".encode()
@@ -48,11 +48,11 @@ class State:
     """A repository at one commit.
 
     Attributes:
-        head: The commit; None while there is no repository.
+        head: The commit; None if the repository does not exist.
         files: Its files by path.
-        private: Whether only its owner sees it; None while there is no repository.
+        private: Whether it is private; None if the repository does not exist.
         gated: Whether readers must ask for access.
-        has_branch: Whether the branch exists; else the files are those of `main`, from which it would start.
+        has_branch: Whether the branch exists; if not, the files are those of `main`, where it would branch off.
     """
 
     head: str | None = None
@@ -67,9 +67,9 @@ class Remote:
     """A dataset repository.
 
     Attributes:
-        repo: Its name, "<namespace>/<name>".
-        revision: Branch or pull request (`refs/pr/1`) to read and to commit to.
-        api: The Hub's client; it finds endpoint and token by itself.
+        repo: Name, "<namespace>/<name>".
+        revision: Branch or pull request (`refs/pr/1`) to read from and commit to.
+        api: The Hub's client, which finds endpoint and token.
     """
 
     repo: str
@@ -77,7 +77,7 @@ class Remote:
     api: HfApi = field(default_factory=HfApi)
 
     def state(self, revision: str | None = None) -> State:
-        """What the repository holds at its revision, or at another."""
+        """Return the state of the repository at its revision, or at another one."""
         known = (RepositoryNotFoundError, RevisionNotFoundError)
         try:
             info = self._call(self.api.repo_info, known, revision=revision or self.revision)
@@ -95,7 +95,7 @@ class Remote:
         return State(info.sha, files, bool(info.private), info.gated or False, has_branch)
 
     def read(self, path: str, state: State) -> bytes:
-        """The content of a small file, checked against what the Hub says about it."""
+        """Return the content of a small file, verified against its hash on the Hub."""
         url = hf_hub_url(self.repo, path, repo_type="dataset", revision=state.head, endpoint=self.api.endpoint)
 
         def get() -> bytes:
@@ -109,20 +109,20 @@ class Remote:
         return patiently(get)
 
     def create(self, *, private: bool) -> None:
-        """Make the repository; fine when it is there."""
-        wanted = private or None  # None: as the owner's settings have it
+        """Create the repository unless it exists."""
+        wanted = private or None  # None: the default of the owner
         patiently(lambda: self.api.create_repo(self.repo, repo_type="dataset", private=wanted, exist_ok=True))
 
     def create_branch(self) -> None:
-        """Make the branch from `main`; fine when it is there."""
+        """Create the branch from `main` unless it exists."""
         self._call(self.api.create_branch, branch=self.revision, revision=MAIN, exist_ok=True)
 
     def gate(self, mode: str) -> None:
-        """Let readers in who ask ("auto") or whom the owner lets in ("manual")."""
+        """Require readers to ask for access, granted automatically ("auto") or by the owner ("manual")."""
         self._call(self.api.update_repo_settings, gated=mode)
 
     def pull_request(self, title: str, description: str) -> Remote:
-        """The user's own open pull request with this title, or a new one."""
+        """Return the user's open pull request with this title, or open one."""
 
         def find_or_open() -> int:
             user = self.api.whoami()["name"]
@@ -135,32 +135,32 @@ class Remote:
         return replace(self, revision=f"refs/pr/{patiently(find_or_open)}")
 
     def publish_pull_request(self) -> None:
-        """A draft becomes open."""
+        """Open the pull request if it is a draft."""
         number = int(self.revision.rpartition("/")[2])
         if self._call(self.api.get_discussion_details, discussion_num=number).status == "draft":
             self._call(self.api.change_discussion_status, discussion_num=number, new_status="open")
 
     def upload(self, additions: Sequence[CommitOperationAdd], sent: Callable[[int], None]) -> None:
-        """Send the contents of files that a commit will name; what the Hub has is not sent again.
+        """Upload the contents of files for a later commit; contents that the Hub has are skipped.
 
         Args:
             additions: The files.
-            sent: Called with the bytes of each batch that has arrived.
+            sent: Called with the size of each uploaded batch in bytes.
         """
-        # Whoever opens a pull request need not have the right to write to the branch.
+        # A pull request can be opened without write access to the branch.
         to = {"create_pr": True} if self.revision.startswith("refs/pr/") else {"revision": self.revision}
         for batch in batches(additions):
             self._call(self.api.preupload_lfs_files, additions=batch, free_memory=False, **to)
             sent(sum(addition.upload_info.size for addition in batch))
 
     def commit(self, changes: Sequence[Any], message: str, description: str, parent: str | None) -> str:
-        """Make one commit, without a second attempt.
+        """Create a commit, without retries.
 
         Returns:
-            Its oid.
+            Its id.
 
         Raises:
-            Exception: One of `patience.FAILURES`.
+            Exception: One of `retry.FAILURES`.
         """
         info = self.api.create_commit(
             self.repo,
@@ -174,7 +174,7 @@ class Remote:
         return str(info.oid)
 
     def landed(self, mark: str, since: str | None) -> str | None:
-        """The commit with this mark in its description, if it is there and newer than another commit."""
+        """Return the id of the commit with a mark in its description, if it is newer than another commit."""
         for commit in self._call(self.api.list_repo_commits, revision=self.revision):
             if commit.commit_id == since:
                 break
@@ -183,11 +183,11 @@ class Remote:
         return None
 
     def tags(self) -> dict[str, str]:
-        """The commit of each tag."""
+        """Return the commit of each tag."""
         return {tag.name: tag.target_commit for tag in self._call(self.api.list_repo_refs).tags}
 
     def tag(self, name: str, commit: str) -> None:
-        """Name a commit; fine when it has that name."""
+        """Tag a commit unless it has that tag."""
         self._call(self.api.create_tag, tag=name, revision=commit, exist_ok=True)
 
     def _call(
@@ -200,7 +200,7 @@ class Remote:
 
 
 def batches(additions: Sequence[CommitOperationAdd]) -> Iterator[list[CommitOperationAdd]]:
-    """Files in their order, in pieces of at most `BATCH_FILES` and `BATCH_BYTES`, or of one file."""
+    """Split files, in order, into batches of at most `BATCH_FILES` and `BATCH_BYTES`, or of one larger file."""
     batch: list[CommitOperationAdd] = []
     for addition in additions:
         full = sum(a.upload_info.size for a in [*batch, addition]) > BATCH_BYTES or len(batch) == BATCH_FILES
@@ -213,5 +213,5 @@ def batches(additions: Sequence[CommitOperationAdd]) -> Iterator[list[CommitOper
 
 
 def deletion(path: str) -> CommitOperationDelete:
-    """The change that takes a file away."""
+    """Return the operation that deletes a file."""
     return CommitOperationDelete(path, is_folder=False)

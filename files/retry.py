@@ -1,6 +1,6 @@
-"""Calls to the Hub that are tried again while that can help, and errors that say what to do next.
+"""Repeat calls to the Hub while that can help, and turn its errors into messages with the next step.
 
-No message holds a token or a signed address, and none carries the request it came from.
+Messages contain no tokens, no signed addresses and no request objects.
 """
 
 from __future__ import annotations
@@ -17,39 +17,38 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from huggingface_hub.utils.logging import set_verbosity
 
-from ..errors import MedIMetaError, PushFailed
+from ..errors import MedIMetaError, PushFailed, visible
+from .network import TRANSIENT, TRIES, asked_wait, delay, offline_variable
 
 Result = TypeVar("Result")
 
-TRIES = 8
-# Conflicts are among them: a push that loses a race looks at the repository again and tries anew.
-TRANSIENT = frozenset({408, 409, 412, 425, 429, 500, 502, 503, 504})
-# What `huggingface_hub` raises; the base of its own errors is also that of its HTTP client (requests, httpx, httpx2).
+CONFLICTS = frozenset({409, 412})  # a push that lost a race reads the repository again and retries
+# What `huggingface_hub` raises. The base of its own errors is that of its HTTP client (requests, httpx, httpx2).
 FAILURES = (cast(type[Exception], HfHubHTTPError.__bases__[0]), OSError, RuntimeError, ValueError)
-LONGEST_WAIT = 330.0  # seconds; the Hub counts requests in windows of five minutes
 
 _SECRETS = (
     (re.compile(r"\b(hf|api_org)_[0-9A-Za-z]{16,}"), r"\1_..."),
     (re.compile(r"(https?://[^\s'\"?]+)\?[^\s'\"]*"), r"\1"),
 )
 _ADVICE = {
-    401: "The Hub does not know who you are. Log in with: hf auth login",
-    403: "This token may not do that. Use one with write access to the repository: hf auth login",
-    404: "There is no such dataset repository or branch, or this token may not see it.",
-    400: "The Hub does not accept this. Run `medimeta verify` on the folder, and report it if that finds nothing.",
+    401: "The Hub does not accept the token, or there is none. Log in with: hf auth login",
+    403: "The token does not allow this. Use one with write access to the repository: hf auth login",
+    404: "There is no such dataset repository or branch, or the token does not give access to it.",
+    400: "The Hub rejected the request. Run `medimeta verify` on the folder, and report the problem if it is clean.",
 }
-_AGAIN = "What has arrived stays there; run the same command to go on."
+_CODES = {401: "not-logged-in", 403: "no-permission", 404: "repository-not-found"}
+_AGAIN = "Rerun the command to continue; files that have arrived are not sent again."
 
 
 def patiently(call: Callable[[], Result], known: tuple[type[Exception], ...] = ()) -> Result:
-    """Call until it works, or until trying again cannot help.
+    """Call a function until it succeeds or another attempt cannot help.
 
     Args:
-        call: What to do; doing it twice must do no harm.
-        known: Errors that the caller understands; they are raised as they are.
+        call: The function; calling it twice must do no harm.
+        known: Errors that the caller handles; they are raised unchanged.
 
     Raises:
-        PushFailed: Saying why and what to do next.
+        PushFailed: With the reason and the next step.
     """
     attempt = 0
     while True:
@@ -63,20 +62,20 @@ def patiently(call: Callable[[], Result], known: tuple[type[Exception], ...] = (
 
 
 def wait(error: Exception, attempt: int) -> None:
-    """Wait after a failed attempt, as long as the Hub says or longer each time.
+    """Wait after a failed attempt, longer each time or as long as the Hub asks.
 
     Args:
         error: Why it failed.
         attempt: How many attempts failed before.
 
     Raises:
-        PushFailed: If another attempt cannot help, or there were enough.
+        PushFailed: If another attempt cannot help, or this was the last one.
     """
     if isinstance(error, MedIMetaError):
         raise error
     if attempt + 1 >= TRIES or not transient(error):
         raise explained(error) from None
-    sleep(min(LONGEST_WAIT, max(_told(error), 2.0**attempt)))
+    sleep(delay(attempt + 1, _asked(error)))
 
 
 def transient(error: Exception) -> bool:
@@ -84,40 +83,45 @@ def transient(error: Exception) -> bool:
     causes = list(_causes(error))
     statuses = [status for status in map(_status, causes) if status is not None]
     if statuses:
-        return statuses[0] in TRANSIENT
+        return statuses[0] in TRANSIENT | CONFLICTS
     if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
         return False
     first = causes[-1]
-    if isinstance(first, OSError):  # of this machine's files, or of the connection
+    if isinstance(first, OSError):  # from local files, or from the connection
         return isinstance(first, (ConnectionError, TimeoutError)) or first.errno is None
     return isinstance(first, JSONDecodeError) or not isinstance(first, ValueError)
 
 
 def explained(error: Exception) -> PushFailed:
-    """The error in words: what happened, and what to do next."""
+    """Return the error with its reason and the next step."""
     causes = list(_causes(error))
     status = next((status for status in map(_status, causes) if status is not None), None)
     text = clean("; ".join(dict.fromkeys(str(cause).strip() or type(cause).__name__ for cause in causes)))
+    if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
+        return PushFailed(
+            f"The Hub cannot be used: {offline_variable()} is set. Unset it to go online.", code="offline"
+        )
     advice = _ADVICE.get(status or 0, _AGAIN if transient(error) else "")
-    return PushFailed(f"The Hub: {text} {advice}".strip())
+    end = "" if text.endswith((".", "!", "?")) else "."
+    return PushFailed(f"The Hub: {text}{end} {advice}".strip(), code=_CODES.get(status or 0, "push-failed"))
 
 
 def quiet() -> None:
-    """Keep the Hub's client from the terminal: its warnings show signed addresses, its bars would fight with others."""
+    """Silence the Hub's client: its warnings show signed addresses, and its progress bars collide with ours."""
     if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
         disable_progress_bars()
     set_verbosity(logging.ERROR)
 
 
 def clean(text: str) -> str:
-    """A message without tokens and without the signatures in addresses."""
+    """Remove tokens, signatures in addresses and control characters from a message."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
-    return text
+    return visible(text, keep="\n")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and what it was raised from."""
+    """Yield the error and the errors that it was raised from."""
     while error is not None:
         yield error
         error = error.__cause__
@@ -128,12 +132,10 @@ def _status(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _told(error: Exception) -> float:
-    """Seconds that the Hub asks to wait: `Retry-After`, or the rest of the window in which requests are counted."""
+def _asked(error: Exception) -> float | None:
+    """Return the seconds that the Hub asks to wait, if it does."""
     for cause in _causes(error):
         headers = getattr(getattr(cause, "response", None), "headers", None) or {}
-        if (after := headers.get("Retry-After", "")).isdigit():
-            return float(after)
-        if (match := re.search(r"r=0;\s*t=(\d+)", headers.get("RateLimit", ""))) is not None:
-            return float(match[1]) + 1
-    return 0.0
+        if (seconds := asked_wait(headers)) is not None:
+            return seconds
+    return None

@@ -1,8 +1,8 @@
-"""Files in tar.gz archives, which are read in one direction: a compressed tar has no directory and no way to jump.
+"""Files in tar.gz archives, which can only be read from front to back: they have no directory and no random access.
 
-Rows are wanted nearly in the order of the members, so one way through all archives serves them all: members that are
-passed over wait in a window of bounded size, and only what has dropped out of it makes the reader start again, at the
-beginning of the archive that holds it. The farthest step back in ChestX-ray14 is 157 images, about 60 MB: none does.
+Rows are read nearly in the order of the members, so one pass is enough: a window of bounded size keeps the members
+passed last, and only a member that has left the window makes the reader restart, at the beginning of its archive. The
+farthest step back in ChestX-ray14 is 157 images, about 60 MB, which stays in the window.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import os
 import tarfile
 import threading
 import weakref
-import zipfile
-import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -22,12 +20,13 @@ from typing import Any
 
 from ..errors import MedIMetaError, SourceBroken, SourceNotFound, UnsafeArchive, some
 from .archives import Members, leaves_folder
+from .unreadable import UNREADABLE_ARCHIVE
 
-WINDOW = 64 << 20  # bytes of passed members that wait in memory, per thread
+WINDOW = 64 << 20  # bytes of members kept in memory, per thread
 MAX_MEMBER = 64 << 20  # bytes; the largest radiograph has about 1 MB
 CHUNK = 1 << 18
 
-Archive = tuple[Members, str]  # where a tar.gz archive lies, and its name there
+Archive = tuple[Members, str]  # the files that contain a tar.gz archive, and its name among them
 Place = tuple[int, int]  # number of the archive, number of the member in it
 Member = tuple[Place, str, bytes]
 
@@ -35,12 +34,12 @@ logger = logging.getLogger("medimeta")
 
 
 class TarFiles:
-    """The members of some tar.gz archives as one set of files.
+    """The members of several tar.gz archives as one set of files.
 
-    Every thread reads on its own way: those that share one would push each other's members out of the window.
+    Each thread has its own reader, so that threads do not evict each other's members from the window.
 
     Args:
-        archives: The archives, in the order in which their members are wanted.
+        archives: The archives, in the order in which their members are read.
     """
 
     def __init__(self, archives: Sequence[Archive]) -> None:
@@ -56,9 +55,9 @@ class TarFiles:
         return bool(self._tape.archives)
 
     def names(self) -> list[str]:
-        """Paths with forward slashes, sorted by code point.
+        """Return all paths with forward slashes, sorted by code point.
 
-        The first call decompresses everything: two or three minutes for the 42 GB of ChestX-ray14. Reading does not
+        The first call decompresses all archives: two or three minutes for the 42 GB of ChestX-ray14. `read` does not
         need it.
         """
         with self._lock:
@@ -70,33 +69,33 @@ class TarFiles:
         return sorted(self._tape.places)
 
     def read(self, name: str) -> bytes:
-        """The bytes of one.
+        """Return the content of a member.
 
         Raises:
             SourceNotFound: If no archive has it.
-            SourceBroken: If an archive is damaged on the way there.
+            SourceBroken: If an archive is damaged before or at the member.
         """
         reader: _Reader | None = getattr(self._thread, "reader", None)
-        if reader is None or reader.process != os.getpid():  # a forked worker must not share its parent's position
+        if reader is None or reader.process != os.getpid():  # a forked worker needs its own position
             reader = self._thread.reader = _Reader(self._tape)
         try:
             return reader.read(name)
         except SourceBroken:
-            del self._thread.reader  # it stopped half-way; who tries again starts again
+            del self._thread.reader  # its stream has ended; the next call starts a new one
             raise
 
 
 class _Reader:
-    """One thread's way through the archives, with the window of what it passed last."""
+    """One thread's pass through the archives, with the window of the members read last."""
 
     def __init__(self, tape: _Tape) -> None:
         self.process = os.getpid()
         self._tape = tape
-        self._streams = [tape.members(0)]  # the one that is open; a list, for the finalizer to find it
+        self._streams = [tape.members(0)]  # the open one; a list, so that the finalizer sees changes
         self._at: Place = (0, -1)
         self._window: dict[str, bytes] = {}
         self._held = 0
-        # Also before the interpreter ends: a generator that is closed later finds the modules it needs torn down.
+        # Closed before the interpreter exits: later, the modules that the generator needs are gone.
         weakref.finalize(self, _close, self._streams)
 
     def read(self, name: str) -> bytes:
@@ -111,7 +110,9 @@ class _Reader:
             self._keep(found, content)
             if found == name:
                 return content
-        raise SourceNotFound(f"{name} is in none of {self._tape}. Get the archives again.")
+        raise SourceNotFound(
+            f"{name} is in none of {self._tape}. Download the archives again.", code="member-not-found"
+        )
 
     def _keep(self, name: str, content: bytes) -> None:
         self._held += len(content) - len(self._window.pop(name, b""))
@@ -126,9 +127,9 @@ def _close(streams: list[Generator[Member, None, None]]) -> None:
 
 
 class _Tape:
-    """The archives, which can be played from the beginning of any, and the places of the members seen so far.
+    """The archives, readable from the beginning of each, and the places of the members seen so far.
 
-    The places always cover a beginning of the whole: what has none yet lies ahead of every reader.
+    Places are known for a prefix of the sequence: a member without a place is ahead of every reader.
     """
 
     def __init__(self, archives: Sequence[Archive]) -> None:
@@ -139,7 +140,7 @@ class _Tape:
         return some([name for _, name in self.archives])
 
     def members(self, first: int, *, content: bool = True) -> Generator[Member, None, None]:
-        """All members from an archive on: place, name and content (empty if that is not wanted)."""
+        """Yield place, name and content (empty on request) of all members, starting with one archive."""
         for number in range(first, len(self.archives)):
             with self._opened(number) as tar:
                 position = 0
@@ -158,27 +159,29 @@ class _Tape:
             with home.open(name) as file, gzip.GzipFile(fileobj=file) as plain:
                 with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as tar:
                     yield tar
-                while plain.read(CHUNK):  # only at its end does gzip tell whether all of it was right
+                while plain.read(CHUNK):  # gzip verifies its checksum at the end
                     pass
         except MedIMetaError:
             raise
-        except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+        except UNREADABLE_ARCHIVE as error:
             raise SourceBroken(
-                f"{name} in {home.location} is damaged or incomplete ({error}). Download it again."
+                f"{name} in {home.location} is damaged or incomplete ({error}). Download it again.",
+                code="broken-archive",
             ) from error
 
     def _checked(self, number: int, member: tarfile.TarInfo) -> str:
-        """The member's name without `./`, if it is safe."""
-        problem = ""
+        """Return the member's name without `./`; raise if the member is not safe to read."""
+        problem = code = ""
         if leaves_folder(member.name):
-            problem = "has a path that leaves the archive's folder"
+            problem, code = "has a path outside the archive", "unsafe-path"
         elif not member.isdir() and (not member.isreg() or member.issparse()):
-            problem = "is a link or a device, not a file"
+            problem, code = "is a link or a device, not a file", "unsafe-link"
         elif member.size > MAX_MEMBER:
-            problem = f"claims to unpack to {member.size:,} bytes"
+            problem, code = f"would unpack to {member.size:,} bytes", "unsafe-size"
         if problem:
             home, name = self.archives[number]
             raise UnsafeArchive(
-                f"{member.name!r} in {name} in {home.location} {problem}. Get the archive from its source again."
+                f"{member.name!r} in {name} in {home.location} {problem}. Download the archive again from its source.",
+                code=code,
             )
         return str(PurePosixPath(member.name))

@@ -1,4 +1,4 @@
-"""One file over HTTP in as many requests as it takes: resumed where it stopped, never mixed from two versions."""
+"""Download one file over HTTP, resume it where it stopped, and never mix two versions of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import sleep
 from typing import Any, TypeVar
@@ -19,16 +17,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from ..errors import DownloadFailed, SourceNotFound
+from ..errors import DownloadFailed, SourceNotFound, visible
+from .network import TRANSIENT, TRIES, asked_wait, delay
 
-BACKOFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before the next try; one more failure without progress is the end
-LONGEST_WAIT = 120.0  # seconds, whatever a server asks for
-TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
-CHUNK = 1 << 16  # a lost connection loses at most this much
-TRANSIENT = {408, 429, 500, 502, 503, 504}
+TIMEOUT = (10, 60)  # seconds to connect, and between two chunks
+CHUNK = 1 << 16  # bytes; a lost connection loses at most this much
 OTHER_WAYS = (
-    "Other ways: a copy on this machine, named by data_dir or the environment variable MEDIMETA_DATA, or a mirror, "
-    "named by MEDIMETA_RELEASE_URL."
+    "Alternatives: a local copy (data_dir or the environment variable MEDIMETA_DATA), or a mirror "
+    "(MEDIMETA_RELEASE_URL)."
 )
 
 logger = logging.getLogger("medimeta")
@@ -37,14 +33,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Expected:
-    """What the record says about a file; None where it says nothing."""
+    """Size and checksum of a file as stated by its record; None where the record does not say."""
 
     size: int | None = None
     md5: str | None = None
 
 
 class Interrupted(Exception):
-    """A try that failed in a way that may pass; `wait` is how long the server asks to wait, in seconds."""
+    """A request that failed in a way that may pass.
+
+    Args:
+        reason: Why it failed.
+        wait: Seconds that the server asks to wait, or None.
+    """
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -52,26 +53,30 @@ class Interrupted(Exception):
 
 
 class WrongBytes(Exception):
-    """A complete answer that is not the file."""
+    """A complete response whose content is not the expected file."""
 
 
 class Part:
-    """The bytes so far: the file, its checksums, and the version of the server's file that they belong to."""
+    """A partial download: the file, its checksums, and the version of the server's file that it belongs to.
+
+    Args:
+        path: The partial file; an existing one is continued.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._note = path.with_name(f"{path.name}.json")
         self._reset()
         if path.is_file():
-            self._take_up()
+            self._resume()
 
     def _reset(self) -> None:
         self.size = 0
         self.validator: str | None = None
-        self.md5 = hashlib.md5(usedforsecurity=False)  # what records name
+        self.md5 = hashlib.md5(usedforsecurity=False)  # what records state
         self.sha256 = hashlib.sha256()
 
-    def _take_up(self) -> None:
+    def _resume(self) -> None:
         try:
             self.validator = json.loads(self._note.read_text(encoding="utf-8"))["validator"]
         except (OSError, ValueError, LookupError, TypeError):
@@ -81,7 +86,7 @@ class Part:
                 self.count(chunk)
 
     def count(self, chunk: bytes) -> None:
-        """Add a piece that is in the file to size and checksums."""
+        """Add a chunk that was written to the file to size and checksums."""
         self.size += len(chunk)
         self.md5.update(chunk)
         self.sha256.update(chunk)
@@ -93,13 +98,13 @@ class Part:
         self._reset()
 
     def start_over(self, validator: str | None) -> None:
-        """Delete all bytes; what comes next belongs to this version."""
+        """Delete all bytes and note the version of the file that follows."""
         self.discard()
         self._note.write_text(json.dumps({"validator": validator}), encoding="utf-8")
         self.validator = validator
 
     def become(self, path: Path) -> None:
-        """Give the complete file its final name, durably."""
+        """Sync the complete file to disk and give it its final name."""
         with self.path.open("rb+") as file:
             os.fsync(file.fileno())
         self.path.replace(path)
@@ -107,20 +112,34 @@ class Part:
 
 
 def fetch(session: requests.Session, url: str, part: Part, expected: Expected, bar: Any) -> None:
-    """One request for what is missing; returns when the file has its full length."""
+    """Request the missing bytes once; return when the file has its full length.
+
+    Args:
+        session: HTTP session.
+        url: Address of the file.
+        part: The partial download to extend.
+        expected: What the record states about the file.
+        bar: Progress bar with `total`, `n` and `update`, as in tqdm.
+
+    Raises:
+        Interrupted: If the same request may work later.
+        WrongBytes: If the size differs from the stated one.
+        DownloadFailed: If the server refuses, or the disk has too little space.
+        SourceNotFound: If the server does not have the file.
+    """
     if expected.size is not None and part.size == expected.size:
         return
     headers = {"Accept-Encoding": "identity"}
-    if part.size and (part.validator or expected.md5):  # else nothing could tell a changed file
+    if part.size and (part.validator or expected.md5):  # otherwise a changed file would go unnoticed
         headers["Range"] = f"bytes={part.size}-"
         if part.validator:
             headers["If-Range"] = part.validator
     with get(session, url, headers=headers, stream=True) as response:
-        total = _place(response, part)
+        total = _align(response, part)
         if response.status_code == 416:
             return
         if total is not None and expected.size not in (None, total):
-            raise WrongBytes(f"{total:,} bytes, where the record says {expected.size:,}")
+            raise WrongBytes(f"{total:,} bytes, expected {expected.size:,}")
         total = total or expected.size
         _check_space(part, total)
         bar.total, bar.n = total, part.size
@@ -131,33 +150,33 @@ def fetch(session: requests.Session, url: str, part: Part, expected: Expected, b
                     part.count(chunk)
                     bar.update(len(chunk))
                     if total is not None and part.size > total:
-                        raise WrongBytes(f"more than the {total:,} bytes that were announced")
+                        raise WrongBytes(f"more than the {total:,} bytes announced")
             except requests.RequestException as error:
                 raise Interrupted(f"connection lost ({type(error).__name__})") from None
         if total is not None and part.size < total:
             raise Interrupted(f"connection closed after {part.size:,} of {total:,} bytes")
 
 
-def _place(response: requests.Response, part: Part) -> int | None:
-    """Make the part end where the answer begins; returns the length of the whole file where the answer tells it."""
-    told = response.headers.get("Content-Range", "")
+def _align(response: requests.Response, part: Part) -> int | None:
+    """Make the part end where the response begins; return the length of the whole file if the response states it."""
+    content_range = response.headers.get("Content-Range", "")
     validator = _validator(response)
-    if response.status_code == 200:  # the whole file: the first request, no ranges here, or another version
+    if response.status_code == 200:  # the whole file: first request, no support for ranges, or another version
         part.start_over(validator)
         length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else None
+        return int(length) if length.isdecimal() and len(length) < 20 else None
     if response.status_code == 206:
-        match = re.fullmatch(rf"bytes {part.size}-\d+/(\d+|\*)", told)
+        match = re.fullmatch(rf"bytes {part.size}-\d+/(\d{{1,19}}|\*)", content_range)
         if match and (None in (validator, part.validator) or validator == part.validator):
             return None if match[1] == "*" else int(match[1])
-    if response.status_code == 416 and told == f"bytes */{part.size}":
+    if response.status_code == 416 and content_range == f"bytes */{part.size}":
         return part.size
     part.discard()
-    raise Interrupted("the file on the server has changed, or is sent from the wrong place", wait=0)
+    raise Interrupted("the file on the server has changed, or the response starts at another byte")
 
 
 def _validator(response: requests.Response) -> str | None:
-    """What names this version of the file in If-Range; a weak ETag may not."""
+    """Return the name of this version of the file for If-Range, which allows no weak ETag."""
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified")
 
@@ -166,43 +185,55 @@ def _check_space(part: Part, total: int | None) -> None:
     free = shutil.disk_usage(part.path.parent).free
     if total is not None and total - part.size > free:
         raise DownloadFailed(
-            f"{part.path.parent} has {free:,} bytes free, but {total - part.size:,} more are to come. Make room, or "
-            "choose another cache_dir (environment variable HF_HOME)."
+            f"{part.path.parent} has {free:,} bytes free; the download needs {total - part.size:,} more. Free some "
+            "space, or choose another cache_dir (environment variable HF_HOME).",
+            code="no-space",
         )
 
 
 def get(session: requests.Session, url: str, accept_any: bool = False, **options: Any) -> requests.Response:
-    """Ask once; what may pass becomes `Interrupted`."""
+    """Send one GET request.
+
+    Args:
+        session: HTTP session.
+        url: Address.
+        accept_any: Return responses of any status, except those that may pass.
+        **options: For `requests`.
+
+    Raises:
+        Interrupted: If the same request may work later.
+        SourceNotFound: If the address does not exist.
+        DownloadFailed: If the server refuses.
+    """
     try:
         response = session.get(url, timeout=TIMEOUT, **options)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise Interrupted(f"no answer ({type(error).__name__})") from None  # its text may hold credentials
+        raise Interrupted(f"no answer ({type(error).__name__})") from None  # its text may contain credentials
     except requests.RequestException as error:
         raise DownloadFailed(f"{shown(url)} cannot be read ({type(error).__name__}). {OTHER_WAYS}") from None
     status = response.status_code
     if (accept_any and status not in TRANSIENT) or status in (200, 206, 416):
         return response
     response.close()
+    reason = f"HTTP {status} {visible(str(response.reason))}"
     if status in TRANSIENT:
-        raise Interrupted(f"HTTP {status} {response.reason}", _retry_after(response))
+        raise Interrupted(reason, asked_wait(response.headers))
     if status in (404, 410):
-        raise SourceNotFound(f"{shown(url)} does not exist (HTTP {status}). {OTHER_WAYS}")
-    raise DownloadFailed(f"{shown(url)} is refused (HTTP {status} {response.reason}). {OTHER_WAYS}")
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds that the server asks to wait: a number or a date."""
-    text = response.headers.get("Retry-After", "")
-    if text.isdecimal():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+        raise SourceNotFound(f"{shown(url)} does not exist (HTTP {status}). {OTHER_WAYS}", code="not-on-server")
+    raise DownloadFailed(f"{shown(url)} was refused ({reason}). {OTHER_WAYS}", code="refused-by-server")
 
 
 def retry(action: Callable[[], Result], url: str, part: Part | None = None) -> Result:
-    """Repeat an action while it is interrupted and, with a part, while bytes still come in."""
+    """Repeat an action while it is interrupted; failures count only while no bytes arrive.
+
+    Args:
+        action: What to do; may raise `Interrupted`.
+        url: Address, for messages.
+        part: The download whose size shows progress.
+
+    Raises:
+        DownloadFailed: After `TRIES` attempts in a row without progress.
+    """
     failures, most = 0, part.size if part else 0
     while True:
         try:
@@ -210,17 +241,18 @@ def retry(action: Callable[[], Result], url: str, part: Part | None = None) -> R
         except Interrupted as fault:
             size = part.size if part else 0
             failures, most = (1, size) if size > most else (failures + 1, most)
-            if failures > len(BACKOFF):
-                kept = f" {size:,} bytes are kept; the same call goes on from there." if size else ""
+            if failures >= TRIES:
+                kept = f" {size:,} bytes are kept; rerun to continue from there." if size else ""
                 raise DownloadFailed(
-                    f"{shown(url)}: {fault}, {failures} tries in a row without progress.{kept} {OTHER_WAYS}"
+                    f"{shown(url)}: {fault}, {failures} attempts in a row without progress.{kept} {OTHER_WAYS}",
+                    code="no-answer",
                 ) from None
-            wait = min(BACKOFF[failures - 1] if fault.wait is None else fault.wait, LONGEST_WAIT)
-            logger.warning("%s: %s; trying again in %.0f s.", shown(url), fault, wait)
-            sleep(wait)
+            seconds = delay(failures, fault.wait)
+            logger.warning("%s: %s; trying again in %.0f s.", shown(url), fault, seconds)
+            sleep(seconds)
 
 
 def shown(url: str) -> str:
-    """An address without the parts that may hold credentials."""
+    """Return an address without user name, password and query, which may contain credentials."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

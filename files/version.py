@@ -1,3 +1,3 @@
-"""The version of this package: the only place that says it."""
+"""The version of this package."""
 
 VERSION = "0.2.0"

@@ -19,6 +19,7 @@ import requests
 
 from ...cards.catalogue import DATASETS
 from ...errors import DownloadFailed, SourceNotFound, some
+from ...files.network import offline_variable
 from ...files.transfer import OTHER_WAYS, Expected, Part, WrongBytes, fetch, get, retry, shown
 
 BASE_URL = "https://zenodo.org/records/7884735/files"
@@ -46,12 +47,13 @@ def download_release(dataset: str, *, base_url: str | None = None, cache_dir: st
     """
     from filelock import FileLock
 
-    base = (base_url or os.environ.get(RELEASE_VARIABLE) or BASE_URL).rstrip("/")
+    base = _base(base_url)
     if urlsplit(base).scheme not in ("http", "https"):
-        raise DownloadFailed(f"{shown(base)} is no address that begins with https:// or http://. {OTHER_WAYS}")
-    # By address, so that the files of a mirror and of the record never mix.
-    key = hashlib.sha256(shown(base).encode()).hexdigest()[:12]
-    path = Path(cache_dir) / "medimeta-releases" / key / f"{DATASETS[dataset].id}.zip"
+        raise DownloadFailed(
+            f"{shown(base)} is not an address that begins with https:// or http://. {OTHER_WAYS}",
+            code="invalid-address",
+        )
+    path = cached_release(dataset, base_url=base, cache_dir=cache_dir)
     if path.is_file():
         return path
     _refuse_offline(path)
@@ -61,6 +63,26 @@ def download_release(dataset: str, *, base_url: str | None = None, cache_dir: st
             with requests.Session() as session:
                 _download(session, f"{base}/{path.name}", path, _ask_record(session, base, path.name))
     return path
+
+
+def cached_release(dataset: str, *, base_url: str | None = None, cache_dir: str | os.PathLike[str]) -> Path:
+    """Return the path at which `download_release` keeps a release, whether it is there or not.
+
+    Args:
+        dataset: Id of the dataset.
+        base_url: As for `download_release`.
+        cache_dir: As for `download_release`.
+
+    Raises:
+        UnknownName: If there is no such dataset.
+    """
+    # One folder per address: the files of a mirror and of the record never mix.
+    key = hashlib.sha256(shown(_base(base_url)).encode()).hexdigest()[:12]
+    return Path(cache_dir) / "medimeta-releases" / key / f"{DATASETS[dataset].id}.zip"
+
+
+def _base(base_url: str | None) -> str:
+    return (base_url or os.environ.get(RELEASE_VARIABLE) or BASE_URL).rstrip("/")
 
 
 def _download(session: requests.Session, url: str, path: Path, expected: Expected) -> None:
@@ -76,7 +98,9 @@ def _download(session: requests.Session, url: str, path: Path, expected: Expecte
             except WrongBytes as wrong:
                 part.discard()
                 if attempt == 2:
-                    raise DownloadFailed(f"{shown(url)} gave wrong bytes twice: {wrong}. {OTHER_WAYS}") from None
+                    raise DownloadFailed(
+                        f"{shown(url)} gave wrong bytes twice: {wrong}. {OTHER_WAYS}", code="wrong-bytes"
+                    ) from None
                 logger.warning("%s gave wrong bytes (%s); trying once more from the start.", shown(url), wrong)
     seen = {
         "url": shown(url),
@@ -99,7 +123,7 @@ def _check(part: Part, expected: Expected) -> None:
     try:
         zipfile.ZipFile(part.path).close()
     except (zipfile.BadZipFile, OSError) as error:
-        raise WrongBytes(f"{part.size:,} bytes that are no zip archive: {error}") from None
+        raise WrongBytes(f"{part.size:,} bytes that are not a zip archive: {error}") from None
 
 
 def _ask_record(session: requests.Session, base: str, name: str) -> Expected:
@@ -112,7 +136,8 @@ def _ask_record(session: requests.Session, base: str, name: str) -> Expected:
             if response.ok and files:
                 if name not in files:
                     raise SourceNotFound(
-                        f"{shown(url)} has no {name}; its files are {some(sorted(files))}. {OTHER_WAYS}"
+                        f"{shown(url)} has no {name}; its files are {some(sorted(files))}. {OTHER_WAYS}",
+                        code="not-on-server",
                     )
                 kind, _, checksum = files[name]["checksum"].partition(":")
                 return Expected(int(files[name]["size"]), checksum.lower() if kind == "md5" else None)
@@ -127,4 +152,6 @@ def _refuse_offline(path: Path) -> None:
     from datasets import config
 
     if config.HF_HUB_OFFLINE:
-        raise SourceNotFound(f"{path} is not there, and HF_HUB_OFFLINE forbids to download it. {OTHER_WAYS}")
+        raise SourceNotFound(
+            f"{path} does not exist, and {offline_variable()} forbids downloads. {OTHER_WAYS}", code="offline"
+        )

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ...errors import SourceBroken, SourceIncomplete, SourceNotFound, missing_extra
-from ...files.archives import FolderFiles, ZipFiles
+from ...files.archives import open_files
+from ...files.unreadable import UNREADABLE_IMAGE
 from ..images import problem
 from .hdf5 import FAULTS, Hdf5Images
 
@@ -34,7 +35,7 @@ class ReleaseFiles:
     def __init__(self, location: Path, dataset: str) -> None:
         self.dataset = dataset
         self.root = release_root(location, dataset)
-        self._files = FolderFiles(self.root) if self.root.is_dir() else ZipFiles(self.root)
+        self._files = open_files(self.root)
         inside = f"{dataset}/{TABLE}" in self._members and not self.root.is_dir()
         self._prefix = f"{dataset}/" if inside else ""
         if TABLE not in self:
@@ -136,7 +137,7 @@ class ReleaseFiles:
             image = Image.open(data, formats=["TIFF"])
             if (wrong := problem(image, mode)) is None:  # before anything is decoded
                 image.load()
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        except UNREADABLE_IMAGE as error:
             raise self.broken(path, f"no readable image ({error})") from error
         if wrong is not None:
             raise self.broken(path, wrong)

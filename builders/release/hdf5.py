@@ -6,7 +6,6 @@ import io
 import os
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from ...files.archives import FolderFiles, ZipFiles
+from ...files.unreadable import UNREADABLE_ARCHIVE
 from ..images import SIZE
 
-FAULTS = (OSError, RuntimeError, ValueError, EOFError, zlib.error, zipfile.BadZipFile)  # of a damaged file
+FAULTS = (*UNREADABLE_ARCHIVE, RuntimeError, ValueError)  # of a damaged file
 
 
 class Hdf5Images:

@@ -25,6 +25,7 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
 from ...errors import MedIMetaError, SourceBroken, SourceNotFound
 from ...files.parallel import ordered_map
+from ...files.unreadable import UNREADABLE_IMAGE
 from ..data.ledger import KINDS, SCHEMA, Ledger, leaked_indices
 from .hashes import Hashes, difference, fingerprint, near_groups
 
@@ -127,7 +128,7 @@ def _fingerprints(work: tuple[Source, pd.DataFrame]) -> tuple[list[bytes], Hashe
     for index, item in zip(rows["index"], source.encode(rows), strict=True):
         try:
             pixels, bits = fingerprint(item["image"])
-        except (OSError, ValueError, SyntaxError) as error:
+        except UNREADABLE_IMAGE as error:
             raise SourceBroken(
                 f"Image {index} of {source.card.id} in {source.location} cannot be decoded ({error}). Build or "
                 "download it again."

@@ -12,6 +12,7 @@ import zipfile
 import pytest
 from PIL import Image
 
+from fakes.errors import raises
 from medimeta.builders.raw import Raw
 from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.files import archives
@@ -95,7 +96,7 @@ def test_wrong_places_say_what_was_looked_for(tmp_path):
 def test_members_that_leave_the_archive_are_refused(tmp_path, name):
     path = zipped(tmp_path / "Data.zip", files=FILES | {name: b"x"})
 
-    with pytest.raises(UnsafeArchive, match="has a path that leaves"):
+    with raises(UnsafeArchive, "unsafe-path"):
         raw(path)
 
 
@@ -105,14 +106,14 @@ def test_links_in_archives_and_links_out_of_folders_are_refused(tmp_path):
         link = zipfile.ZipInfo("images/link.png")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         file.writestr(link, "/etc/passwd")
-    with pytest.raises(UnsafeArchive, match=r"'images/link.png' in .* is a symbolic link"):
+    with raises(UnsafeArchive, "unsafe-link", "images/link.png"):
         raw(path)
 
     folder = write(tmp_path / "folder")
     (folder / "images" / "link.png").symlink_to("10.png")
     assert raw(folder).read("images/link.png") == b"ten"  # stays inside
     (folder / "images" / "out.png").symlink_to(tmp_path / "Data.zip")
-    with pytest.raises(UnsafeArchive, match=r"out.png is a symbolic link that leaves"):
+    with raises(UnsafeArchive, "unsafe-link", "out.png"):
         raw(folder)
 
 
@@ -120,7 +121,7 @@ def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_RATIO", 50)
     path = zipped(tmp_path / "Data.zip", files=FILES | {"images/3.png": bytes(5_000_000)})
 
-    with pytest.raises(UnsafeArchive, match=r"claims to unpack from [\d,]+ to 5,000,000 bytes"):
+    with raises(UnsafeArchive, "unsafe-size", "5,000,000"):
         raw(path)
 
 
@@ -129,7 +130,7 @@ def test_an_archive_that_lies_about_a_size_is_refused(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data.replace((1000).to_bytes(4, "little"), (900).to_bytes(4, "little")))
 
-    with pytest.raises(SourceBroken, match=r"damaged|not as long"):
+    with raises(SourceBroken, "broken-archive"):
         raw(path).read("images/3.png")
 
 
@@ -139,12 +140,12 @@ def test_truncated_and_damaged_archives(tmp_path):
     path.write_bytes(whole[:5000])
     with pytest.raises(SourceNotFound, match="neither a folder nor a zip archive"):
         raw(path)
-    with pytest.raises(SourceBroken, match=r"is no whole zip archive .*Download it again"):
+    with raises(SourceBroken, "broken-archive"):
         raw(tmp_path)
 
     middle = whole.index(b"images/3.png") + 5000
     path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
-    with pytest.raises(SourceBroken, match=r"images/3.png in .* is damaged .*Download the archive again"):
+    with raises(SourceBroken, "broken-archive", "images/3.png"):
         raw(path).read("images/3.png")
 
 
@@ -155,7 +156,7 @@ def test_a_disk_that_fails_is_not_called_a_damaged_archive(tmp_path, monkeypatch
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
-    with pytest.raises(SourceBroken, match=r"images/10.png in .* cannot be read .*Input/output.* Check the disk"):
+    with raises(SourceBroken, "unreadable-file", "images/10.png", "Input/output"):
         files.read("images/10.png")
 
 
@@ -170,7 +171,7 @@ def test_an_archive_that_cannot_be_unpacked(tmp_path, offset, value, words):
             place = data.find(mark, place + 4)
     path.write_bytes(data)
 
-    with pytest.raises(SourceBroken, match=rf"images/10.png in .* cannot be unpacked .*{words}.* give the folder"):
+    with raises(SourceBroken, "unsupported-archive", "images/10.png"):
         raw(path).read("images/10.png")
 
 

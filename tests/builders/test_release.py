@@ -20,6 +20,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from fakes.errors import raises
 from fakes.golden import RAW
 from fakes.release import write_release, zip_release
 from medimeta.builders.images import encode
@@ -107,7 +108,7 @@ def test_without_h5py_tiff_files_serve_and_hdf5_alone_says_what_to_install(home,
     monkeypatch.setattr(release_hdf5, "find_spec", lambda name: None)
     assert read(home).equals(rows)
     shutil.rmtree(copy / "images")
-    with pytest.raises(MissingExtra, match=r"h5py.*pip install 'medimeta-hf\[build\]'"):
+    with raises(MissingExtra, None, "h5py", "pip install"):
         read(copy)
 
 
@@ -411,7 +412,7 @@ def test_paths_that_leave_the_archive_are_refused(name, home, tmp_path):
     location = zip_release(home, tmp_path / "a.zip")
     with zipfile.ZipFile(location, "a") as archive:
         archive.writestr(name, "outside")
-    with pytest.raises(UnsafeArchive, match="leaves the archive"):
+    with raises(UnsafeArchive, "unsafe-path"):
         read(location)
 
 
@@ -420,7 +421,7 @@ def test_only_images_hdf5_may_be_larger_than_memory(home, rows, tmp_path, monkey
     monkeypatch.setattr(archives, "MAX_MEMBER", 200_000)
     assert read(location).equals(rows)
     monkeypatch.setattr(archives, "MAX_STREAMED", 200_000)
-    with pytest.raises(UnsafeArchive, match=r"bus/images.hdf5.*claims to unpack"):
+    with raises(UnsafeArchive, "unsafe-size", "bus/images.hdf5"):
         read(location)
 
 

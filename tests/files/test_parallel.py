@@ -6,31 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
+from fakes.errors import raises
+from fakes.work import end, where
 from medimeta.errors import MedIMetaError
 from medimeta.files import parallel
 from medimeta.files.parallel import ordered_map, pool
-
-
-def where(item):
-    """The first process waits until the other one has worked, however long that takes to start."""
-    number, here, flag = item
-    if os.getpid() != here:
-        flag.touch()
-    for _ in range(600):
-        if flag.exists():
-            break
-        time.sleep(0.1)
-    return number, os.getpid()
-
-
-def end(here):
-    if os.getpid() != here:
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.2)
 
 
 def test_two_processes_are_this_one_and_another(tmp_path):
@@ -84,6 +67,6 @@ def test_an_error_comes_from_wherever_it_happened():
 
 
 def test_a_killed_process_is_told_with_what_to_do():
-    told = pytest.raises(MedIMetaError, match=r"ended from outside.*smaller --num-proc")
-    with pool(2, at_once=True) as (executor, _), told:
+    killed = raises(MedIMetaError, "worker-killed", "--num-proc")
+    with pool(2, at_once=True) as (executor, _), killed:
         list(ordered_map(end, [os.getpid()] * 20, executor, window=8))

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 
 import pytest
 
+from fakes.errors import raises
 from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.files import tars
 from medimeta.files.archives import FolderFiles, ZipFiles
@@ -134,7 +135,7 @@ def _read_shared(name: str) -> bytes:
 
 
 def test_a_member_that_is_nowhere_is_named(three):
-    with pytest.raises(SourceNotFound, match=r"images/x\.png is in none of images_0\.tar\.gz"):
+    with raises(SourceNotFound, "member-not-found", "images/x.png", "images_0.tar.gz"):
         three.read("images/x.png")
     assert three.read(NAMES[0]) == CONTENT[NAMES[0]]
 
@@ -157,7 +158,7 @@ def test_a_damaged_archive_is_named_with_what_to_do(tmp_path, damage, zipped):
     files = opened(tmp_path, {"images_1.tar.gz": DAMAGED[damage]}, zipped=zipped)
 
     for attempt in (files.names, lambda: files.read("images/x.png"), lambda: files.read("images/x.png")):
-        with pytest.raises(SourceBroken, match=r"images_1\.tar\.gz in .* is damaged or incomplete .*Download it again"):
+        with raises(SourceBroken, "broken-archive", "images_1.tar.gz"):
             attempt()
 
 
@@ -168,24 +169,24 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.T
 
 
 UNSAFE = [
-    (member("/images/a.png"), "leaves the archive's folder"),
-    (member("images/../../a.png"), "leaves the archive's folder"),
-    (member("C:/a.png"), "leaves the archive's folder"),
-    (member("../a", tarfile.DIRTYPE), "leaves the archive's folder"),
-    (member("images/a.png", tarfile.SYMTYPE), "is a link or a device"),
-    (member("images/a.png", tarfile.LNKTYPE), "is a link or a device"),
-    (member("images/a.png", tarfile.CHRTYPE), "is a link or a device"),
-    (member("images/a.png", tarfile.FIFOTYPE), "is a link or a device"),
-    (member("images/a.png", size=tars.MAX_MEMBER + 1), "claims to unpack to 67,108,865 bytes"),
+    (member("/images/a.png"), "unsafe-path"),
+    (member("images/../../a.png"), "unsafe-path"),
+    (member("C:/a.png"), "unsafe-path"),
+    (member("../a", tarfile.DIRTYPE), "unsafe-path"),
+    (member("images/a.png", tarfile.SYMTYPE), "unsafe-link"),
+    (member("images/a.png", tarfile.LNKTYPE), "unsafe-link"),
+    (member("images/a.png", tarfile.CHRTYPE), "unsafe-link"),
+    (member("images/a.png", tarfile.FIFOTYPE), "unsafe-link"),
+    (member("images/a.png", size=tars.MAX_MEMBER + 1), "unsafe-size"),
 ]
 
 
-@pytest.mark.parametrize(("unsafe", "problem"), UNSAFE)
-def test_unsafe_members_are_refused(tmp_path, unsafe, problem):
+@pytest.mark.parametrize(("unsafe", "code"), UNSAFE)
+def test_unsafe_members_are_refused(tmp_path, unsafe, code):
     header = unsafe.tobuf()
     data = gzip.compress(gzip.decompress(tar_gz(NAMES[0]))[: 512 + 1536] + header + bytes(1024))
     files = opened(tmp_path, {"images_1.tar.gz": data})
 
     for attempt in (files.names, lambda: files.read("images/x.png")):
-        with pytest.raises(UnsafeArchive, match=problem):
+        with raises(UnsafeArchive, code):
             attempt()

@@ -21,6 +21,7 @@ from huggingface_hub import HfApi
 from PIL import Image
 
 import medimeta
+from fakes.errors import raises
 from fakes.hub import READ_TOKEN, Fault, Hub
 from fakes.parquet import edit, rows_of, set_values
 from fakes.publishing import (
@@ -450,7 +451,7 @@ ON_THE_HUB = [
     ({"crc/test-x.parquet": b""}, {"only": ("bus",)}, r"holds crc/test-x\.parquet"),
     ({"crc/card.json": None}, {"only": ("bus",)}, r"crc without crc/card\.json.*--remove crc"),
     ({"crc/card.json": b"{}"}, {"only": ("bus",)}, r"crc/card\.json .* of another version.*--remove crc"),
-    ({}, {"private": True}, "is there and public.*Push to another name"),
+    ({}, {"private": True}, "--private"),
 ]
 
 
@@ -472,7 +473,7 @@ def test_refused_for_what_is_on_the_hub(lfs_hub, folder):
 def test_a_folder_without_datasets_and_a_name_without_owner(tmp_path, small, lfs_hub):
     with pytest.raises(NotAHubFolder, match="medimeta build"):
         publish(lfs_hub, tmp_path)
-    with pytest.raises(PushRefused, match="'medimeta' names no repository"):
+    with raises(PushRefused, "invalid-repository", "'medimeta'"):
         push(small, "medimeta", version="0")
 
 
@@ -497,7 +498,7 @@ def test_no_message_holds_a_token(lfs_hub, small, monkeypatch, capfd, token, wor
     with pytest.raises(PushFailed, match=words) as caught:
         push(small, REPO, PushOptions(partial=True), version="0", api=api)
     lfs_hub.fail(Fault("status", times=10_000, status=500))  # its message repeats the token
-    with pytest.raises(PushFailed, match="run the same command") as again:
+    with pytest.raises(PushFailed, match=r"[Rr]erun the command") as again:
         push(small, REPO, PushOptions(partial=True), version="0", api=api)
 
     shown = [str(caught.value), repr(caught.value), str(again.value), repr(again.value), *capfd.readouterr()]

@@ -20,6 +20,7 @@ from ...builders.source import Options
 from ...cards.card import MEMBERSHIP
 from ...cards.facts import SPLITS, Task
 from ...errors import MedIMetaError
+from ...files.unreadable import UNREADABLE_IMAGE
 from ..folder.record import BuildRecord, read_records
 from ..push.refusals import chosen
 
@@ -194,7 +195,7 @@ def _shown(data: bytes | None, where: str) -> bytes:
         with Image.open(io.BytesIO(data or b"")) as image:
             buffer = io.BytesIO()
             image.convert("L" if image.mode in ("1", "L") else "RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE_IMAGE as error:
         raise MedIMetaError(f"The image in {where} cannot be read ({error}). Build the dataset again.") from error
     return buffer.getvalue()
 

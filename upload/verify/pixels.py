@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
 
+from ...files.unreadable import UNREADABLE_IMAGE
 from .tally import NONE, Tally
-
-# What decoders raise on damaged files.
-_UNREADABLE = (OSError, ValueError, SyntaxError, LookupError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def decoded(data: bytes) -> Image.Image | None:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except _UNREADABLE:
+    except UNREADABLE_IMAGE:
         return None
     return image
 
