@@ -36,7 +36,7 @@ _ADVICE = {
     404: "There is no such dataset repository or branch, or the token does not give access to it.",
     400: "The Hub rejected the request. Run `medimeta verify` on the folder, and report the problem if it is clean.",
 }
-_CODES = {401: "not-logged-in", 403: "no-permission", 404: "repository-not-found"}
+_CODES = {400: "rejected-by-hub", 401: "not-logged-in", 403: "no-permission", 404: "repository-not-found"}
 _AGAIN = "Rerun the command to continue; files that have arrived are not sent again."
 
 

@@ -163,7 +163,7 @@ def test_a_repository_that_is_not_there(hub):
 
 
 def test_private_is_kept(hub, drawn):
-    with pytest.raises(PushRefused, match="Give <user or organisation>/<name>"):
+    with raises(PushRefused, "invalid-repository"):
         drawn.push("medimeta")
     drawn.push(REPO, "mine", private=True)
     assert hub.repos[REPO].private
@@ -172,7 +172,7 @@ def test_private_is_kept(hub, drawn):
     with raises(PushRefused, "repository-is-public", "ns/public"):
         drawn.push("ns/public", private=True)
     hub.fail(Fault("status", COMMIT, times=10_000, status=400))
-    with pytest.raises(PushFailed, match="does not accept this"):
+    with raises(PushFailed, "rejected-by-hub"):
         drawn.push("ns/public")
 
 
