@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from medimeta.cards.citing import Citation, cite
     from medimeta.cards.facts import DatasetCard, Task
     from medimeta.errors import MedIMetaError
+    from medimeta.learn.data.loader import loader
     from medimeta.learn.data.protocols import cross_domain, leave_domain_out
+    from medimeta.learn.data.statistics import class_weights
     from medimeta.learn.data.views import load_task
     from medimeta.learn.episodes.episode_set import EpisodeSet
     from medimeta.learn.episodes.sampler import episodes
@@ -44,6 +46,8 @@ _HOME = {
     "tasks": "cards.catalogue",
     "load_dataset": "builders.dataset",
     "load_task": "learn.data.views",
+    "loader": "learn.data.loader",
+    "class_weights": "learn.data.statistics",
     "episodes": "learn.episodes.sampler",
     "metric": "learn.evaluation.metric",
     "cross_domain": "learn.data.protocols",
@@ -64,6 +68,8 @@ __all__ = [  # noqa: RUF022  in the order of `_HOME`
     "tasks",
     "load_dataset",
     "load_task",
+    "loader",
+    "class_weights",
     "episodes",
     "metric",
     "cross_domain",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         A name in the same folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Unique among threads, and among containers that share a folder and count processes from 1.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         yield partial
         _sync(partial)

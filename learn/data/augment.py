@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-DRAWS = 6  # random numbers per image: three decisions, two for the place of the crop, one for the angle
+DRAWS = 6  # random numbers per image: three decisions, two for the position of the crop, one for the angle
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Flips and a crop, each with a probability of its own, and always a rotation, as one bilinear resampling.
+    """Random flips and a random crop, each with its own probability, and a rotation, as one bilinear resampling.
 
-    What lies outside the image is black. Where an image is both cropped and rotated, its corners show what is there
-    beyond the crop, since both are one step.
+    Pixels outside the image are black. Crop and rotation are one step, so the corners of an image that is both cropped
+    and rotated show pixels of the image from outside the crop.
 
     Attributes:
-        horizontal_flip: Probability.
-        vertical_flip: Probability.
-        crop: Probability of a random crop, resized to the whole.
-        crop_size: Height and width of the crop, as a share of the image's.
-        degrees: Greatest angle of the rotation, to either side.
+        horizontal_flip: Probability of a horizontal flip.
+        vertical_flip: Probability of a vertical flip.
+        crop: Probability of a random crop, resized to the size of the image.
+        crop_size: Height and width of the crop, as a share of those of the image.
+        degrees: Largest angle of the rotation, in either direction.
     """
 
     horizontal_flip: float = 0.25
@@ -43,15 +43,15 @@ class Augmentation:
                 `torch.rand(N, DRAWS, generator=...)`.
 
         Returns:
-            As `pixels`, a new tensor. The same numbers give the same image whatever else is in the batch.
+            A new tensor like `pixels`. The same numbers give the same image whatever else is in the batch.
         """
         matrices = self.matrices(draws, *pixels.shape[1:3])
         return (_on_cpu if pixels.device.type == "cpu" else _on_device)(pixels, matrices)
 
     def matrices(self, draws: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """Where the pixels of the result come from: float32, shape (N, 2, 3).
+        """Return the affine maps from output to input pixels: float32, shape (N, 2, 3).
 
-        A pixel at (x, y) in the result, counted from the centre of the image, comes from matrix @ (x, y, 1).
+        The output pixel at (x, y), measured from the centre of the image, is sampled at matrix @ (x, y, 1).
         """
         horizontal, vertical, crop, left, top, turn = draws.double().cpu().unbind(1)
         flip_x = torch.where(horizontal < self.horizontal_flip, -1.0, 1.0)
@@ -74,11 +74,11 @@ class Augmentation:
 
 
 def epoch_draws(images: int, *, seed: int, epoch: int) -> torch.Tensor:
-    """The random numbers of all images in one epoch; a row has its own, whichever process serves it in what batch.
+    """Draw the random numbers of all images for one epoch. They belong to a row, not to a batch or a process.
 
     Args:
         images: Number of images.
-        seed: Of the run.
+        seed: Seed of the run.
         epoch: Number of the epoch.
 
     Returns:
@@ -88,7 +88,7 @@ def epoch_draws(images: int, *, seed: int, epoch: int) -> torch.Tensor:
 
 
 def _offset(where: torch.Tensor, size: int, crop: int) -> torch.Tensor:
-    """From the image's centre to that of a crop; crops begin at whole pixels."""
+    """Return the offset of a crop's centre from that of the image; crops start at whole pixels."""
     return (where * (size - crop + 1)).floor() + crop / 2 - size / 2
 
 
@@ -99,7 +99,7 @@ def _on_device(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
 
 
 def _on_cpu(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Image by image, and with torch only where it starts no threads of its own: both are a matter of speed."""
+    """Augment image by image, and use torch only where it starts no threads; both are for speed."""
     out = np.empty(pixels.shape, np.uint8)
     x, y = (axis.numpy() for axis in _centred(pixels))
     for image, matrix, place in zip(pixels.numpy(), matrices.numpy(), out, strict=True):
@@ -111,15 +111,15 @@ def _on_cpu(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
 
 
 def _centred(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pixel positions counted from the centre: x, shape (width,), and y, shape (height, 1)."""
+    """Return pixel coordinates measured from the centre: x, shape (width,), and y, shape (height, 1)."""
     y, x = (torch.arange(size, device=pixels.device) + (0.5 - size / 2) for size in pixels.shape[1:3])
     return x, y[:, None]
 
 
 def _places(matrices: Any, x: Any, y: Any) -> list[Any]:
-    """Where pixels come from, for `grid_sample`: -1 to 1 from edge to edge; arrays of NumPy or tensors.
+    """Return sampling coordinates for `grid_sample`, -1 to 1 from edge to edge, as NumPy arrays or tensors.
 
-    Element by element, not by `affine_grid`: a product of matrices may be rounded otherwise in other batches.
+    Computed element by element: the matrix product of `affine_grid` may round differently in other batches.
     """
     rows = matrices[..., None, None]
     sizes = x.shape[0], y.shape[0]

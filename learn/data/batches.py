@@ -1,12 +1,4 @@
-"""Training batches from a view, for plain loops, `DataLoader`, Accelerate and Trainer.
-
-A loop with the published augmentation:
-
-    train = PixelDataset(load_task("pbc", split="train"), augmentation=Augmentation())
-    for epoch in range(10):
-        for batch in batches(train, 64, epoch=epoch):
-            loss = model(**batch).loss
-"""
+"""Batches of a `PixelDataset`: epoch after epoch, one epoch, or given rows, prepared in a thread ahead of their use."""
 
 from __future__ import annotations
 
@@ -16,10 +8,59 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from ...errors import MedIMetaError
 from ...files.parallel import ordered_map
 from .pixel_dataset import PixelDataset, Tensors
 from .pixels import PixelStore, RowNumbers
 from .store import THREADS
+
+
+class Loader:
+    """Batches of a view; every pass over it is the next epoch, with its own order and augmentation.
+
+    Args:
+        dataset: The dataset to serve.
+        batch_size: Images per batch.
+        shuffle: Whether rows come in random order.
+        drop_last: Whether to leave out a last batch with fewer images.
+        device: Device of the batches.
+
+    Attributes:
+        dataset: As given.
+        epoch: Number of the next epoch, initially 0; set it to continue an interrupted training.
+    """
+
+    def __init__(
+        self,
+        dataset: PixelDataset,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise MedIMetaError(f"batch_size is {batch_size!r}; it must be a whole number, 1 or more.")
+        self.dataset, self.epoch = dataset, 0
+        self._batch_size, self._shuffle, self._drop_last, self._device = batch_size, shuffle, drop_last, device
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.dataset), self._batch_size)
+        return whole + (rest > 0 and not self._drop_last)
+
+    def __iter__(self) -> Iterator[Tensors]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        return batches(
+            self.dataset,
+            self._batch_size,
+            epoch=epoch,
+            shuffle=self._shuffle,
+            drop_last=self._drop_last,
+            device=self._device,
+        )
+
+    def __repr__(self) -> str:
+        return f"Loader({len(self):,} batches of {self._batch_size}, {len(self.dataset):,} images, epoch {self.epoch})"
 
 
 def batches(
@@ -32,20 +73,20 @@ def batches(
     device: torch.device | str | None = None,
     ahead: int | None = None,
 ) -> Iterator[Tensors]:
-    """One epoch of batches.
+    """Serve one epoch of batches.
 
     Args:
-        dataset: What to serve.
-        batch_size: Images per batch; the last one may have fewer.
-        epoch: With the dataset's seed, it gives order and augmentation.
-        shuffle: Serve rows in random order, or in theirs.
+        dataset: The dataset to serve.
+        batch_size: Images per batch; the last batch may have fewer.
+        epoch: Number of the epoch; together with the dataset's seed it determines order and augmentation.
+        shuffle: Serve rows in random order rather than in their own.
         drop_last: Leave out a last batch with fewer images.
         device: As for `PixelDataset.batch`.
-        ahead: Batches that threads, one each, prepare while the last one is in use; 0 does without threads. By default
-            one, or one per core (at most 8) where images are decoded each time.
+        ahead: Number of batches prepared in advance, each in its own thread; 0 uses no threads. By default 1, or one
+            per core (at most 8) where images are decoded each time.
 
     Yields:
-        What `PixelDataset.batch` gives.
+        Batches as `PixelDataset.batch` returns them.
     """
     dataset.set_epoch(epoch)
     order = (
@@ -64,19 +105,19 @@ def serve(
     device: torch.device | str | None = None,
     ahead: int | None = None,
 ) -> Iterator[Tensors]:
-    """The batches of given rows, for an order of your own.
+    """Serve the batches of given rows, for an order of your own.
 
     Args:
-        dataset: What to serve; its epoch is as it was set.
+        dataset: The dataset to serve, in the epoch that it is set to.
         batches: The rows of each batch.
         device: As for `PixelDataset.batch`.
         ahead: As for `batches`.
 
     Yields:
-        What `PixelDataset.batch` gives.
+        Batches as `PixelDataset.batch` returns them.
     """
     if ahead is None:
-        # One batch at a time is decoded in one thread, so that threads do not wait for the last image of each.
+        # Images of one batch are decoded in one thread, so that threads do not wait for the last image of each batch.
         ahead = 1 if isinstance(dataset.pixels, PixelStore) else min(THREADS, 8)
     if ahead == 0:
         yield from (dataset.batch(rows, device) for rows in batches)

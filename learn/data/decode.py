@@ -1,4 +1,4 @@
-"""From the encoded images of a view to arrays of pixels."""
+"""Decode the encoded images of a view into arrays of pixels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from PIL import Image
 
 from ...errors import MedIMetaError
 
-FORMATS = ("WEBP", "PNG", "JPEG")  # what datasets hold; to try all that Pillow knows takes a tenth of the time
-Pictures = NDArray[np.uint8]  # images of one shape: (rows, height, width, channels), 0 to 255
+FORMATS = ("WEBP", "PNG", "JPEG")  # the formats that datasets hold; trying all of Pillow's costs a tenth of the time
+MAX_PIXELS = 1 << 26  # of one image: more is damage or an attack, and would fill the memory
+PixelArray = NDArray[np.uint8]  # images of one shape: (rows, height, width, channels), 0 to 255
 
 
 def encoded_images(images: datasets.Dataset, rows: Sequence[int]) -> list[bytes]:
-    """The encoded images of some rows.
+    """Return the encoded images of some rows.
 
     Args:
         images: One column of images, in the format "arrow".
@@ -27,34 +28,31 @@ def encoded_images(images: datasets.Dataset, rows: Sequence[int]) -> list[bytes]
         MedIMetaError: If a row has no image.
     """
     (column,) = images[rows].columns
-    found: list[bytes] = []
+    encoded: list[bytes] = []
     for row, cell in zip(rows, column.to_pylist(), strict=True):
         if cell is None or cell["bytes"] is None:
-            raise MedIMetaError(f"Row {row} holds no image. load_task gives rows that hold one each.")
-        found.append(cell["bytes"])
-    return found
+            raise MedIMetaError(f"Row {row} has no image. Leave it out (Dataset.select).")
+        encoded.append(cell["bytes"])
+    return encoded
 
 
-def decode_images(data: Sequence[bytes], rows: Sequence[int], out: Pictures) -> None:
-    """Decode the images of some rows.
+def decode_images(encoded: Sequence[bytes], rows: Sequence[int], out: PixelArray) -> None:
+    """Decode images into an array.
 
     Args:
-        data: The encoded images, grey or RGB.
+        encoded: Encoded images, greyscale or RGB.
         rows: Their row numbers, for messages.
-        out: Where to; its shape is what theirs has to be.
+        out: Output array, shape (len(encoded), height, width, channels), which the images must fit.
 
     Raises:
-        MedIMetaError: If an image is damaged, of another mode, or of another shape.
+        MedIMetaError: If an image is damaged or has another mode or shape.
     """
-    for row, picture, place in zip(rows, data, out, strict=True):
-        pixels = _decode(picture, row)
-        if pixels.shape != place.shape:
-            raise _unfit(row, f"has the shape {pixels.shape}, where others have {place.shape}")
-        place[:] = pixels
+    for row, data, pixels in zip(rows, encoded, out, strict=True):
+        pixels[:] = _decode(data, row, pixels.shape)
 
 
 def image_shape(images: datasets.Dataset) -> tuple[int, ...]:
-    """Height, width and channels of the images, from the first one; zeros where there is none.
+    """Return height, width and channels of the first image, or zeros if there are no rows.
 
     Args:
         images: As for `encoded_images`.
@@ -62,19 +60,25 @@ def image_shape(images: datasets.Dataset) -> tuple[int, ...]:
     return _decode(encoded_images(images, [0])[0], 0).shape if len(images) else (0, 0, 0)
 
 
-def _decode(data: bytes, row: int) -> Pictures:
+def _decode(data: bytes, row: int, shape: tuple[int, ...] | None = None) -> PixelArray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            found = (image.height, image.width, len(image.getbands()))
+            if shape not in (None, found) or found[0] * found[1] > MAX_PIXELS:
+                expected = f"others have {shape}" if shape else f"at most {MAX_PIXELS:,} pixels are decoded"
+                raise _unusable(row, f"has shape {found}, but {expected}")
             image.load()
             mode, pixels = image.mode, np.asarray(image)
+    except MedIMetaError:
+        raise
     except Exception as error:  # decoders raise almost anything
-        raise _unfit(row, f"is damaged ({type(error).__name__}: {error})") from error
+        raise _unusable(row, f"is damaged ({type(error).__name__}: {error})") from error
     if mode not in ("L", "RGB"):
-        raise _unfit(row, f"is of mode {mode}, neither grey (L) nor RGB")
+        raise _unusable(row, f"has mode {mode}, which is neither greyscale (L) nor RGB")
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def _unfit(row: int, why: str) -> MedIMetaError:
+def _unusable(row: int, why: str) -> MedIMetaError:
     return MedIMetaError(
         f"The image in row {row} {why}. Build the dataset again, or leave the row out (Dataset.select)."
     )

@@ -1,9 +1,9 @@
 """Random numbers that are the same on every machine, in every process and with every version of NumPy.
 
-The methods of `numpy.random.Generator` may draw differently from one version of NumPy to the next (NEP 19); the words
-of a bit generator do not. So only those are taken here: Philox 4x64-10 (J. K. Salmon et al., "Parallel random numbers:
-as easy as 1, 2, 3", SC 2011), seeded by `numpy.random.SeedSequence(seed, spawn_key=numbers)`. What is made of the words
-is integer arithmetic without a width of its own.
+The methods of `numpy.random.Generator` may draw differently from one version of NumPy to the next (NEP 19), but the
+output of a bit generator may not. So only that is used: Philox 4x64-10 (J. K. Salmon et al., "Parallel random numbers:
+as easy as 1, 2, 3", SC 2011), seeded by `numpy.random.SeedSequence(seed, spawn_key=numbers)`, and integer arithmetic of
+unlimited width on its 64-bit words.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ...errors import MedIMetaError
 _WORDS = 1 << 64
 _BLOCK = 256
 
-Positions = NDArray[np.int64]
+Positions = NDArray[np.int64]  # positions of rows in a split or a view
 
 
 class Draws:
-    """One stream of random numbers.
+    """A stream of random numbers.
 
     Args:
-        seed: Zero or more, of any size.
-        *numbers: Which of the seed's streams, e.g. the number of an episode; zero or more each. Streams with different
+        seed: 0 or more, of any size.
+        *numbers: Which of the seed's streams, e.g. the number of an episode; each 0 or more. Streams with different
             numbers are independent.
 
     Raises:
@@ -40,22 +40,22 @@ class Draws:
         self._words: list[int] = []
 
     def below(self, bound: int) -> int:
-        """A whole number from 0 to `bound - 1`, all equally likely: the next word that leaves no remainder uneven.
+        """Draw a uniform integer in [0, bound), by rejection sampling.
 
         Args:
             bound: 1 to 2**64.
         """
-        even = _WORDS - _WORDS % bound
+        limit = _WORDS - _WORDS % bound  # a multiple of `bound`: words below it give every remainder equally often
         while True:
             if not self._words:
                 self._words = self._bits.random_raw(_BLOCK).tolist()[::-1]
-            if (word := self._words.pop()) < even:
+            if (word := self._words.pop()) < limit:
                 return word % bound
 
     def walk(self, count: int) -> Iterator[int]:
-        """The numbers from 0 to `count - 1` in random order, each order equally likely; only as far as it is read.
+        """Yield the numbers from 0 to `count - 1` in uniformly random order, drawing only as many as are read.
 
-        The shuffle of Fisher and Yates (Knuth, TAOCP 2, 3.4.2, algorithm P) that remembers just the places it changed.
+        The Fisher-Yates shuffle (Knuth, TAOCP 2, 3.4.2, algorithm P), which stores only the places that it changed.
         """
         moved: dict[int, int] = {}
         for place in range(count):
@@ -64,7 +64,7 @@ class Draws:
             moved[chosen] = moved.pop(place, place)
 
     def order(self, count: int) -> Positions:
-        """All numbers from 0 to `count - 1` in random order at once: sorted by a word each.
+        """Draw a uniformly random permutation of the numbers from 0 to `count - 1`, by sorting one word each.
 
         Returns:
             int64, shape (count,).

@@ -1,4 +1,4 @@
-"""The ledger that an audit writes: groups of images that leak into each other, and which to leave out for it."""
+"""Leakage ledgers: groups of images that an audit found to leak into each other, and the rows to leave out."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ class Ledger:
 
     Attributes:
         table: One row per member of a group, with the columns of `SCHEMA`: `kind` is one of `KINDS`, `group` a number,
-            `index` the published image number, `distance` how much the image differs from the group's first member
-            (`hashes.difference`; null for subjects). Groups come by kind and first member, members in the order of
-            datasets, splits and index.
+            `index` the published image number, `distance` the difference from the group's first member
+            (`hashes.difference`; null for subjects). Groups are sorted by kind and first member, members by dataset,
+            split and index.
     """
 
     table: pa.Table
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The table in pandas."""
+        """The table as a pandas DataFrame."""
         rows: pd.DataFrame = self.table.to_pandas(ignore_metadata=True)
         return rows
 
     @property
     def distance(self) -> int:
-        """The greatest difference of near images, in 64ths."""
+        """Largest difference of near-duplicate images, in 64ths."""
         return int(self._about["distance"])
 
     @property
     def images(self) -> Mapping[str, Mapping[str, int]]:
-        """Number of images that were looked at, by dataset and split."""
-        found: dict[str, dict[str, int]] = self._about["images"]
-        return found
+        """Number of images compared, by dataset and split."""
+        images: dict[str, dict[str, int]] = self._about["images"]
+        return images
 
     @property
     def _about(self) -> dict[str, Any]:
@@ -60,16 +60,16 @@ class Ledger:
         return about
 
     def across_splits(self) -> Ledger:
-        """Only the groups with members in several splits, of one dataset or of several."""
+        """Return only the groups with members in several splits, of one dataset or of several."""
         splits = self.rows.groupby("group")["split"].transform("nunique")
         return Ledger(self.table.filter(pa.array(splits > 1, pa.bool_())))
 
     def counts(self) -> pd.DataFrame:
-        """How many groups two splits share, or one split holds twice.
+        """Count the groups that two splits share, and those with several members in one split.
 
         Returns:
-            A row per kind and pair of splits: `kind`, `dataset`, `split`, `other_dataset`, `other_split`, `groups`,
-            `images` (of the first split) and `other_images`. Where both are the same split, so are the images.
+            One row per kind and pair of splits: `kind`, `dataset`, `split`, `other_dataset`, `other_split`, `groups`,
+            `images` (of the first split) and `other_images`. For groups within one split the two numbers are equal.
         """
         cells = self.rows.groupby(["group", "kind", "dataset", "split"], as_index=False).size()
         order = [(dataset, split) for dataset in self.images for split in SPLITS]
@@ -79,15 +79,15 @@ class Ledger:
         pairs = pairs[(pairs["place"] < pairs["place_other"]) | (same & (pairs["size"] > 1))]
         pairs = pairs.rename(columns={"dataset_other": "other_dataset", "split_other": "other_split"})
         keys = ["kind", "place", "place_other", "dataset", "split", "other_dataset", "other_split"]
-        found = pairs.groupby(keys).agg(
+        counts = pairs.groupby(keys).agg(
             groups=("group", "size"), images=("size", "sum"), other_images=("size_other", "sum")
         )
-        return found.reset_index().drop(columns=["place", "place_other"])
+        return counts.reset_index().drop(columns=["place", "place_other"])
 
     def summary(self) -> str:
-        """The counts as text."""
-        looked_at = ", ".join(f"{sum(splits.values()):,} of {dataset}" for dataset, splits in self.images.items())
-        lines = [f"Images compared: {looked_at}. Near: at most {self.distance} of 64 bits differ."]
+        """Return the counts as text."""
+        compared = ", ".join(f"{sum(splits.values()):,} of {dataset}" for dataset, splits in self.images.items())
+        lines = [f"Images compared: {compared}. Near: at most {self.distance} of 64 bits differ."]
         counts = self.counts()
         if counts.empty:
             return "\n".join([*lines, "No leaks found."])
@@ -101,28 +101,35 @@ class Ledger:
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts, and what was compared, ready for JSON."""
+        """Return the counts, and what was compared, ready for JSON."""
         return self._about | {"leaks": self.counts().to_dict("records")}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a Parquet file, which appears, or is replaced, only when it is whole."""
+        """Write a Parquet file atomically."""
         with whole_file(Path(path)) as partial:
             pq.write_table(self.table, partial)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Ledger:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            MedIMetaError: If the file is missing or no ledger.
+            MedIMetaError: If the file is missing or not a ledger.
         """
         try:
             table = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _no_ledger(path, str(error)) from error
-        if not table.schema.equals(SCHEMA) or b"medimeta" not in (table.schema.metadata or {}):
-            raise _no_ledger(path, "it has other columns")
-        return cls(table)
+        except (pa.ArrowException, OSError) as error:
+            raise _not_a_ledger(path, str(error)) from error
+        if not table.schema.equals(SCHEMA):
+            raise _not_a_ledger(path, "it has other columns")
+        ledger = cls(table)
+        try:
+            complete = ledger.distance >= 0 and all(sum(splits.values()) >= 0 for splits in ledger.images.values())
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise _not_a_ledger(path, f"its metadata are malformed: {error!r}") from error
+        if not complete or not set(ledger.rows["dataset"]) <= set(ledger.images):
+            raise _not_a_ledger(path, "its metadata do not fit its rows")
+        return ledger
 
 
 def leaked_indices(
@@ -133,16 +140,16 @@ def leaked_indices(
     against: Collection[str] | None = None,
     datasets: Collection[str] | None = None,
 ) -> set[int]:
-    """The rows of a split to leave out, so that it shares nothing with the splits that are evaluated.
+    """Return the rows to leave out of a split so that it shares nothing with the splits that are evaluated.
 
     Args:
-        ledger: A ledger, or where it was saved.
-        dataset: Id of a dataset in it.
-        split: One of its splits.
-        kinds: Which leaks count.
+        ledger: A ledger, or its file.
+        dataset: Id of a dataset in the ledger.
+        split: A split of that dataset.
+        kinds: The kinds of leaks that count.
         against: The splits to share nothing with. By default those that are evaluated after this one: validation and
-            test for train, test for validation, and none for test, whose results stay comparable.
-        datasets: Whose splits these are; by default all in the ledger.
+            test for train, test for validation, and none for test, so that test results stay comparable.
+        datasets: The datasets of those splits; by default all in the ledger.
 
     Returns:
         Values of the column `index`.
@@ -157,17 +164,17 @@ def leaked_indices(
     others = set(later if against is None else map(split_name, against)) - {split}
     for name in (dataset, *(datasets or ())):
         if name not in ledger.images:
-            raise unknown(
-                "dataset of the ledger", name, ledger.images, hint="Audit all in one go: medimeta audit HUBDIR"
-            )
+            raise unknown("dataset of the ledger", name, ledger.images, hint="Audit all at once: medimeta audit HUBDIR")
     for kind in set(kinds) - set(KINDS):
         raise unknown("kind of leak", kind, KINDS, hint="Give kinds= some of them.")
     rows = ledger.rows
     rows = rows[rows["kind"].isin(kinds)]
     evaluated = rows[rows["split"].isin(others) & rows["dataset"].isin(ledger.images if datasets is None else datasets)]
-    mine = rows[(rows["dataset"] == dataset) & (rows["split"] == split) & rows["group"].isin(evaluated["group"])]
-    return set(mine["index"].tolist())
+    leaked = rows[(rows["dataset"] == dataset) & (rows["split"] == split) & rows["group"].isin(evaluated["group"])]
+    return set(leaked["index"].tolist())
 
 
-def _no_ledger(path: str | os.PathLike[str], why: str) -> MedIMetaError:
-    return MedIMetaError(f"{path} is no ledger of this version ({why}). Make one: medimeta audit HUBDIR --out {path}")
+def _not_a_ledger(path: str | os.PathLike[str], why: str) -> MedIMetaError:
+    return MedIMetaError(
+        f"{path} is not a ledger of this version ({why}). Write one: medimeta audit HUBDIR --out {path}"
+    )

@@ -1,14 +1,14 @@
-"""Batches of many tasks, each of one task: the order in which a mixed-task training sees its data.
+"""Mixed-task batches: the order in which a training on several tasks sees its batches, each of one task.
 
 Three ways to choose the task of the next batch:
 
-* "proportional", as published (mm-PT): in proportion to its remaining batches, until none are left. Every row comes
-  exactly once. Drawing so is the same as putting all batches of all tasks in random order, and is done that way.
+* "proportional", as published (mm-PT): in proportion to the remaining batches of each task, until none are left. Every
+  row is served exactly once. This is the same as shuffling all batches of all tasks, and is done that way.
 * "temperature": in proportion to `batches ** (1 / temperature)`, for a fixed number of steps. 1 is proportional with
-  replacement, larger evens out (as for languages in multilingual training: N. Arivazhagan et al., arXiv 1907.05019).
-* "uniform": every task alike, for a fixed number of steps.
+  replacement; larger temperatures are more even (as for languages in N. Arivazhagan et al., arXiv 1907.05019).
+* "uniform": all tasks with equal probability, for a fixed number of steps.
 
-In the latter two a task goes through its rows in random order, each row once, and then starts again in a new order.
+In the last two, a task serves each of its rows once in random order, and then starts again in a new order.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from ...errors import MedIMetaError, unknown
 from .draws import Draws, Positions
 
 CHOICES = ("proportional", "temperature", "uniform")
-_FINE = 1 << 32  # weights are whole numbers up to this, so that the last bits of a power do not matter
+_FINE = 1 << 32  # weights are integers up to this, so that the last bits of a power do not matter
 
 
 @dataclass(frozen=True)
 class MixedBatches:
-    """The batches of one epoch; `batches[i]` is a pair of a task and row positions, or what `fetch` makes of them.
+    """The batches of one epoch: `batches[i]` is a task and row positions, or what `fetch` returns for them.
 
-    It has a length and no state, so that it is a map-style dataset to torch: `DataLoader(batches, batch_size=None,
-    num_workers=4)` gives every batch once and in this order. Each process of several takes its own `shard`.
+    It has a length and no state, so it is a map-style dataset for torch: `DataLoader(batches, batch_size=None,
+    num_workers=4)` returns every batch once and in this order. Each of several processes takes its own `shard`.
 
     Attributes:
         sizes: Number of rows of each task, in the order of the pool.
-        batch_size: Rows of a batch; the last of each pass through a task has fewer.
-        choice: How the task of a batch is chosen; see the head of this file.
-        temperature: For that choice, more than 0.
+        batch_size: Rows per batch; the last batch of each pass through a task may have fewer.
+        choice: How the task of a batch is chosen: "proportional", "temperature" or "uniform"; see the module.
+        temperature: Temperature of that choice, more than 0.
         steps: Number of batches for "temperature" and "uniform"; by default as many as "proportional" has.
-        seed: 0 or more. Batches depend on it, the epoch, the sizes and nothing else.
+        seed: 0 or more. Batches depend only on seed, epoch and sizes.
         epoch: 0 or more; each has its own order.
-        fetch: Makes a batch, called with a task and row positions (int64, shape (b,)); picklable where workers are
-            spawned. By default they are returned.
-        part: Which process this is, and of how many.
+        fetch: Function of a task and row positions (int64, shape (b,)) that returns a batch; it must be picklable for
+            spawned workers. By default task and positions are returned.
+        part: Rank of this process, and number of processes.
 
     Raises:
         MedIMetaError: If a number is out of range.
@@ -67,7 +67,7 @@ class MixedBatches:
         if self.choice not in CHOICES:
             raise unknown("choice of tasks", self.choice, CHOICES, hint="Give choice= one of them.")
         if empty := [f"{task.dataset} / {task.name}" for task, size in self.sizes.items() if size < 1]:
-            raise MedIMetaError(f"There are no rows of {', '.join(empty)}. Leave it out of the pool.")
+            raise MedIMetaError(f"There are no rows of {', '.join(empty)}. Leave out tasks without rows.")
         rank, world = self.part
         for holds, problem in (
             (self.sizes, "there are no tasks"),
@@ -77,28 +77,28 @@ class MixedBatches:
             (self.steps is None or self.steps >= 1, f"steps is {self.steps}; it must be 1 or more"),
             (
                 self.steps is None or self.choice != "proportional",
-                "a proportional epoch ends by itself; leave out steps",
+                "steps is given, but a proportional epoch ends by itself; leave out steps",
             ),
-            (0 <= rank < world, f"there is no part {rank} of {world}; they count from 0"),
+            (0 <= rank < world, f"there is no part {rank} of {world}; ranks count from 0"),
         ):
             if not holds:
-                raise MedIMetaError(f"No mixed batches: {problem}.")
+                raise MedIMetaError(f"MixedBatches: {problem}.")
 
     def at(self, epoch: int) -> MixedBatches:
-        """The batches of another epoch."""
+        """Return the batches of another epoch."""
         return replace(self, epoch=epoch)
 
     def shard(self, rank: int, world: int) -> MixedBatches:
-        """Every `world`-th batch, from number `rank`: no batch is in two shards, and every one is in one.
+        """Return every `world`-th batch, starting with number `rank`; every batch is in exactly one shard.
 
-        Lengths may differ by one. Where processes wait for each other after each batch, as in data-parallel training,
-        stop at the shortest (`total // world`) or use `torch.distributed.algorithms.join.Join`.
+        Lengths may differ by one. Where processes synchronise after each batch, as in data-parallel training, stop
+        after `total // world` batches or use `torch.distributed.algorithms.join.Join`.
         """
         return replace(self, part=(rank, world))
 
     @property
     def total(self) -> int:
-        """Number of batches in all shards."""
+        """Number of batches of all shards together."""
         return len(self._plan)
 
     def __len__(self) -> int:
@@ -123,12 +123,12 @@ class MixedBatches:
 
     @cached_property
     def _batches(self) -> list[int]:
-        """Batches of each task in one pass through it."""
+        """Number of batches of each task in one pass through it."""
         return [-(-size // self.batch_size) for size in self.sizes.values()]
 
     @cached_property
     def _plan(self) -> Positions:
-        """Task and how often it came before, for every batch of the epoch, shape (total, 2)."""
+        """For every batch of the epoch, its task and how many batches of that task precede it, shape (total, 2)."""
         draws = Draws(self.seed, self.epoch)
         if self.choice == "proportional":
             places = np.repeat(np.arange(len(self._batches)), self._batches)
@@ -150,9 +150,9 @@ class MixedBatches:
     def _orders(self) -> dict[tuple[int, int], Positions]:
         return {}
 
-    def _order(self, place: int, again: int) -> Positions:
-        """Random order of a task's rows in its first, second, ... pass."""
-        if (place, again) not in self._orders:
+    def _order(self, place: int, turn: int) -> Positions:
+        """Return the random order of a task's rows in its first, second, ... pass."""
+        if (place, turn) not in self._orders:
             size = self.sizes[self._tasks[place]]
-            self._orders[place, again] = Draws(self.seed, self.epoch, place, again).order(size)
-        return self._orders[place, again]
+            self._orders[place, turn] = Draws(self.seed, self.epoch, place, turn).order(size)
+        return self._orders[place, turn]

@@ -1,4 +1,4 @@
-"""From pixels to what models want: floating-point channels of mean 0 and deviation 1."""
+"""Normalise pixels: from uint8 to floating-point channels with the mean and deviation that a model expects."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ...errors import MedIMetaError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
-PIECE = 32_000  # from 32,768 numbers on torch shares work among threads; to wake them takes longer than this work
+PIECE = 32_000  # from 32,768 numbers on, torch uses threads, and waking them takes longer than this work
 
-_FREE: deque[NDArray[np.uint8]] = deque(maxlen=4)  # memory of batches that nobody holds any more
+_FREE: deque[NDArray[np.uint8]] = deque(maxlen=4)  # memory of batches that are no longer in use
 
 
 def normalise(
@@ -27,20 +27,20 @@ def normalise(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> torch.Tensor:
-    """(pixel / 255 - mean) / std, computed in float32.
+    """Compute (pixel / 255 - mean) / std in float32.
 
     Args:
         images: uint8, shape (N, height, width, channels), on any device.
         dtype: float32, bfloat16 or float16.
-        mean: One number per channel of the result, of values from 0 to 1.
-        std: As `mean`, the standard deviation.
+        mean: Mean per channel of the result, on a scale from 0 to 1.
+        std: Standard deviation per channel, on the same scale.
 
     Returns:
-        Shape (N, len(mean), height, width); RGB in the memory format channels_last. Grey images are repeated for each
-        channel. Where their channels are equal they share their memory: do not write to them.
+        Shape (N, len(mean), height, width); RGB in the memory format channels_last. Greyscale images are repeated for
+        each channel. Channels with equal mean and deviation share their memory: do not write to them.
 
     Raises:
-        MedIMetaError: If this cannot be done to such images.
+        MedIMetaError: If dtype, mean or std do not fit the images.
     """
     check_form(dtype, mean, std, images.shape[-1])
     if images.shape[-1] == 1 < len(mean) and len(set(mean)) == len(set(std)) == 1:
@@ -52,17 +52,17 @@ def normalise(
 
 
 def check_form(dtype: torch.dtype, mean: Sequence[float], std: Sequence[float], channels: int) -> None:
-    """Refuse what `normalise` cannot do to images of so many channels.
+    """Check that `normalise` can be applied to images with this number of channels.
 
     Raises:
-        MedIMetaError: Saying what is possible.
+        MedIMetaError: If it cannot.
     """
     if dtype not in FLOATS:
         raise MedIMetaError(f"dtype is {dtype}; choose one of {', '.join(map(str, FLOATS))}.")
     if not len(mean) == len(std) > 0 or 1 < channels != len(mean):
         raise MedIMetaError(
-            f"mean has {len(mean)} and std {len(std)} number(s), for images of {channels} channel(s). Give as many of "
-            "both as the model wants channels: 3 for RGB images, any number for grey ones."
+            f"mean has {len(mean)} and std {len(std)} number(s), for images of {channels} channel(s). Give one of "
+            "each per input channel of the model: 3 for RGB images, any number for greyscale ones."
         )
 
 
@@ -74,11 +74,11 @@ def _on_device(images: torch.Tensor, dtype: torch.dtype, mean: Sequence[float], 
 def _on_cpu(
     images: NDArray[np.uint8], dtype: torch.dtype, mean: NDArray[np.float32], std: NDArray[np.float32]
 ) -> torch.Tensor:
-    """Image by image, so that the steps between find them in the processor's cache."""
+    """Normalise image by image, so that intermediate values stay in the processor's cache."""
     count, height, width, channels = images.shape
     if channels == 1:
         images, centre, spread = images.reshape(count, 1, height * width), mean[:, None], std[:, None]
-    else:  # whole lines, with the channels of a pixel side by side
+    else:  # whole rows of pixels, with the channels of a pixel next to each other
         images = images.reshape(count, height, width * channels)
         centre, spread = np.tile(mean, width), np.tile(std, width)
     shape = np.broadcast_shapes(images.shape[1:], centre.shape)
@@ -100,7 +100,7 @@ def _on_cpu(
 
 
 def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """As `torch.empty`, in the memory of an earlier batch where there is one: new pages may cost more than all else."""
+    """Like `torch.empty`, but reuse the memory of an earlier batch: new pages may cost more than everything else."""
     size = math.prod(shape) * dtype.itemsize
     try:
         while (memory := _FREE.popleft()).nbytes < size:
@@ -108,6 +108,6 @@ def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     except IndexError:
         memory = np.empty(size, np.uint8)
     array = memory[:size].view(f"i{dtype.itemsize}")
-    # `array` goes when the last tensor does that shares its memory.
+    # `array` is collected together with the last tensor that shares its memory.
     weakref.finalize(array, _FREE.append, memory).atexit = False
     return torch.from_numpy(array).view(dtype).view(shape)

@@ -1,10 +1,10 @@
-"""Pixels of a view by row number: from the store, or decoded each time.
+"""Pixels of a view by row number, read from the pixel store or decoded each time.
 
 For example, two images of a training split:
 
     pixels(load_task("pbc", split="train")).take([5, 3])  # uint8, shape (2, 224, 224, 3)
 
-This module needs no torch; `batches` makes tensors for training of it.
+This module does not need torch; `pixel_dataset` turns pixels into tensors.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from ...errors import MedIMetaError
-from .decode import Pictures, decode_images, encoded_images, image_shape
+from ...errors import MedIMetaError, unknown
+from .decode import PixelArray, decode_images, encoded_images, image_shape
 from .store import THREADS, find_or_build
 
 RowNumbers = Sequence[int] | NDArray[np.integer[Any]]
@@ -36,30 +36,33 @@ class PixelProvider(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Rows, height, width, channels (1 or 3)."""
 
-    def take(self, rows: RowNumbers) -> Pictures:
-        """Images of some rows: uint8, shape (len(rows), height, width, channels), 0 to 255, a new array."""
+    def take(self, rows: RowNumbers) -> PixelArray:
+        """Return the images of some rows: uint8, shape (len(rows), height, width, channels), 0 to 255, a new array."""
 
 
 def pixels(rows: Dataset, *, column: str = "image", store: bool = True) -> PixelProvider:
-    """The images of a view.
+    """Provide the images of a view as they are stored; a `mode` of the view is not applied.
 
     Args:
-        rows: What `load_task` gives, or any rows with embedded images, all of one size and mode.
+        rows: A view from `load_task`, or any rows with embedded images of one size and mode.
         column: The column of images.
-        store: Decode all images once into a file that lives in the cache of `datasets` and is found again by the next
-            process (150 kB for an RGB image of 224x224, 50 kB for a grey one). False decodes images each time they
-            are asked for: that takes no disk, and 30 to 60 times longer.
+        store: Decode all images once into a file in the cache of `datasets`, which later processes find again (150 kB
+            per RGB image of 224x224, 50 kB per greyscale one). False decodes images each time they are asked for,
+            which takes no disk space, but 30 to 60 times longer.
 
     Raises:
-        MedIMetaError: If an image is damaged or unlike the others, or the disk has no room for the store.
+        UnknownName: If there is no such column.
+        MedIMetaError: If an image is damaged or unlike the others, or the store cannot be written.
     """
+    if column not in rows.column_names:
+        raise unknown("column", column, rows.column_names, hint="Give the column of images.")
     images = rows.select_columns([column]).with_format("arrow")
     return PixelStore(find_or_build(images)) if store else DecodedPixels(images)
 
 
 @dataclass(frozen=True)
 class PixelStore:
-    """Images in a memory-mapped file; pickled it is a path, and each process opens the file for itself.
+    """Images in a memory-mapped file. Its pickle holds only the path; each process opens the file itself.
 
     Attributes:
         path: The file.
@@ -71,15 +74,15 @@ class PixelStore:
         return {"path": self.path}
 
     @cached_property
-    def array(self) -> Pictures:
-        """All images, read-only, shape (rows, height, width, channels); only what is used comes into memory.
+    def array(self) -> PixelArray:
+        """All images, read-only, shape (rows, height, width, channels). Only the images used are read into memory.
 
         Raises:
             MedIMetaError: If the file was deleted.
         """
         try:
-            # The subclass of ndarray that `load` gives would make each small operation slower.
-            array: Pictures = np.load(self.path, mmap_mode="r").view(np.ndarray)
+            # A plain array: each small operation on the subclass of ndarray that `load` returns would be slower.
+            array: PixelArray = np.load(self.path, mmap_mode="r").view(np.ndarray)
         except FileNotFoundError:
             raise MedIMetaError(f"{self.path} was deleted from the cache. Call `pixels` again.") from None
         return array
@@ -89,14 +92,14 @@ class PixelStore:
         """Rows, height, width, channels."""
         return self.array.shape
 
-    def take(self, rows: RowNumbers) -> Pictures:
+    def take(self, rows: RowNumbers) -> PixelArray:
         """Copy the images of some rows; see `PixelProvider`."""
         return np.take(self.array, rows, axis=0)
 
 
 @dataclass(frozen=True)
 class DecodedPixels:
-    """Images decoded each time; in several threads, but in the caller's where workers or threads share the work.
+    """Images that are decoded each time, in several threads; in worker processes and threads, in the caller's alone.
 
     Attributes:
         images: One column of images, in the format "arrow".
@@ -109,21 +112,21 @@ class DecodedPixels:
         """Rows, height, width, channels."""
         return len(self.images), *image_shape(self.images)
 
-    def take(self, rows: RowNumbers) -> Pictures:
+    def take(self, rows: RowNumbers) -> PixelArray:
         """Decode the images of some rows; see `PixelProvider`."""
         numbers = np.asarray(rows, np.int64).tolist()
-        data = encoded_images(self.images, numbers)
-        pictures = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        encoded = encoded_images(self.images, numbers)
+        images = np.empty((len(numbers), *self.shape[1:]), np.uint8)
 
         def decode(start: int) -> None:
             part = slice(start, start + 8)
-            decode_images(data[part], numbers[part], pictures[part])
+            decode_images(encoded[part], numbers[part], images[part])
 
         starts = range(0, len(numbers), 8)
-        shared = parent_process() is not None or current_thread() is not main_thread()
-        if shared or THREADS == 1:
+        in_worker = parent_process() is not None or current_thread() is not main_thread()
+        if in_worker or THREADS == 1:
             list(map(decode, starts))
         else:
-            with ThreadPoolExecutor(THREADS) as executor:  # a new one: threads do not survive a fork
+            with ThreadPoolExecutor(THREADS) as executor:  # a new pool each time: threads do not survive a fork
                 list(executor.map(decode, starts))
-        return pictures
+        return images

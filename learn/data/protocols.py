@@ -1,6 +1,6 @@
-"""Which tasks may be trained on before a target is looked at: the source pools of the cross-domain protocols.
+"""Source pools of the cross-domain protocols: the tasks that may be trained on for a given target.
 
-The published rule leaves out the target's dataset, those of its domain and those with common subjects. Subject
+The published rule leaves out the target's dataset, datasets of its domain and datasets with common subjects. Subject
 overlaps that this project found (see `SubjectOverlap.published`) count like published ones.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from ...cards.catalogue import DATASETS
+from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import DatasetCard, Task
 from ...errors import MedIMetaError, unknown
 
@@ -21,15 +21,15 @@ class LeakyPool(MedIMetaError):
 
 @dataclass(frozen=True)
 class SourcePool(Sequence[Task]):
-    """The tasks to train on, in catalogue order; a sequence of them.
+    """The tasks to train on, in catalogue order, as a sequence.
 
     Attributes:
-        targets: Ids of the datasets that are kept for evaluation.
-        tasks: Tasks of other datasets, which have no domain and no known subject in common with the targets.
-        left_out: Why each dataset that is neither a target nor in the pool is left out.
+        targets: Ids of the datasets to evaluate on.
+        tasks: Tasks of other datasets that share no domain and no known subject with the targets.
+        left_out: Datasets that are neither targets nor in the pool, with the reason for each.
 
     Raises:
-        LeakyPool: If the tasks do have something in common with the targets.
+        LeakyPool: If a task shares a dataset, a domain or subjects with a target.
     """
 
     targets: tuple[str, ...]
@@ -61,8 +61,8 @@ class SourcePool(Sequence[Task]):
         return iter(self.tasks)
 
 
-def cross_domain(target: str, *, main_only: bool = False) -> SourcePool:
-    """The source pool of one target dataset, as published.
+def cross_domain(target: TaskLike, *, main_only: bool = False) -> SourcePool:
+    """Return the source pool of one target dataset, as published.
 
         >>> cross_domain("oct", main_only=True).left_out
         {}
@@ -70,17 +70,17 @@ def cross_domain(target: str, *, main_only: bool = False) -> SourcePool:
         {'skinl_derm': 'it shows subjects of skinl_photo'}
 
     Args:
-        target: Id of the dataset whose tasks are evaluated.
+        target: The dataset to evaluate on: its id, or one of its tasks, however it is named.
         main_only: Take only the main task of each dataset.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If there is no such dataset or task.
     """
-    return _pool((DATASETS[target].id,), main_only)
+    return _pool((DATASETS.find_task(target).dataset,), main_only)
 
 
 def leave_domain_out(domain: str, *, main_only: bool = False) -> SourcePool:
-    """The source pool when all datasets of a domain are targets.
+    """Return the source pool for which all datasets of a domain are targets.
 
         >>> leave_domain_out("Dermatoscopy").targets
         ('derm', 'skinl_derm')
@@ -113,14 +113,14 @@ def _pool(targets: tuple[str, ...], main_only: bool) -> SourcePool:
 
 
 def _named_overlap(target: DatasetCard, other: DatasetCard) -> str | None:
-    """Why the target's card leaves a dataset out; None if it does not."""
+    """Return why the target's card leaves out a dataset, or None if it does not."""
     if other.id in (overlap.dataset for overlap in target.subject_overlaps):
         return f"it shows subjects of {target.id}"
     return f"it is of the domain of {target.id}" if other.id in target.domain_overlaps else None
 
 
 def _overlap(target: DatasetCard, other: DatasetCard) -> str | None:
-    """What two datasets have in common, by all that either card says; a check on the lists that make the pool."""
+    """Return what two datasets have in common according to either card: a check of the lists that make the pool."""
     if target.id == other.id:
         return "that is the target itself"
     if target.domain == other.domain:

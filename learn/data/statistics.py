@@ -3,78 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from datasets import Dataset
 
-from ...cards.facts import Task
+from ...cards.catalogue import DATASETS, TaskLike
 from ...errors import MedIMetaError
 from .labels import check_labels
 
+View: TypeAlias = Dataset | Sequence[Any] | np.ndarray  # a view, or its labels alone
 
-def labels_of(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
-    """The labels of a view, from its label column alone, or labels as they are; checked as in `check_labels`."""
+
+def labels_of(view: View, task: TaskLike) -> np.ndarray:
+    """Return the labels of a view, from its label column alone, or labels as given; checked as in `check_labels`."""
     if isinstance(view, Dataset):
         view = view.select_columns(["label"]).with_format("numpy")[:]["label"]
-    return check_labels(view, task)
+    return check_labels(view, DATASETS.find_task(task))
 
 
-def label_counts(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
-    """How many rows have each label; only the label column is read.
+def label_counts(view: View, task: TaskLike) -> np.ndarray:
+    """Count the rows with each label; only the label column is read.
 
     Args:
         view: A view of the task, or its labels alone: ids of shape (N,), or multi-hot vectors of shape (N, k).
-        task: The task.
+        task: The task: a `Task`, "id" (the main task), "id/task" or (id, task).
 
     Returns:
-        int64, shape (k,). Multilabel: the rows where the label is present; unknown ones (NaN) count for nothing.
+        int64, shape (k,). Multilabel: the number of rows in which the label is present; unknown labels (NaN) are not
+        counted.
 
     Raises:
+        UnknownName: If there is no such task.
         MedIMetaError: If the labels do not fit the task.
     """
+    task = DATASETS.find_task(task)
     labels = labels_of(view, task)
     if task.kind == "multilabel":
         return np.asarray(np.nansum(labels, axis=0), np.int64)
     return np.bincount(labels, minlength=len(task.labels))
 
 
-def class_weights(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
-    """Return weights that make every class count the same: rows / (classes with rows * rows of the class).
+def class_weights(view: View, task: TaskLike) -> np.ndarray:
+    """Compute weights with which every class counts the same in a loss: N / (classes present * rows of the class).
 
-    They average 1 over the rows.
+    They average 1 over the rows, like scikit-learn's "balanced" weights.
+
+        weight = torch.from_numpy(medimeta.class_weights(train, "pbc"))
+        loss = torch.nn.functional.cross_entropy(logits, labels, weight=weight)
 
     Args:
         view: As for `label_counts`.
-        task: A binary, multiclass or ordinal task.
+        task: A binary, multiclass or ordinal task: a `Task`, "id" (the main task), "id/task" or (id, task).
 
     Returns:
-        float32, shape (k,). A class without rows has weight 0: there is nothing to weigh.
+        float32, shape (k,). The weight of a class without rows is 0.
 
     Raises:
+        UnknownName: If there is no such task.
         MedIMetaError: If the task is multilabel, or the labels do not fit it.
     """
+    task = DATASETS.find_task(task)
     if task.kind == "multilabel":
         raise MedIMetaError(f"{task.name!r} of {task.dataset} is multilabel. Use positive_weights.")
     counts = label_counts(view, task)
-    weights = counts.sum() / (max(np.count_nonzero(counts), 1) * np.maximum(counts, 1))
-    return np.where(counts > 0, weights, 0).astype(np.float32)
+    present = counts > 0
+    weights = counts.sum() / (max(1, int(present.sum())) * np.maximum(counts, 1))
+    return np.where(present, weights, 0).astype(np.float32)
 
 
-def positive_weights(view: Dataset | Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
-    """How much a positive should count in binary cross-entropy to balance each label: negatives / positives.
+def positive_weights(view: View, task: TaskLike) -> np.ndarray:
+    """Compute weights of positives that balance each label in binary cross-entropy: negatives / positives.
 
     Args:
         view: As for `label_counts`.
-        task: A multilabel task, or a binary one with a single logit.
+        task: A multilabel task, or a binary one with a single logit; named as for `label_counts`.
 
     Returns:
-        float32, never negative, shape (k,) for multilabel, (1,) for binary. A label without positives has weight 1:
-        there is no positive to weigh.
+        float32, never negative, shape (k,) for multilabel, (1,) for binary. The weight of a label without positives
+        is 1.
 
     Raises:
+        UnknownName: If there is no such task.
         MedIMetaError: If the task is of another kind, or the labels do not fit it.
     """
+    task = DATASETS.find_task(task)
     if task.kind not in ("multilabel", "binary"):
         raise MedIMetaError(f"{task.name!r} of {task.dataset} is {task.kind}. Use class_weights.")
     labels = labels_of(view, task)

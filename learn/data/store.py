@@ -1,21 +1,23 @@
-"""The pixel store: the images of a view decoded once, into memory-mapped files that all processes share.
+"""The pixel store: the images of a view, decoded once into memory-mapped files that all processes share.
 
-Layout  <cache of `datasets`>/medimeta-pixels/<id>.npy    uint8, (rows, height, width, channels); `np.load` reads it
-                                              <key>.key   the name of that file, by what its images were decoded from
+Layout  <cache of `datasets`>/medimeta-pixels/<id>.npy    uint8, (rows, height, width, channels), readable by `np.load`
+                                              <key>.key   name of that file, by what its images were decoded from
 
-The id is a hash of the pixels: the same images give the same file, be they from Parquet, a raw source or a release.
-Two keys lead to it without decoding: the fingerprint of the rows, for which nothing is read, and a hash of the encoded
-images, which finds it for other views, labels and copies of the same images.
+The id is a hash of the pixels, so equal images give the same file whether they come from Parquet, raw archives or a
+release. Two keys find it without decoding: the fingerprint of the view, which needs no reading at all, and a hash of
+the encoded images, which also matches other views, labels and copies of the same images.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,38 +31,41 @@ from filelock import FileLock, Timeout
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ...files.parallel import ordered_map
-from .decode import Pictures, decode_images, encoded_images, image_shape
+from .decode import PixelArray, decode_images, encoded_images, image_shape
 
-BLOCK = 32  # images read, decoded and written together; times the threads, it bounds the memory of a build
+BLOCK = 32  # images read, decoded and written together; times the number of threads, it bounds the memory of a build
 THREADS = min(os.cpu_count() or 1, 16)
 
 
 def folder() -> Path:
-    """Where stores lie: in the cache of `datasets`, which HF_DATASETS_CACHE moves."""
+    """Return the folder of all stores, in the cache of `datasets` (moved with HF_DATASETS_CACHE)."""
     return Path(datasets.config.HF_DATASETS_CACHE) / "medimeta-pixels"
 
 
 def find_or_build(images: datasets.Dataset) -> Path:
-    """The store of some images, built if there is none yet.
+    """Return the store of some images, and build it if there is none yet.
 
-    A store has its name only when it is whole; processes that want the same one at once wait for the first.
+    A store appears under its name only when it is complete. Threads and processes that ask for the same store at once
+    wait for the first of them to build it.
 
     Args:
         images: One column of images, in the format "arrow".
 
     Raises:
-        MedIMetaError: If an image is damaged or unlike the others, or the disk has no room.
+        MedIMetaError: If an image is damaged or unlike the others, or the store cannot be written.
     """
-    if (path := _target(images._fingerprint)) is None:
-        folder().mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(THREADS) as executor:
-            key = _digest(images, executor)
-            with FileLock(folder() / f"{key}.lock"):
-                if (path := _target(key)) is None:
-                    path = _build(images, folder() / f"{key}.part", executor)
-                    _link(key, path)
-        _link(images._fingerprint, path)
-    os.utime(path)  # the time of use, by which `clean_cache` goes
+    if (path := _linked(images._fingerprint)) is None:
+        try:
+            path = _find_or_build(images)
+        except OSError as error:
+            raise MedIMetaError(
+                f"The pixel store in {folder()} cannot be written: {error}. Move the cache to another folder with "
+                "HF_DATASETS_CACHE, or decode images each time they are used (store=False)."
+            ) from error
+        with suppress(OSError):  # only a shortcut, in a folder that may belong to another user
+            _link(images._fingerprint, path)
+    with suppress(OSError):  # the time of last use, for `clean_cache`; the file may belong to another user
+        os.utime(path)
     return path
 
 
@@ -70,9 +75,9 @@ class CacheEntry:
 
     Attributes:
         path: The file.
-        images: Number of images in it.
-        bytes: Its size.
-        used: When it was last asked for, in seconds since 1970.
+        images: Number of images.
+        bytes: Size of the file.
+        used: Time of last use, in seconds since 1970.
     """
 
     path: Path
@@ -82,53 +87,83 @@ class CacheEntry:
 
     @property
     def unused_days(self) -> float:
-        """Days since then."""
+        """Days since the last use."""
         return (time.time() - self.used) / 86400
 
 
 def cache_entries() -> list[CacheEntry]:
-    """All stores in the cache, the one used last first."""
-    found = []
+    """List all stores in the cache, the most recently used first."""
+    entries = []
     for path in folder().glob("*.npy"):
         state = path.stat()
-        found.append(CacheEntry(path, len(np.load(path, mmap_mode="r")), state.st_size, state.st_mtime))
-    return sorted(found, key=lambda entry: entry.used, reverse=True)
+        entries.append(CacheEntry(path, len(np.load(path, mmap_mode="r")), state.st_size, state.st_mtime))
+    return sorted(entries, key=lambda entry: entry.used, reverse=True)
 
 
 def clean_cache(unused_days: float = 0) -> int:
-    """Delete stores, and what killed builds left behind; what is being built is left alone.
+    """Delete stores, and the remains of interrupted builds. Stores that are being built are kept.
+
+    Files that may not be deleted, such as those of other users, are kept, too.
 
     Args:
-        unused_days: Keep what was asked for within so many days; by default nothing is kept.
+        unused_days: Keep stores that were used within this many days; by default all are deleted.
 
     Returns:
-        The number of bytes that became free. Those of a store in use become free when its last process ends.
+        Number of bytes freed. The space of a store in use is freed when the last process that uses it ends.
     """
     freed = 0
     for entry in cache_entries():
         if entry.unused_days >= unused_days:
-            entry.path.unlink(missing_ok=True)
-            freed += entry.bytes
+            freed += _delete(entry.path)
     for link in folder().glob("*.key"):
-        if _target(link.stem) is None:
-            link.unlink(missing_ok=True)
+        if _linked(link.stem) is None:
+            _delete(link)
     for part in folder().glob("*.part"):
-        try:
-            with FileLock(part.with_suffix(".lock"), timeout=0):
-                size = part.stat().st_size
-                part.unlink()
-                freed += size
-        except (Timeout, FileNotFoundError):  # it is being written, or has just become a store
-            continue
+        with suppress(Timeout), _lock(_key_of(part), timeout=0):
+            freed += _delete(part)
     return freed
 
 
-def _target(key: str) -> Path | None:
+def _find_or_build(images: datasets.Dataset) -> Path:
+    folder().mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(THREADS) as executor:
+        key = _digest(images, executor)
+        if (path := _linked(key)) is not None:
+            return path
+        with _lock(key):
+            if (path := _linked(key)) is None:
+                for part in folder().glob(f"{key}.*.part"):  # of an interrupted build: the lock is ours
+                    _delete(part)
+                path = _build(images, folder() / f"{key}.{secrets.token_hex(4)}.part", executor)
+                _link(key, path)
+    return path
+
+
+def _lock(key: str, timeout: float = -1) -> FileLock:
+    return FileLock(folder() / f"{key}.lock", timeout, mode=0o666)  # other users of the cache lock it, too
+
+
+def _key_of(part: Path) -> str:
+    return part.name.lstrip(".").partition(".")[0]
+
+
+def _delete(path: Path) -> int:
+    """Delete a file and return its size; 0 if it is gone already or may not be deleted."""
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except (FileNotFoundError, PermissionError):
+        return 0
+    return size
+
+
+def _linked(key: str) -> Path | None:
+    """Return the store that a key leads to, if there is one."""
     try:
         path = folder() / (folder() / f"{key}.key").read_text(encoding="ascii")
     except FileNotFoundError:
         return None
-    return path if path.exists() else None
+    return path if path.is_file() else None
 
 
 def _link(key: str, path: Path) -> None:
@@ -136,7 +171,7 @@ def _link(key: str, path: Path) -> None:
         link.write_text(path.name, encoding="ascii")
 
 
-Block = tuple[range, list[bytes]]  # row numbers, encoded images
+Block = tuple[range, list[bytes]]  # row numbers and encoded images
 
 
 def _blocks(images: datasets.Dataset) -> Iterator[Block]:
@@ -152,18 +187,19 @@ def _digest(images: datasets.Dataset, executor: Executor) -> str:
     return digest.hexdigest()[:32]
 
 
-def _hashes(pictures: Any) -> bytes:
-    return b"".join(hashlib.sha256(picture).digest() for picture in pictures)
+def _hashes(images: Any) -> bytes:
+    return b"".join(hashlib.sha256(image).digest() for image in images)
 
 
-def _decode(shape: tuple[int, ...], block: Block) -> tuple[Pictures, bytes]:
-    rows, data = block
-    pixels = np.empty((len(data), *shape), np.uint8)
-    decode_images(data, rows, pixels)
+def _decode(shape: tuple[int, ...], block: Block) -> tuple[PixelArray, bytes]:
+    rows, encoded = block
+    pixels = np.empty((len(encoded), *shape), np.uint8)
+    decode_images(encoded, rows, pixels)
     return pixels, _hashes(pixels)
 
 
 def _build(images: datasets.Dataset, part: Path, executor: Executor) -> Path:
+    """Decode all images into a file, and give it its name when it is complete."""
     shape = image_shape(images)
     _check_space(len(images), shape)
     digest = hashlib.sha256(repr(shape).encode())
@@ -171,14 +207,17 @@ def _build(images: datasets.Dataset, part: Path, executor: Executor) -> Path:
         with part.open("wb") as file, tqdm(total=len(images), desc="Decoding", unit=" images") as bar:
             header: Any = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *shape)}
             np.lib.format.write_array_header_1_0(file, header)
-            # Written, not mapped: a full disk is an error here, where it would kill a process that writes to a map.
+            # Written, not mapped: a full disk is an error here, but kills a process that writes to a map.
             for pixels, hashes in ordered_map(partial(_decode, shape), _blocks(images), executor, 2 * THREADS):
                 file.write(pixels)
                 digest.update(hashes)
                 bar.update(len(pixels))
             file.flush()
             os.fsync(file.fileno())
-        return part.replace(part.with_name(f"{digest.hexdigest()[:32]}.npy"))
+        path = part.with_name(f"{digest.hexdigest()[:32]}.npy")
+        if not path.is_file():  # otherwise the same pixels were stored before, perhaps by another user
+            part.replace(path)
+        return path
     finally:
         part.unlink(missing_ok=True)
 
@@ -187,7 +226,7 @@ def _check_space(images: int, shape: tuple[int, ...]) -> None:
     needed, free = images * int(np.prod(shape)), shutil.disk_usage(folder()).free
     if needed > free:
         raise MedIMetaError(
-            f"The pixels of {images:,} images take {needed / 1e9:.1f} GB; {folder()} has {free / 1e9:.1f} GB free. "
-            "Delete what is not needed any more (medimeta cache --clean), move the cache to another disk with "
-            "HF_DATASETS_CACHE, or decode images each time they are used (store=False)."
+            f"The pixels of {images:,} images take {needed / 1e9:.1f} GB, but {folder()} has only {free / 1e9:.1f} GB "
+            "free. Delete stores that are no longer needed (medimeta cache --clean), move the cache to another disk "
+            "with HF_DATASETS_CACHE, or decode images each time they are used (store=False)."
         )

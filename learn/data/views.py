@@ -1,38 +1,44 @@
-"""One task of one dataset, or several, as a plain `Dataset` of image, label and subject.
+"""Views: one task of a dataset, or several, as a plain `Dataset` of images and labels.
 
-Only the label column is ever read here; images stay encoded until a row is asked for.
+Only label and subject columns are read here. Images stay encoded until a row is asked for.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, Features, IterableDataset, Value
+from datasets import Dataset, Features, Image, IterableDataset, Value
 from datasets import Sequence as ListOf
 
 from ...builders.dataset import load_dataset
-from ...cards.catalogue import DATASETS
-from ...cards.facts import DatasetCard, Task
-from ...errors import MedIMetaError
+from ...cards.catalogue import DATASETS, TaskLike
+from ...cards.facts import Task
+from ...errors import MedIMetaError, unknown
 from .labels import multi_hot
-from .ledger import Ledger, leaked_indices
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
 
 _Path = str | os.PathLike[str]
+_Tasks = str | Task | Sequence[str | Task] | None
+_Mode = Literal["RGB"] | None
 
 
 @overload
 def load_task(
-    dataset: str,
-    task: str | Sequence[str] | None = ...,
+    dataset: TaskLike,
+    task: _Tasks = ...,
     *,
     split: str = ...,
     data_dir: _Path | None = ...,
+    mode: _Mode = ...,
+    subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | None = ...,
     streaming: Literal[False] = ...,
     **options: Any,
@@ -41,11 +47,13 @@ def load_task(
 
 @overload
 def load_task(
-    dataset: str,
-    task: str | Sequence[str] | None = ...,
+    dataset: TaskLike,
+    task: _Tasks = ...,
     *,
     split: str = ...,
     data_dir: _Path | None = ...,
+    mode: _Mode = ...,
+    subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | None = ...,
     streaming: Literal[True],
     **options: Any,
@@ -54,11 +62,13 @@ def load_task(
 
 @overload
 def load_task(
-    dataset: str,
-    task: str | Sequence[str] | None = ...,
+    dataset: TaskLike,
+    task: _Tasks = ...,
     *,
     split: str = ...,
     data_dir: _Path | None = ...,
+    mode: _Mode = ...,
+    subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | None = ...,
     streaming: bool,
     **options: Any,
@@ -66,104 +76,142 @@ def load_task(
 
 
 def load_task(
-    dataset: str,
-    task: str | Sequence[str] | None = None,
+    dataset: TaskLike,
+    task: _Tasks = None,
     *,
     split: str = "train",
     data_dir: _Path | None = None,
+    mode: _Mode = None,
+    subjects: bool | None = None,
     exclude_leaks: Ledger | _Path | None = None,
     streaming: bool = False,
     **options: Any,
 ) -> Dataset | IterableDataset:
-    """Load one task: the columns `image`, `label` and `subject_id`; or several tasks of the same images.
+    """Load one task as columns `image`, `label` and, where known, `subject_id`; or several tasks of the same images.
 
-    `label` is a `ClassLabel` for binary, multiclass and ordinal tasks, null where it is unknown. For a multilabel task
-    it is a float32 vector with a 1 for every label present, in the order of `Task.labels`; a row whose labels are
-    unknown is all NaN. Several tasks have a column each in the place of `label`, called like `Task.column`.
+    `label` is a `ClassLabel` for binary, multiclass and ordinal tasks, and null where the label is unknown. For a
+    multilabel task it is a float32 vector with a 1 for every label present, in the order of `Task.labels`; rows with
+    unknown labels are all NaN. Several tasks have one column each instead of `label`, named like `Task.column`.
     No image is decoded and no pixels are copied.
 
     Args:
-        dataset: Id of the dataset.
-        task: Name or column of the task, in any case; the main task by default. A list of them gives a column for each.
+        dataset: Id of the dataset, e.g. "bus", or its task as well: a `Task`, "bus/malignancy" or
+            ("bus", "malignancy").
+        task: Name or column of the task, in any case, or a `Task`; the main task by default. A list of them gives one
+            column for each.
         split: "train", "validation" (or "val"), "test", or an expression such as "train[:10%]+test".
         data_dir: Where the data are, as for `medimeta.load_dataset`.
+        mode: "RGB" turns greyscale images into RGB when they are decoded, as the image processors of most pre-trained
+            models expect. By default images are as published: greyscale in 9 of the 19 datasets, RGB in the others.
+        subjects: Whether there is a column `subject_id`, null where the subject is unknown. By default there is one if
+            the subject of every row is known, so that a `DataLoader` can batch all columns; in a stream, which cannot
+            look ahead, if the dataset has subjects.
         exclude_leaks: A ledger of `medimeta audit`, or its file: rows of the split that share an image or a subject
             with a split that is evaluated later are left out (train: validation and test; validation: test).
-        streaming: Read rows as they are asked for; gives an `IterableDataset` of one whole split.
+        streaming: Return an `IterableDataset`, which reads rows as they are asked for; `split` is then one whole split.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Raises:
-        UnknownName: If there is no such dataset, task, split or option, or the ledger does not cover the dataset.
+        UnknownName: If there is no such dataset, task, split, mode or option, or the ledger does not cover the dataset.
         SourceNotFound: If there are no data.
         MedIMetaError: If a task is named twice, or none is.
     """
-    card = DATASETS[dataset]
-    columns = _columns(card, task)
-    leaked = leaked_indices(exclude_leaks, card.id, split) if exclude_leaks is not None else set()
-    rows = load_dataset(dataset, split=split, data_dir=data_dir, streaming=streaming, **options)
+    columns = _columns(dataset, task)
+    card = DATASETS[next(iter(columns.values())).dataset]
+    if mode not in (None, "RGB"):
+        raise unknown("mode", mode, ["RGB"], hint="Leave out mode= for images as published.")
+    leaked = _leaked(exclude_leaks, card.id, split)
+    rows = load_dataset(card.id, split=split, data_dir=data_dir, streaming=streaming, **options)
     if streaming:
-        return _stream(rows, columns, sorted(leaked))
-    if leaked:
-        numbers = rows.select_columns(["index"]).with_format("numpy")[:]["index"]
-        rows = rows.select(np.flatnonzero(~np.isin(numbers, sorted(leaked))))
-    return _view(rows, columns)
+        with_subjects = card.subject is not None if subjects is None else subjects
+        view = _stream(rows, columns, leaked, subjects=with_subjects)
+    else:
+        if leaked:
+            numbers = rows.select_columns(["index"]).with_format("numpy")[:]["index"]
+            rows = rows.select(np.flatnonzero(~np.isin(numbers, leaked)))
+        view = _view(rows, columns, subjects=subjects)
+    return view if mode is None else view.cast_column("image", Image(mode=mode))
 
 
 def task_view(rows: Dataset, task: Task) -> Dataset:
-    """Project rows with a column per task onto one task; see `load_task` for the columns.
+    """Project rows with one column per task onto one task.
 
     Args:
-        rows: Rows of `task.dataset`, or of a subset of them.
+        rows: Rows of `task.dataset`, or a subset of them.
         task: One of its tasks.
+
+    Returns:
+        The columns `image`, `label` (see `load_task`) and `subject_id` (null where unknown).
     """
-    return _view(rows, {"label": task})
+    return _view(rows, {"label": task}, subjects=True)
 
 
-def _columns(card: DatasetCard, task: str | Sequence[str] | None) -> dict[str, Task]:
-    """The label columns of a view and the task of each."""
-    if task is None or isinstance(task, str):
-        return {"label": card.tasks[0] if task is None else card.task(task)}
-    wanted = [card.task(name) for name in task]
-    columns = {found.column: found for found in wanted}
-    if not wanted or len(columns) < len(wanted):
+def _columns(dataset: TaskLike, task: _Tasks) -> dict[str, Task]:
+    """Map the label columns of a view to their tasks."""
+    if task is None or isinstance(task, str | Task):
+        return {"label": DATASETS.find_task(dataset, task)}
+    if not isinstance(task, Iterable):
+        raise MedIMetaError(f"task is {task!r}; it must be the name of a task, a Task, or a list of them.")
+    tasks = [DATASETS.find_task(dataset, name) for name in task]
+    columns = {one.column: one for one in tasks}
+    if not tasks or len(columns) < len(tasks):
         raise MedIMetaError(
-            f"{list(task)} names {'a task twice' if wanted else 'no task'}. See: medimeta info {card.id}"
+            f"{list(task)} names {'a task twice' if tasks else 'no task'}. See: medimeta info {dataset}"
         )
     return columns
 
 
-def _view(rows: Dataset, columns: Mapping[str, Task]) -> Dataset:
+def _leaked(ledger: Ledger | _Path | None, dataset: str, split: str) -> list[int]:
+    """Return the published numbers of the images to leave out."""
+    if ledger is None:
+        return []
+    from .ledger import leaked_indices
+
+    return sorted(leaked_indices(ledger, dataset, split))
+
+
+def _view(rows: Dataset, columns: Mapping[str, Task], *, subjects: bool | None) -> Dataset:
+    if subjects is None:
+        subjects = not rows.select_columns(["subject_id"]).with_format("arrow")[:]["subject_id"].null_count
+    names = ["image", *columns, *(["subject_id"] if subjects else [])]
     plain = {task.column: name for name, task in columns.items() if task.kind != "multilabel"}
-    view = rows.select_columns(["image", *plain, "subject_id"]).rename_columns(plain)
-    # New columns lie beside the memory-mapped others; `map` would write every image again.
+    view = rows.select_columns(["image", *plain, *names[1 + len(columns) :]]).rename_columns(plain)
+    # A new column is kept next to the memory-mapped others; `map` would write every image again.
     for name, task in columns.items():
         if task.kind == "multilabel":
             lists = rows.select_columns([task.column]).with_format("arrow")[:][task.column]
             view = view.add_column(name, _vectors(lists, task), feature=_vector_feature(task))
-    return view.select_columns(["image", *columns, "subject_id"])
+    return view.select_columns(names)
 
 
-def _stream(rows: IterableDataset, columns: Mapping[str, Task], leaked: Sequence[int]) -> IterableDataset:
+def _stream(
+    rows: IterableDataset, columns: Mapping[str, Task], leaked: Sequence[int], *, subjects: bool
+) -> IterableDataset:
     features = {
-        name: _vector_feature(task) if task.kind == "multilabel" else rows.features[task.column]
-        for name, task in columns.items()
+        "image": rows.features["image"],
+        **{
+            name: _vector_feature(task) if task.kind == "multilabel" else rows.features[task.column]
+            for name, task in columns.items()
+        },
     }
-    features = {"image": rows.features["image"], **features, "subject_id": rows.features["subject_id"]}
-    project = partial(_project, columns=dict(columns), leaked=list(leaked))
-    # As Arrow tables, so that no image is decoded on the way. With its features `map` would tell `datasets` 3.6 that
-    # the images of its rows are decoded.
+    if subjects:
+        features["subject_id"] = rows.features["subject_id"]
+    project = partial(_project, columns=dict(columns), leaked=list(leaked), subjects=subjects)
+    # As Arrow tables, so that no image is decoded on the way. Given the features, `map` would make `datasets` 3.6
+    # believe that the images of its rows are decoded.
     stream = rows.with_format("arrow").map(project, batched=True, batch_size=100)
+    stream = stream.select_columns(list(features))
     return stream.cast(Features(features)).with_format(None)
 
 
-def _project(table: pa.Table, columns: dict[str, Task], leaked: list[int]) -> pa.Table:
+def _project(table: pa.Table, columns: dict[str, Task], leaked: list[int], subjects: bool) -> pa.Table:
     if leaked:
         table = table.filter(pc.invert(pc.is_in(table["index"], pa.array(leaked, table["index"].type))))
     labels = {
         name: _vectors(table[task.column], task) if task.kind == "multilabel" else table[task.column]
         for name, task in columns.items()
     }
-    return pa.table({"image": table["image"], **labels, "subject_id": table["subject_id"]})
+    return pa.table({"image": table["image"], **labels} | ({"subject_id": table["subject_id"]} if subjects else {}))
 
 
 def _vectors(lists: pa.ChunkedArray, task: Task) -> pa.FixedSizeListArray:

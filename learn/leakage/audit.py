@@ -1,7 +1,7 @@
-"""The leakage ledger: which images, or pictures of one subject, lie in more than one place.
+"""Audit datasets for leaks: images and subjects that occur more than once, within and across splits and datasets.
 
-Three kinds of leak are found, within and across splits and datasets: exact duplicates (the same pixels), near ones
-(the same picture saved again, brighter, smaller or moved by a pixel) and shared subjects.
+Three kinds of leaks are found: exact duplicates (the same pixels), near duplicates (the same image recompressed,
+brightened, resized or shifted by a pixel) and shared subjects.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from .hashes import Hashes, difference, fingerprint, near_groups
 
 __all__ = ["KINDS", "Ledger", "audit", "find_sources", "leaked_indices"]
 
-DISTANCE = 7
-MOST = 16
+DISTANCE = 7  # default
+MAX_DISTANCE = 16
 
 
 def audit(
@@ -44,34 +44,34 @@ def audit(
     expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Ledger:
-    """Look for images and subjects that occur more than once, in one dataset or in several.
+    """Find images and subjects that occur more than once, in one dataset or in several.
 
-    Subjects are compared within each dataset, and between datasets whose `subject_overlaps` say that they have some in
-    common; elsewhere equal ids mean nothing. Turned or mirrored copies, and cut-outs, are not found.
+    Subjects are compared within each dataset, and between datasets whose `subject_overlaps` name each other; elsewhere
+    equal ids mean nothing. Rotated, mirrored and cropped copies are not found.
 
-    The default distance was chosen on the 334 real images at hand. Copies of them that were saved as JPEG of quality
-    50, halved, blurred, moved by one pixel, made 20 levels brighter or given 1.2 times the contrast are found in 99 of
-    100 cases at 7 (moved by two pixels: in 55); at 4, one in three that moved by one pixel is missed. Of the 15,711
-    pairs of different images, one differs by less than 12.6: two frames of one breast scan, by 6.4. What has one
-    layout limits the distance at scale: of 112,120 images drawn like 48 real chest x-rays (normal distribution with
-    their mean and covariance), 6 pairs up 25 without cause, 7 some 300, and 8 more than 2,000, half of them in one
-    group.
+    The default distance was chosen on 334 real images. Copies of them that were saved as JPEG of quality 50, halved in
+    size, blurred, shifted by one pixel, brightened by 20 levels or given 1.2 times the contrast are found in 99 of 100
+    cases at distance 7 (shifted by two pixels: in 55); at 4, a third of those shifted by one pixel are missed. Of the
+    15,711 pairs of different images, one differs by less than 12.6: two frames of one breast scan, by 6.4. Images of
+    one layout limit the distance at scale: among 112,120 images drawn like 48 real chest x-rays (a normal distribution
+    with their mean and covariance), distance 6 groups 25 images falsely, 7 about 300, and 8 more than 2,000, half of
+    them in one group.
 
     Args:
         sources: Different datasets, in the order in which their images are listed.
-        distance: Greatest difference of near images, in 64ths of the bits compared, 0 to 16; see `hashes`.
-        executor: Where images are read; None reads here. The ledger is the same.
-        workers: Number of workers of the executor; bounds the work in flight.
+        distance: Largest difference of near duplicates, in 64ths of the bits compared, 0 to 16; see `hashes`.
+        executor: Executor that reads images; None reads them in this process. The ledger is the same.
+        workers: Number of workers of the executor, which bounds the work in flight.
         expect: Called with the number of images of each source.
-        advance: Called with the number of images that were read.
+        advance: Called with the number of images read since the last call.
 
     Raises:
         MedIMetaError: If the distance is out of range, or a dataset is given twice.
-        SourceIncomplete, SourceBroken: If a source is not what it should be.
+        SourceIncomplete, SourceBroken: If a source lacks files or holds damaged ones.
     """
-    if not 0 <= distance <= MOST:
+    if not 0 <= distance <= MAX_DISTANCE:
         raise MedIMetaError(
-            f"The distance is {distance}; it must be from 0 (the same) to {MOST}. The usual is {DISTANCE}."
+            f"The distance is {distance}; it must be from 0 (equal) to {MAX_DISTANCE}. The default is {DISTANCE}."
         )
     ids = [source.card.id for source in sources]
     if twice := sorted({dataset for dataset in ids if ids.count(dataset) > 1}):
@@ -81,14 +81,14 @@ def audit(
         manifest = source.manifest()
         expect(len(manifest))
         work += [(source, batch) for split in splits_of(manifest) for batch in batches(manifest, split)]
-    found = []
-    for result in ordered_map(_fingerprints, work, executor, window=4 * workers):
-        found.append(result)
-        advance(len(result[0]))
+    fingerprints = []
+    for batch_fingerprints in ordered_map(_fingerprints, work, executor, window=4 * workers):
+        fingerprints.append(batch_fingerprints)
+        advance(len(batch_fingerprints[0]))
     columns = ["index", "split", "original_filepath", "subject_id"]
     rows = pd.concat([batch[columns].assign(dataset=source.card.id) for source, batch in work], ignore_index=True)
-    pixels = pd.factorize(np.array([digest for digests, _ in found for digest in digests], dtype=object))[0]
-    hashes = np.concatenate([part for _, part in found])
+    pixels = pd.factorize(np.array([digest for digests, _ in fingerprints for digest in digests], dtype=object))[0]
+    hashes = np.concatenate([bits for _, bits in fingerprints])
     groups = {"exact": pixels, "near": _near(hashes, pixels, distance), "subject": _subjects(rows)}
     sizes = rows.groupby(["dataset", "split"]).size()
     images = {name: {s: int(sizes[name, s]) for s in SPLITS if (name, s) in sizes.index} for name in ids}
@@ -96,30 +96,30 @@ def audit(
 
 
 def find_sources(places: Sequence[str], options: Options | None = None) -> list[Source]:
-    """Open what the command line names.
+    """Open the sources that the command line names.
 
     Args:
-        places: Hub folders, with all datasets in each, or "ID=PATH" for a dataset from any kind of source.
-        options: How sources are read.
+        places: Hub folders, for all datasets in them, or "ID=PATH" for one dataset from any kind of source.
+        options: Options for reading the sources.
 
     Raises:
-        SourceNotFound: If there is nothing at a place.
+        SourceNotFound: If a place holds no source.
     """
-    found: list[Source] = []
+    sources: list[Source] = []
     for place in places:
         dataset, equals, path = place.partition("=")
         if equals and dataset in DATASETS:
-            found.append(open_source(dataset, find_local(dataset, path) or Path(path), options))
+            sources.append(open_source(dataset, find_local(dataset, path) or Path(path), options))
             continue
         folder = Path(place).expanduser()
-        here = [dataset for dataset in DATASETS if shards(folder / dataset)]
-        if not here:
+        built = [dataset for dataset in DATASETS if shards(folder / dataset)]
+        if not built:
             raise SourceNotFound(
-                f"{folder} is no Hub folder with datasets in it. Give one, or ID=PATH for raw archives or a release "
-                "of one dataset (--partial if it is incomplete)."
+                f"{folder} is not a Hub folder with datasets. Give one, or ID=PATH for the raw archives or the release "
+                "of one dataset (with --partial if it is incomplete)."
             )
-        found += [open_source(dataset, folder, options) for dataset in here]
-    return found
+        sources += [open_source(dataset, folder, options) for dataset in built]
+    return sources
 
 
 def _fingerprints(work: tuple[Source, pd.DataFrame]) -> tuple[list[bytes], Hashes]:
@@ -139,15 +139,15 @@ def _fingerprints(work: tuple[Source, pd.DataFrame]) -> tuple[list[bytes], Hashe
 
 
 def _near(hashes: Hashes, pixels: NDArray[np.intp], distance: int) -> NDArray[np.intp]:
-    """Groups of near images; -1 where a group is nothing but exact duplicates."""
+    """Return a group number per image of near duplicates; -1 where a group holds only exact duplicates."""
     groups = near_groups(hashes, distance)
-    pictures = np.bincount(np.unique(np.stack([groups, pixels]), axis=1)[0], minlength=len(groups))
-    return np.where(pictures[groups] > 1, groups, -1)
+    distinct = np.bincount(np.unique(np.stack([groups, pixels]), axis=1)[0], minlength=len(groups))
+    return np.where(distinct[groups] > 1, groups, -1)
 
 
 def _subjects(rows: pd.DataFrame) -> NDArray[np.intp]:
-    """A number per subject; -1 where it is unknown."""
-    # Overlaps are listed on both sides, so that datasets with common subjects agree on the first of them.
+    """Return a number per subject; -1 where it is unknown."""
+    # Overlaps are listed on both sides, so datasets with common subjects agree on the first of them.
     namespace = {d: min(d, *(o.dataset for o in DATASETS[d].subject_overlaps)) for d in rows["dataset"].unique()}
     keys = rows["dataset"].map(namespace) + " " + rows["subject_id"].astype(str)
     return pd.factorize(keys.where(rows["subject_id"].notna(), None))[0]

@@ -1,9 +1,10 @@
-"""Fingerprints of images, and groups of near ones among many.
+"""Fingerprints of images, and groups of near duplicates among many.
 
-Near means that the difference hashes agree (dHash: N. Krawetz, "Kind of Like That", hackerfactor.com, 2013): is each
-cell of the shrunken grey image brighter than its left neighbour? Brightness, contrast and compression hardly change
-the answers. They are asked at two scales. The usual 8x8 cells find candidates fast, but pictures with one layout, such
-as chest x-rays, share many of those 64 bits whoever they show; 24x24 cells tell them apart.
+Images are near duplicates if their difference hashes agree (dHash: N. Krawetz, "Kind of Like That", hackerfactor.com,
+2013). Each bit says whether a cell of the shrunken greyscale image is brighter than its left neighbour, which
+brightness, contrast and compression hardly change. Bits are computed at two scales. The usual 8x8 cells find candidates
+quickly, but images of one layout, such as chest x-rays, share many of those 64 bits whoever they show; 24x24 cells
+distinguish them.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-COARSE, FINE = 8, 24  # cells a side; 64 and 9 x 64 bits
+COARSE, FINE = 8, 24  # cells per side; 64 and 9 x 64 bits
 WORDS = (COARSE**2 + FINE**2) // 64
-PIECE = 1 << 18  # pairs looked at together; bounds the memory
+PIECE = 1 << 18  # pairs compared together; bounds the memory
 
 Hashes = NDArray[np.uint64]
 Indices = NDArray[np.intp]
 
-# Neighbouring bits say much the same. Scattered over the quarters of a code, they leave fewer candidates to look at
+# Neighbouring bits are correlated. Scattered over the quarters of a code, they leave fewer candidates to compare
 # (chest x-rays: 21 % of all pairs instead of 32 %).
 _SCATTER = np.random.RandomState(0).permutation(COARSE**2)
 
 
 def fingerprint(data: bytes) -> tuple[bytes, Hashes]:
-    """What an image is compared by.
+    """Compute the fingerprint of an image.
 
     Args:
         data: The encoded image, mode "L" or "RGB".
@@ -46,21 +47,21 @@ def fingerprint(data: bytes) -> tuple[bytes, Hashes]:
 
 
 def _difference_hash(grey: Image.Image, cells: int) -> NDArray[np.bool_]:
-    # In two calls for the sake of one result in all versions of Pillow, as in `builders.images.resize`.
+    # In two calls, so that all versions of Pillow give one result, as in `builders.images.resize`.
     wide = grey.resize((cells + 1, grey.height), Image.Resampling.BICUBIC)
     small = np.asarray(wide.resize((cells + 1, cells), Image.Resampling.BICUBIC))
     return (small[:, 1:] > small[:, :-1]).ravel()
 
 
 def difference(first: Hashes, second: Hashes) -> NDArray[np.float64]:
-    """How much images differ: the share of differing bits, in 64ths, at the scale where it is larger.
+    """Compute the difference of images: the share of differing bits, in 64ths, at the scale where it is larger.
 
-    Where an image is flat no bit is set, which says nothing. So the fine bits of mostly empty images count for no more
-    than twice those that are set in the two; elsewhere some 45 % are set, and all count.
+    In flat areas no bit is set, which says nothing about the image. So at the fine scale the share is taken of at most
+    twice the bits set in the two images. In images without flat areas about 45 % are set, and all bits count.
 
     Args:
         first: Hashes, shape (..., 10).
-        second: Hashes to compare them with, same shape.
+        second: Hashes to compare with, same shape.
 
     Returns:
         0 (no difference) to 64, shape (...).
@@ -72,20 +73,20 @@ def difference(first: Hashes, second: Hashes) -> NDArray[np.float64]:
 
 
 def near_groups(hashes: Hashes, distance: int) -> Indices:
-    """Group images so that any two whose difference is within a distance are in one group.
+    """Group images so that any two within a distance of each other are in one group.
 
-    Groups are the connected components: two members may differ by more, if others lie between them. Equal hashes are
-    looked at once, however many images have them, and pairs are never all in memory.
+    Groups are connected components: two members may differ by more if others link them. Equal hashes are compared once,
+    however many images have them, and never are all pairs in memory.
 
     Args:
         hashes: Shape (n, 10).
-        distance: Greatest difference, 0 to 16.
+        distance: Largest difference, 0 to 16.
 
     Returns:
-        A group number per image, shape (n,); without meaning but for being equal or not.
+        A group number per image, shape (n,). Only equality has a meaning.
     """
     distinct, inverse = np.unique(hashes, axis=0, return_inverse=True)
-    # `distinct` is sorted, so that images of one coarse hash lie together.
+    # `distinct` is sorted, so images of one coarse hash are adjacent.
     codes, start, count = np.unique(distinct[:, 0], return_index=True, return_counts=True)
     end = start + count
     every = np.arange(len(codes))
@@ -99,17 +100,18 @@ def near_groups(hashes: Hashes, distance: int) -> Indices:
 
 
 def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Indices, Indices]]:
-    """Find all pairs of codes with at most `distance` differing bits, without looking at all pairs.
+    """Find all pairs of codes with at most `distance` differing bits, without comparing all pairs.
 
-    Multi-index hashing (Norouzi, Punjani, Fleet, CVPR 2012): of the four quarters of such a pair, one at least differs
-    in no more than `distance // 4` bits. So each quarter is looked up in a table of all, with that many bits flipped.
+    Multi-index hashing (Norouzi, Punjani, Fleet, CVPR 2012): at least one of the four quarters of such a pair
+    differs in at most `distance // 4` bits. So each quarter is looked up in a table of all, with up to that
+    many bits flipped.
 
     Args:
         codes: Different 64-bit codes, shape (n,).
-        distance: 0 to 64; up to 7 it is fast.
+        distance: 0 to 64; fast up to 7.
 
     Yields:
-        Indices of the first and the second code of some pairs, in no order; a pair may come up to four times.
+        Indices of the first and the second code of some pairs, in no particular order. A pair may occur four times.
     """
     radius = distance // 4
     flips = [sum(1 << bit for bit in bits) for r in range(radius + 1) for bits in combinations(range(16), r)]
@@ -119,7 +121,7 @@ def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Indices, Indices]
         start = np.searchsorted(keys, np.arange((1 << 16) + 1))
         for flip in flips:
             wanted = keys ^ flip
-            # Each pair once: partners lie behind.
+            # Each pair once: only partners that come later in the order.
             low = np.maximum(start[wanted], np.arange(1, len(keys) + 1))
             for which, partner in _ranges(low, np.maximum(start[wanted + 1], low)):
                 near = _ones(sorted_codes[which] ^ sorted_codes[partner]) <= distance
@@ -127,7 +129,7 @@ def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Indices, Indices]
 
 
 def _ranges(low: Indices, high: Indices) -> Iterator[tuple[Indices, Indices]]:
-    """Pair each i with low[i], ..., high[i] - 1; in pieces of some `PIECE` pairs, or of one i where it has more."""
+    """Pair each i with low[i], ..., high[i] - 1, in pieces of about `PIECE` pairs, or of one i that has more."""
     counts = high - low
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
@@ -145,7 +147,7 @@ def _ranges(low: Indices, high: Indices) -> Iterator[tuple[Indices, Indices]]:
 
 
 def _joined(group: Indices, first: Indices, second: Indices) -> Indices:
-    """Merge the groups of pairs; a group's number is its smallest member, before and after."""
+    """Merge the groups of pairs. The number of a group is its smallest member, before and after."""
     while True:
         one, other = group[first], group[second]
         apart = one != other
@@ -157,7 +159,7 @@ def _joined(group: Indices, first: Indices, second: Indices) -> Indices:
 
 
 def _ones(words: Hashes) -> NDArray[np.uint8]:
-    """Number of bits that are set."""
+    """Count the bits set."""
     ones: NDArray[np.uint8]
     if hasattr(np, "bitwise_count"):
         ones = np.bitwise_count(words)

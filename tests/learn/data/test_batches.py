@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, Image
 from torch.utils.data import DataLoader, Subset, default_collate
 
+import medimeta
 from medimeta.builders.phantoms import write_miniature
-from medimeta.errors import MedIMetaError, UnknownName
+from medimeta.errors import MedIMetaError, MissingExtra, UnknownName
 from medimeta.learn.data import normalise as normalising
 from medimeta.learn.data.augment import Augmentation
 from medimeta.learn.data.batches import batches
@@ -26,7 +28,7 @@ HALF = (0.5,) * 3
 def views(tmp_path_factory):
     """A grey dataset and a coloured one with subjects, all splits; and a multilabel task."""
     home = tmp_path_factory.mktemp("views")
-    options = {"split": "train+validation+test", "partial": True, "cache_dir": str(home / "cache")}
+    options = {"split": "train+validation+test", "partial": True, "subjects": True, "cache_dir": str(home / "cache")}
     sources = {id: write_miniature(id, home / id, per_class=5) for id in ("bus", "derm", "fundus")}
     found = {id: load_task(id, data_dir=sources[id], **options) for id in ("bus", "derm")}
     return found | {"fundus": load_task("fundus", "disease labels", data_dir=sources["fundus"], **options)}
@@ -116,8 +118,8 @@ def test_what_cannot_be_is_refused(views):
         PixelDataset(views["bus"], dtype=torch.int64)
     with pytest.raises(UnknownName, match=r"'labels'.*'label'.*label=None"):
         PixelDataset(views["bus"], label="labels")
-    with pytest.raises(MedIMetaError, match="'subject_id' holds neither"):
-        PixelDataset(views["bus"], label="subject_id")
+    with pytest.raises(MedIMetaError, match="'image' holds neither"):
+        PixelDataset(views["bus"], label="image")
 
 
 def test_shuffled_epochs(view):
@@ -325,3 +327,63 @@ def test_to_a_named_device(views):
 
     for there, here in zip(batches(data, 8, device="cpu"), batches(data, 8), strict=True):
         assert equal(there, here)
+
+
+def test_the_loader_serves_epoch_after_epoch(view):
+    train = medimeta.loader(view, 8, shuffle=True, augment=True, seed=2)
+    data = PixelDataset(view, augmentation=Augmentation(), seed=2)
+
+    for epoch in range(3):
+        assert train.epoch == epoch
+        assert equal(gathered(train), gathered(batches(data, 8, epoch=epoch)))
+    train.epoch = 1
+    assert equal(gathered(train), gathered(batches(data, 8, epoch=1)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", torch.uint8, "float32", "torch.bfloat16", torch.float16])
+def test_the_loader_serves_rows_in_order_by_default(view, dtype):
+    images, labels = pictures(view)
+    loader = medimeta.loader(view, 4, dtype=dtype)
+    found = gathered(loader)
+
+    expected = getattr(torch, str(dtype).removeprefix("torch."))
+    assert found["pixel_values"].dtype == expected
+    assert torch.equal(found["labels"], labels)
+    if expected == torch.uint8:
+        assert torch.equal(found["pixel_values"], images)
+    else:
+        assert torch.equal(found["pixel_values"], plain(images, IMAGENET_MEAN, IMAGENET_STD).to(expected))
+    assert len(loader) == len(list(loader))
+    short = medimeta.loader(view, 4, drop_last=True, dtype=dtype)
+    assert len(short) == len(list(short)) == len(view) // 4
+
+
+def test_rgb_views_give_three_channels(views):
+    colour = views["bus"].cast_column("image", Image(mode="RGB"))
+    pixels = medimeta.loader(colour, 4, dtype="uint8")
+
+    for batch, grey in zip(pixels, medimeta.loader(views["bus"], 4, dtype="uint8"), strict=True):
+        assert torch.equal(batch["pixel_values"], grey["pixel_values"].repeat(1, 1, 1, 3))
+    assert equal(gathered(medimeta.loader(colour)), gathered(medimeta.loader(views["bus"])))
+    with pytest.raises(MedIMetaError, match="mode 'L'"):
+        medimeta.loader(views["derm"].cast_column("image", Image(mode="L")))
+
+
+def test_loader_settings_that_make_no_sense(views):
+    view = views["bus"]
+    for settings in ({"batch_size": 0}, {"batch_size": 2.5}, {"batch_size": "8"}, {"dtype": "int32"}, {"seed": -1}):
+        with pytest.raises(MedIMetaError):
+            medimeta.loader(view, **settings)
+    with pytest.raises(MedIMetaError, match="IterableDataset"):
+        medimeta.loader(view.to_iterable_dataset())
+    with pytest.raises(UnknownName, match="Unknown column 'image'"):
+        medimeta.loader(view.select_columns(["label"]))
+    unknown = Dataset.from_dict({"image": view["image"][:], "label": [None, *view["label"][1:]]})
+    with pytest.raises(MedIMetaError, match=r"'label' is null in 1 of 15 rows.*view\.select"):
+        medimeta.loader(unknown)
+
+
+def test_a_loader_without_torch_says_what_to_install(views, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"medimeta\.loader needs torch"):
+        medimeta.loader(views["bus"])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -146,10 +147,10 @@ def test_no_rows():
     [
         (b"no image", "row 1 is damaged"),
         (encoded(noise(1)[0])[:-200], "row 1 is damaged"),
-        (encoded(noise(1, (8, 16, 3))[0]), r"row 1 has the shape \(8, 16, 3\), where others have \(24, 16, 3\)"),
-        (encoded(noise(1, (24, 16))[0]), r"row 1 has the shape \(24, 16, 1\)"),
-        (encoded(noise(1, (24, 16, 4))[0]), "row 1 is of mode RGBA"),
-        (None, "Row 1 holds no image"),
+        (encoded(noise(1, (8, 16, 3))[0]), r"row 1 has shape \(8, 16, 3\), but others have \(24, 16, 3\)"),
+        (encoded(noise(1, (24, 16))[0]), r"row 1 has shape \(24, 16, 1\)"),
+        (encoded(noise(1, (24, 16, 4))[0]), r"row 1 has shape \(24, 16, 4\)"),
+        (None, "Row 1 has no image"),
     ],
 )
 def test_unfit_images_are_named_and_leave_nothing(picture, message):
@@ -166,7 +167,7 @@ def test_unfit_images_are_named_and_leave_nothing(picture, message):
 def test_a_full_disk_is_told_before_work(load, monkeypatch):
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
 
-    with pytest.raises(MedIMetaError, match=r"12 images take 0.0 GB.*has 0.0 GB free.*store=False"):
+    with pytest.raises(MedIMetaError, match=r"12 images take 0.0 GB.*has only 0.0 GB free.*store=False"):
         pixels(load("bus"))
 
 
@@ -265,10 +266,10 @@ def test_asking_for_a_store_renews_its_time_of_use(load):
 
 def test_cleaning_spares_a_running_build():
     store.folder().mkdir(parents=True)
-    part = store.folder() / "abc.part"
+    part = store.folder() / "abc.0123.part"
     part.write_bytes(bytes(10))
 
-    with FileLock(part.with_suffix(".lock")):
+    with FileLock(store.folder() / "abc.lock"):
         assert clean_cache() == 0
     assert clean_cache() == 10
     assert not part.exists()
@@ -329,3 +330,49 @@ def test_features_of_other_columns_do_not_matter():
 
     np.testing.assert_array_equal(pixels(view).take([0, 1, 2]), images)
     np.testing.assert_array_equal(pixels(view, column="mask").take([0, 1, 2]), images[::-1])
+
+
+def test_many_threads_ask_for_one_store():
+    images = noise(40)
+    views = [rows(map(encoded, images)) for _ in range(8)]
+    for count in range(36, 41):
+        parts = [view.select(range(count)) for view in views]
+        with ThreadPoolExecutor(8) as threads:
+            stores = {found.path for found in threads.map(pixels, parts)}
+        assert len(stores) == 1
+        np.testing.assert_array_equal(np.load(stores.pop()), images[:count])
+    assert len(cache_entries()) == 5
+    assert not list(store.folder().glob("*.part"))
+
+
+def test_a_store_of_another_user_is_used(monkeypatch):
+    first = pixels(rows(map(encoded, noise(3))))
+
+    def denied(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(store.os, "utime", denied)
+    monkeypatch.setattr(store, "whole_file", denied)  # the folder cannot be written, either
+    monkeypatch.setattr(store, "FileLock", denied)
+    again = pixels(rows(map(encoded, noise(3))))
+
+    assert again == first
+    np.testing.assert_array_equal(again.take([2]), noise(3)[2:])
+    with pytest.raises(MedIMetaError, match=r"medimeta-pixels cannot be written: .*HF_DATASETS_CACHE.*store=False"):
+        pixels(rows(map(encoded, noise(4))))
+
+
+def test_stores_that_may_not_be_deleted_are_kept(monkeypatch):
+    kept, deleted = (pixels(rows(map(encoded, noise(count)))).path for count in (3, 4))
+    unlink = Path.unlink
+
+    def denied(path, *arguments, **options):
+        if path == kept:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "unlink", denied)
+
+    assert clean_cache() == 4 * 24 * 16 * 3 + 128
+    assert [entry.path for entry in cache_entries()] == [kept]
+    assert not deleted.exists()

@@ -8,6 +8,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Sequence, Value
 
 import medimeta
+from medimeta import DATASETS
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import task_feature
 from medimeta.builders.source import Options, RawSource
@@ -44,10 +45,17 @@ def bus(tmp_path_factory):
     return write_miniature("bus", tmp_path_factory.mktemp("bus"), per_class=8)
 
 
+@pytest.fixture(scope="module")
+def sources(bus, tmp_path_factory):
+    """A dataset without subjects, one with some, and a multilabel one."""
+    home = tmp_path_factory.mktemp("sources")
+    return {"bus": bus} | {id: write_miniature(id, home / id, per_class=8) for id in ("derm", "fundus")}
+
+
 def test_load_task_projects_one_task(bus):
     view = load_task("bus", "MALIGNANCY", data_dir=bus, partial=True)
 
-    assert view.column_names == ["image", "label", "subject_id"]
+    assert view.column_names == ["image", "label"]
     assert view.features["label"] == ClassLabel(names=list(medimeta.DATASETS["bus"].task("malignancy").labels))
     assert view[0]["image"].size == (224, 224)
 
@@ -64,6 +72,73 @@ def test_load_task_gives_the_labels_of_the_dataset(bus):
     rows = medimeta.load_dataset("bus", split="test", data_dir=bus, partial=True)
 
     assert load_task("bus", split="test", data_dir=bus, partial=True)["label"][:] == rows["case_category"][:]
+
+
+def test_a_task_may_be_named_in_every_way(bus):
+    malignancy = medimeta.DATASETS["bus"].task("malignancy")
+    labels = load_task("bus", "malignancy", data_dir=bus, partial=True)["label"][:]
+
+    for named in (malignancy, "bus/malignancy", "bus/Malignancy", ("bus", "malignancy")):
+        assert load_task(named, data_dir=bus, partial=True)["label"][:] == labels
+    assert load_task("bus", malignancy, data_dir=bus, partial=True)["label"][:] == labels
+    assert load_task("bus", [malignancy], data_dir=bus, partial=True)["malignancy"][:] == labels
+    for wrong in (("bus", DATASETS["oct"].tasks[0]), ("bus/malignancy", "case category"), ("bus", 3), (["bus"], None)):
+        with pytest.raises(MedIMetaError):
+            load_task(*wrong, data_dir=bus, partial=True)
+
+
+def test_subjects_are_there_where_all_are_known(sources):
+    options = {"partial": True, "data_dir": sources["derm"]}
+    known = load_task("derm", **options)
+    partly = load_task("derm", split="train+test", **options)  # subjects of derm are known in train alone
+
+    assert None not in known["subject_id"][:]
+    assert partly.column_names == ["image", "label"]
+    assert load_task("derm", subjects=False, **options).column_names == ["image", "label"]
+    asked = load_task("derm", split="train+test", subjects=True, **options)
+    assert asked["subject_id"][: len(known)] == known["subject_id"][:]
+    assert set(asked["subject_id"][len(known) :]) == {None}
+    assert set(load_task("bus", subjects=True, partial=True, data_dir=sources["bus"])["subject_id"]) == {None}
+    assert load_task("derm", streaming=True, **options).column_names == known.column_names
+    assert load_task("derm", streaming=True, subjects=False, **options).column_names == ["image", "label"]
+    assert load_task("bus", streaming=True, subjects=True, partial=True, data_dir=sources["bus"]).column_names == [
+        "image", "label", "subject_id",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dataset", "task"), [("bus", None), ("derm", None), ("fundus", "disease labels")])
+def test_the_data_loader_of_torch_batches_views_and_streams(sources, dataset, task):
+    data = pytest.importorskip("torch.utils.data", reason="torch is not installed")
+    options = {"partial": True, "data_dir": sources[dataset], "split": "train"}
+    view = load_task(dataset, task, **options)
+    stream = load_task(dataset, task, streaming=True, **options)
+
+    for rows in (view, stream):
+        batch = next(iter(data.DataLoader(rows.with_format("torch"), batch_size=2)))
+        assert batch["image"].shape[0] == batch["label"].shape[0] == 2
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_images_in_rgb(sources, streaming):
+    options = {"partial": True, "data_dir": sources["bus"], "streaming": streaming}
+    grey, colour = (load_task("bus", mode=mode, **options) for mode in (None, "RGB"))
+
+    first = next(iter(colour))
+    assert first["image"].mode == "RGB"
+    np.testing.assert_array_equal(
+        np.asarray(first["image"]), np.repeat(np.atleast_3d(np.asarray(next(iter(grey))["image"])), 3, axis=2)
+    )
+    assert colour.column_names == grey.column_names
+    with pytest.raises(UnknownName, match="'CMYK'"):
+        load_task("bus", mode="CMYK", **options)
+
+
+def test_rgb_images_fit_the_processors_of_models(sources):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    view = load_task("bus", mode="RGB", partial=True, data_dir=sources["bus"])
+
+    values = transformers.ViTImageProcessor()(view[0]["image"], return_tensors="np")["pixel_values"]
+    assert values.shape == (1, 3, 224, 224)
 
 
 def test_unknown_names_say_what_there_is(bus):
@@ -92,7 +167,7 @@ def test_a_stream_gives_the_rows_of_the_view(bus, task):
 def test_streamed_findings_are_vectors_and_no_image_is_looked_at():
     rows = toy(FINDINGS, [[0, 2], [], None, [1]]).cast_column("image", Image(decode=False))
 
-    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1])
+    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1], subjects=True)
 
     assert stream.features["label"] == Sequence(Value("float32"), length=3)
     np.testing.assert_array_equal([row["label"] for row in stream], [[1, 0, 1], [np.nan] * 3, [0, 1, 0]])
@@ -101,7 +176,7 @@ def test_streamed_findings_are_vectors_and_no_image_is_looked_at():
 def test_workers_share_a_stream():
     torch_data = pytest.importorskip("torch.utils.data", reason="torch is not in the environment of oldest `datasets`")
     rows = toy(FINDINGS, [[0, 2], [], None, [1]]).cast_column("image", Image(decode=False))
-    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1])
+    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1], subjects=True)
 
     loader = torch_data.DataLoader(stream.select_columns(["label"]), batch_size=None, num_workers=2)
 
@@ -111,7 +186,7 @@ def test_workers_share_a_stream():
 def test_several_tasks_have_a_column_each(bus):
     view = load_task("bus", ["Case category", "malignancy"], data_dir=bus, partial=True)
 
-    assert view.column_names == ["image", "case_category", "malignancy", "subject_id"]
+    assert view.column_names == ["image", "case_category", "malignancy"]
     for name in ("case_category", "malignancy"):
         assert view[name][:] == load_task("bus", name, data_dir=bus, partial=True)["label"][:]
     with pytest.raises(MedIMetaError, match="names a task twice"):
@@ -142,6 +217,12 @@ def test_views_of_chosen_rows_keep_labels_and_subjects_together():
     np.testing.assert_array_equal(label_counts(kinds, KIND), [1, 1, 1])
 
 
+def test_multi_hot_refuses_ids_out_of_range():
+    for ids in ([[0], [-1]], [[2]], [[0, None]]):
+        with pytest.raises(MedIMetaError, match="from 0 to 1"):
+            multi_hot(pa.array(ids, pa.list_(pa.int64())), 2)
+
+
 def test_multi_hot_takes_sliced_and_chunked_lists():
     lists = pa.chunked_array([[[9], [0]], [None, []], [[1, 0]]], pa.list_(pa.int64())).slice(1)
 
@@ -165,6 +246,7 @@ def test_class_weights():
     np.testing.assert_allclose(weights, [6 / 9, 6 / 3, 6 / 6])
     assert weights[[0, 0, 0, 1, 2, 2]].mean() == pytest.approx(1)
     np.testing.assert_allclose(class_weights([0, 0, 2], GRADE), [0.75, 0, 1.5])  # no row has grade "some"
+    assert class_weights([0, 0, 2], GRADE)[[0, 0, 2]].mean() == pytest.approx(1)
 
 
 def test_positive_weights():
@@ -187,10 +269,13 @@ def test_statistics_of_no_rows():
 @pytest.mark.parametrize(
     ("statistic", "labels", "task", "message"),
     [
-        (label_counts, [0, 3], KIND, r"ids from 0 to 2.*values \[0, 3\]"),
+        (label_counts, [0, 3], KIND, r"ids from 0 to 2.*values 0, 3"),
         (label_counts, [-1, 0], KIND, "ids from 0 to 2"),
         (label_counts, [[0, 1]], KIND, r"got shape \(1, 2\)"),
         (label_counts, ["a"], KIND, "ids from 0 to 2"),
+        (label_counts, [0, None], KIND, "ids from 0 to 2"),
+        (label_counts, [[0], [0, 1]], KIND, "ids from 0 to 2"),
+        (label_counts, None, KIND, "ids from 0 to 2"),
         (label_counts, [0, 1], FINDINGS, r"shape \(N, 3\)"),
         (label_counts, [[0, 1, 2]], FINDINGS, "0, 1 or NaN"),
         (class_weights, [[0, 1, 1]], FINDINGS, "positive_weights"),

@@ -374,12 +374,17 @@ def test_mistakes_are_named(tmp_path):
         leaked_indices(ledger, "bus", "train", kinds=("exakt",))
     with pytest.raises(UnknownName, match="Unknown split 'trian'"):
         leaked_indices(ledger, "bus", "trian")
-    with pytest.raises(MedIMetaError, match=r"nothing.parquet is no ledger.*medimeta audit"):
+    with pytest.raises(MedIMetaError, match=r"nothing.parquet is not a ledger.*medimeta audit"):
         leaked_indices(tmp_path / "nothing.parquet", "bus", "train")
     pq.write_table(ledger.table.select(["kind"]), tmp_path / "other.parquet")
     with pytest.raises(MedIMetaError, match="it has other columns"):
         Ledger.load(tmp_path / "other.parquet")
-    with pytest.raises(SourceNotFound, match=r"no Hub folder with datasets in it.*ID=PATH"):
+    for metadata in (None, b"", b"[]", b"{}", b'{"distance": "7", "images": {"bus": 3}}', b"[" * 9999, b"\xff"):
+        broken = ledger.table.replace_schema_metadata(None if metadata is None else {b"medimeta": metadata})
+        pq.write_table(broken, tmp_path / "other.parquet")
+        with pytest.raises(MedIMetaError, match="its metadata"):
+            Ledger.load(tmp_path / "other.parquet")
+    with pytest.raises(SourceNotFound, match=r"not a Hub folder with datasets.*ID=PATH"):
         find_sources([str(tmp_path)])
     with pytest.raises(SourceNotFound, match="does not exist"):
         find_sources([f"bus={tmp_path / 'nowhere'}"])
