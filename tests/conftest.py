@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
-SHARED = Path(os.environ.get("MEDIMETA_SHARED", Path(__file__).parents[1].parent / "shared"))
+from fakes.golden import SHARED
 
 # A shell starts background jobs with Ctrl-C ignored, and processes inherit that: tests that interrupt one would fail.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -17,8 +16,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real samples and expected results beside the checkout."""
-    if not (SHARED / "golden").is_dir():
+    """The folder of real samples, next to the checkout or at MEDIMETA_SHARED."""
+    if not (SHARED / "real").is_dir():
         pytest.skip(f"the shared samples are not at {SHARED}; set MEDIMETA_SHARED to run this test")
     return SHARED
 

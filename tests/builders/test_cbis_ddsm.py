@@ -211,7 +211,7 @@ def test_the_same_rows_however_the_source_lies_there(shared, tmp_path, dataset, 
     rows = zip(manifest.to_dict("records"), source.encode(manifest), strict=True)
 
     found = [as_golden(source.card, row, row["split"], item["image"]) for row, item in rows]
-    assert found == golden_rows(shared, dataset)
+    assert found == golden_rows(dataset)
     assert sorted(location.rglob("*")) == before  # nothing renamed, nothing unpacked
 
 

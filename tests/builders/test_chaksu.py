@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fakes.golden import RAW
+from fakes.golden import RAW, golden_folder
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.release.text import READERS
 from medimeta.builders.rows import to_table
@@ -57,7 +57,7 @@ def edit(path, old, new):
 
 
 def test_annotations_and_patients_are_as_published(shared, real):
-    published = pd.read_csv(shared / "golden" / "glaucoma" / "annotations.csv", dtype=str, keep_default_na=False)
+    published = pd.read_csv(golden_folder("glaucoma") / "annotations.csv", dtype=str, keep_default_na=False)
     rows = rows_of(real)
 
     for annotation in source(real).card.annotations:
@@ -70,7 +70,7 @@ def test_annotations_and_patients_are_as_published(shared, real):
 def test_released_masks_are_the_published_ones(shared, real):
     rows = rows_of(real, with_masks=True)
 
-    for mask in pd.read_csv(shared / "golden" / "glaucoma" / "masks.csv").to_dict("records"):
+    for mask in pd.read_csv(golden_folder("glaucoma") / "masks.csv").to_dict("records"):
         found = pixels(rows[mask["index"]][mask["kind"]]["bytes"]).astype(np.uint8)
         assert hashlib.sha256(found.tobytes()).hexdigest() == mask["sha256"]
 

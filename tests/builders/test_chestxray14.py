@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fakes.golden import golden_folder
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
 from medimeta.builders.rows import to_table
@@ -165,7 +166,7 @@ def test_published_boxes_follow_from_the_public_table(complete):
 
 
 def test_annotations_are_those_of_the_golden_release(shared):
-    golden = pd.read_csv(shared / "golden" / "cxr" / "annotations.csv", keep_default_na=False)
+    golden = pd.read_csv(golden_folder("cxr") / "annotations.csv", keep_default_na=False)
     rows = source(shared / "real" / "cxr14").manifest()
 
     assert rows["subject_id"].to_list() == golden["patient_id"].astype(str).to_list()

@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
-from fakes.golden import RAW
+from fakes.golden import RAW, golden_folder
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
@@ -48,7 +48,7 @@ def edit(path, old, new):
 
 @pytest.mark.parametrize("dataset", ["dr_regular", "dr_uwf"])
 def test_annotations_and_patients_are_as_published(shared, real, dataset):
-    published = pd.read_csv(shared / "golden" / dataset / "annotations.csv", dtype={"patient_id": str})
+    published = pd.read_csv(golden_folder(dataset) / "annotations.csv", dtype={"patient_id": str})
     manifest = source(real, dataset).manifest()
 
     assert manifest["subject_id"].to_list() == published["patient_id"].to_list()
@@ -58,7 +58,7 @@ def test_annotations_and_patients_are_as_published(shared, real, dataset):
 
 
 def test_corrected_level_is_the_one_that_the_table_has_for_the_eye(shared, real):
-    published = pd.read_csv(shared / "golden" / "dr_regular" / "annotations.csv")
+    published = pd.read_csv(golden_folder("dr_regular") / "annotations.csv")
     released, corrected = source(real).manifest(), source(real, labels="corrected").manifest()
     eye = published["left_eye_dr_level"].fillna(published["right_eye_dr_level"])
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fakes.golden import RAW
+from fakes.golden import RAW, golden_folder
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
@@ -32,7 +32,7 @@ def write(folder, *paths, image=None):
 
 @pytest.mark.parametrize("dataset", ["oct", "pneumonia"])
 def test_patients_and_sizes_are_as_published(shared, dataset):
-    published = pd.read_csv(shared / "golden" / dataset / "annotations.csv", dtype=str)
+    published = pd.read_csv(golden_folder(dataset) / "annotations.csv", dtype=str)
     opened = source(shared / "real" / RAW[dataset], dataset)
     rows = to_table(opened, opened.manifest()).to_pylist()
 

@@ -15,7 +15,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Header
 from PIL import Image
 
-from fakes.golden import as_golden, golden_rows
+from fakes.golden import as_golden, golden_folder, golden_rows
 from medimeta.builders.crops import window
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
@@ -100,7 +100,7 @@ def test_order_is_by_split_and_volume_number(shared):
 
 
 def test_an_order_from_the_release_follows_its_splits(shared, tmp_path):
-    table = pd.read_csv(shared / "golden" / "organs_axial" / "annotations.csv")
+    table = pd.read_csv(golden_folder("organs_axial") / "annotations.csv")
     swapped = table["split"].map({"train": "val", "val": "train", "test": "test"})
     table.assign(split=swapped).to_csv(tmp_path / "annotations.csv", index=False)
     options = Options(partial=True, splits_from=str(tmp_path / "annotations.csv"))
@@ -112,7 +112,7 @@ def test_an_order_from_the_release_follows_its_splits(shared, tmp_path):
 
 
 def test_annotations_as_published(shared):
-    expected = pd.read_csv(shared / "golden" / "organs_sagittal" / "annotations.csv", keep_default_na=False)
+    expected = pd.read_csv(golden_folder("organs_sagittal") / "annotations.csv", keep_default_na=False)
     manifest = RawSource("organs_sagittal", shared / "real" / "synthetic" / "lits_organs", PARTIAL).manifest()
 
     assert [str(tuple(size)) for size in manifest["original_image_size"]] == expected["original_image_size"].to_list()
@@ -128,7 +128,7 @@ def pixels(item: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("dataset", PLANES)
 def test_released_masks_are_the_published_ones(shared, dataset):
-    expected = pd.read_csv(shared / "golden" / dataset / "masks.csv").set_index("index")["sha256"]
+    expected = pd.read_csv(golden_folder(dataset) / "masks.csv").set_index("index")["sha256"]
     options = Options(partial=True, with_masks=True)
     source = RawSource(dataset, shared / "real" / "synthetic" / "lits_organs", options)
 
@@ -184,7 +184,7 @@ def test_archives_as_a_drive_hands_them_out(shared, tmp_path):
     for folder in (TRAINING, TESTING):  # the annotators' archives have no folder in them
         shutil.make_archive(str(tmp_path / Path(folder).name), "zip", sample / folder)
 
-    assert found_in(RawSource("organs_coronal", tmp_path, PARTIAL)) == golden_rows(shared, "organs_coronal")
+    assert found_in(RawSource("organs_coronal", tmp_path, PARTIAL)) == golden_rows("organs_coronal")
 
 
 def test_boxes_packed_and_unpacked_count_once(shared, tmp_path):

@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 
 from fakes.errors import raises
-from fakes.golden import RAW
+from fakes.golden import RAW, golden_folder
 from fakes.release import write_release, zip_release
 from medimeta.builders.images import encode
 from medimeta.builders.manifest import canonical
@@ -609,16 +609,16 @@ def test_labels_and_ids_as_text():
 # The annotations that the published code wrote for the real samples
 
 
-def golden_release(golden: Path, dataset: str, folder: Path) -> Path:
+def golden_release(dataset: str, folder: Path) -> Path:
     """A release around a golden annotations.csv, with lists, labels and info made from the table itself."""
     import h5py
 
     card = DATASETS[dataset]
     home = folder / dataset
-    table = pd.read_csv(golden / dataset / "annotations.csv", dtype=str, keep_default_na=False)
+    table = pd.read_csv(golden_folder(dataset) / "annotations.csv", dtype=str, keep_default_na=False)
     for name in ("splits", "original_splits", "task_labels"):
         (home / name).mkdir(parents=True)
-    shutil.copy(golden / dataset / "annotations.csv", home)
+    shutil.copy(golden_folder(dataset) / "annotations.csv", home)
     for column, lists in (("split", "splits"), ("original_split", "original_splits")):
         for split, part in table.groupby(column):
             (home / lists / f"{split}.txt").write_text("\n".join(part["filepath"]))
@@ -643,12 +643,10 @@ def golden_release(golden: Path, dataset: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_golden_annotations_are_read_whole(dataset, shared, tmp_path):
-    if not (shared / "golden" / dataset).is_dir():
-        pytest.skip(f"no published rows of {dataset} are at hand")
+def test_golden_annotations_are_read_whole(dataset, tmp_path):
     card = DATASETS[dataset]
-    rows = ReleaseSource(dataset, golden_release(shared / "golden", dataset, tmp_path), PARTIAL).manifest()
-    golden = pd.read_csv(shared / "golden" / dataset / "golden.csv", dtype=str, keep_default_na=False)
+    rows = ReleaseSource(dataset, golden_release(dataset, tmp_path), PARTIAL).manifest()
+    golden = pd.read_csv(golden_folder(dataset) / "golden.csv", dtype=str, keep_default_na=False)
     assert rows["original_filepath"].to_list() == golden["original_filepath"].to_list()
     assert rows["split"].to_list() == golden["split"].replace("val", "validation").to_list()
     for task in card.tasks:
@@ -658,7 +656,7 @@ def test_golden_annotations_are_read_whole(dataset, shared, tmp_path):
         else:
             expected = [task.keys.index(int(text)) for text in texts]
         assert rows[task.column].to_list() == expected
-    table = pd.read_csv(shared / "golden" / dataset / "annotations.csv", dtype=str, keep_default_na=False)
+    table = pd.read_csv(golden_folder(dataset) / "annotations.csv", dtype=str, keep_default_na=False)
     for annotation in card.annotations:
         if annotation.release_column in table:
             empty = table[annotation.release_column] == ""
@@ -678,22 +676,22 @@ def test_real_samples_come_back_from_a_release_as_they_went_in(dataset, shared, 
 def test_corrections_work_on_a_release(dataset, shared, tmp_path):
     options = Options(partial=True, labels="corrected")
     raw = RawSource(dataset, shared / "real" / RAW[dataset], options).manifest()
-    rows = ReleaseSource(dataset, golden_release(shared / "golden", dataset, tmp_path), options).manifest()
+    rows = ReleaseSource(dataset, golden_release(dataset, tmp_path), options).manifest()
     for task in DATASETS[dataset].tasks:
         known = raw[task.column].notna()  # a release cannot tell a blank label from none
         assert rows.loc[known, task.column].to_list() == raw.loc[known, task.column].to_list()
 
 
 @pytest.mark.parametrize("dataset", ["glaucoma", "organs_axial"])
-def test_corrected_masks_are_not_in_a_release(dataset, shared, tmp_path):
+def test_corrected_masks_are_not_in_a_release(dataset, tmp_path):
     options = Options(partial=True, labels="corrected", with_masks=True)
-    source = ReleaseSource(dataset, golden_release(shared / "golden", dataset, tmp_path), options)
+    source = ReleaseSource(dataset, golden_release(dataset, tmp_path), options)
     with pytest.raises(SourceIncomplete, match="masks as released, not corrected"):
         source.manifest()
 
 
-def test_cases_are_numbered_in_row_order_when_all_are_there(shared, tmp_path, monkeypatch):
-    home = golden_release(shared / "golden", "skinl_derm", tmp_path)
+def test_cases_are_numbered_in_row_order_when_all_are_there(tmp_path, monkeypatch):
+    home = golden_release("skinl_derm", tmp_path)
     assert ReleaseSource("skinl_derm", home, PARTIAL).manifest()["subject_id"].isna().all()
     table = pd.read_csv(home / "annotations.csv")
     counts = table["split"].replace("val", "validation").value_counts().to_dict()

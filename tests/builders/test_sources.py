@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fakes.golden import golden_folder
 from medimeta.builders.locate import open_source
 from medimeta.builders.manifest import canonical
 from medimeta.builders.phantoms import write_miniature
@@ -44,7 +45,7 @@ def test_packed_and_unpacked_miniatures_give_the_same_rows(dataset, tmp_path):
 
 
 def test_bus_masks_are_the_first_ones(shared):
-    expected = pd.read_csv(shared / "golden" / "bus" / "masks.csv")
+    expected = pd.read_csv(golden_folder("bus") / "masks.csv")
     bus = RawSource("bus", shared / "real" / "busi", Options(partial=True, with_masks=True))
     import hashlib
 

@@ -1,7 +1,6 @@
 """The catalogue: that the 19 cards say what was published, and that a wrong card is refused with a useful message."""
 
 import csv
-import os
 import re
 import shutil
 from collections import Counter
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fakes.golden import SHARED, golden_folder
 from medimeta.cards import catalogue
 from medimeta.cards.catalogue import DATASETS, Catalogue
 from medimeta.cards.display import html_table
@@ -19,9 +19,7 @@ from medimeta.cards.reading import read_card
 from medimeta.errors import CatalogueError, UnknownName
 
 CARDS = Path(catalogue.__file__).parent
-SHARED = Path(os.environ.get("MEDIMETA_SHARED", Path(__file__).parents[2].parent / "shared"))
 FACTS = SHARED / "spec" / "facts.yaml"
-GOLDEN = SHARED / "golden"
 
 # id: rows in train, validation, test; then in the source's own train, val, test (0: there is no such split)
 SPLITS = {
@@ -60,9 +58,6 @@ TERMS = {
 
 every_dataset = pytest.mark.parametrize("dataset", SPLITS)
 needs_facts = pytest.mark.skipif(not FACTS.is_file(), reason=f"{FACTS} is not here; set MEDIMETA_SHARED to its folder")
-needs_golden = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason=f"{GOLDEN} is not here; set MEDIMETA_SHARED to its folder"
-)
 
 
 def test_totals():
@@ -416,10 +411,9 @@ def test_equals_the_published_facts(dataset, facts):
         assert source.authors == published["authors"]
 
 
-@needs_golden
 @every_dataset
 def test_annotations_are_columns_of_the_release(dataset):
-    with (GOLDEN / dataset / "annotations.csv").open(encoding="utf-8", newline="") as file:
+    with (golden_folder(dataset) / "annotations.csv").open(encoding="utf-8", newline="") as file:
         released = set(next(csv.reader(file)))
     only_in_source = {
         "mammo_mass": {"original_pathology", "original_mass_shape", "original_mass_margins"},

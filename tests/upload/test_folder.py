@@ -67,7 +67,7 @@ def test_every_golden_row_through_parquet(shared, tmp_path, dataset):
 
     card = medimeta.DATASETS[dataset]
     rows = [as_golden(card, row, split, row["image"]) for split in loaded for row in loaded[split]]
-    assert sorted(rows, key=lambda row: int(row["index"])) == golden_rows(shared, dataset)
+    assert sorted(rows, key=lambda row: int(row["index"])) == golden_rows(dataset)
 
 
 def test_needs_only_datasets_and_streams(raw, tmp_path):
