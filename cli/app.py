@@ -20,6 +20,7 @@ from .experiments import PASS_ON, few_shot, pretrain, sweep, train, zero_shot
 from .find import cite, list_datasets
 from .info import info
 from .learn import audit, cache, episodes
+from .new_dataset import new_dataset
 from .preview import preview
 from .push import push
 from .results import evaluate, table
@@ -29,7 +30,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Find": {"list": list_datasets, "info": info, "cite": cite},
     "Learn": {"demo": demo, "episodes": episodes, "evaluate": evaluate, "table": table, "cache": cache},
     "Train": {"train": train, "pretrain": pretrain, "few-shot": few_shot, "zero-shot": zero_shot, "sweep": sweep},
-    "Build": {"build": build, "verify": verify, "audit": audit},
+    "Build": {"build": build, "verify": verify, "audit": audit, "new-dataset": new_dataset},
     "Publish": {"preview": preview, "card": card, "push": push},
 }
 RESUMABLE = ("build", "demo", "push")
