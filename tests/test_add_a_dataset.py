@@ -1,10 +1,10 @@
-"""docs/add-a-dataset.md as a reader follows it: files put where it says, commands run, output compared."""
+"""docs/add-a-dataset.md as a reader follows it: commands run, output compared, files as `new-dataset` writes them."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
+import shlex
 import subprocess
 import sys
 
@@ -15,76 +15,76 @@ from fakes.pages import BLOCKS, ROOT, run_console
 PAGE = "docs/add-a-dataset.md"
 # A paragraph that begins with the name of a file, and the next block of YAML or Python after it.
 FILE = re.compile(r"^`([\w/]+\.(?:yaml|py))`(?:(?!^`[\w/]+\.).)*?^```(?:yaml|py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PARTS = (
-    "builders",
-    "cards",
-    "examples",
-    "tasks",
-    "tests",
-    "upload",
-    "cli.py",
-    "medimeta.py",
-    "py.typed",
-    "pyproject.toml",
-)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def text():
     return (ROOT / PAGE).read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def copy(tmp_path):
-    """The package and its tests, away from the checkout, which must not change."""
-    home = tmp_path / "copy"
-    home.mkdir()
-    for name in PARTS:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, home / name)
-    return home
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """The package as `medimeta new-dataset nailfold` writes it."""
+    folder = tmp_path_factory.mktemp("page")
+    command = [sys.executable, "-m", "medimeta", "new-dataset", "nailfold"]
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT / ".editable")}, check=True)
+    return folder / "medimeta-nailfold"
 
 
-def run_python(block, package, folder):
-    """Run a block in a process of its own, where `medimeta` is the copy."""
+def install(project, site):
+    """Install a project into a folder of its own; nothing is downloaded."""
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, str(project)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def run_python(block, path, folder):
+    """Run a block in a process of its own."""
     (folder / "block.txt").write_text(block, encoding="utf-8")
     options = ("-o", "ELLIPSIS", "-o", "NORMALIZE_WHITESPACE")
     done = subprocess.run(
         [sys.executable, "-m", "doctest", *options, str(folder / "block.txt")],
-        env=os.environ | {"PYTHONPATH": str(package), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"},
+        env=os.environ | {"PYTHONPATH": path, "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_page_adds_a_dataset(text, copy, tmp_path, monkeypatch):
-    monkeypatch.chdir(copy)
-    files = FILE.findall(text)
-    assert [path for path, _ in files] == [
-        "cards/nailfold.yaml",
-        "builders/nailfold.py",
-        "builders/miniatures/nailfold.py",
-    ]
-    for path, content in files:
-        assert not (copy / path).exists()
-        (copy / path).write_text(content, encoding="utf-8")
+def test_the_page_adds_a_dataset(text, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    site = tmp_path / "site"
+    path = os.pathsep.join(map(str, (ROOT / ".editable", site)))
     blocks = BLOCKS.findall(text)
-    assert [kind for kind, _ in blocks] == ["console", "python", "console", "python", "console"]
+    assert [kind for kind, _ in blocks] == ["console", "console", "python", "console", "python"]
     for kind, block in blocks:
         if kind == "python":
-            run_python(block, copy, tmp_path)
-        else:
-            run_console(block, PAGE, copy)
+            run_python(block, path, tmp_path)
+            continue
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            if part.startswith("pip install -e "):  # into a folder of its own, not into this environment
+                install(home / shlex.split(part.partition("\n")[0])[-1], site)
+            else:
+                run_console(f"$ {part}", PAGE, path)
 
 
-def test_files_of_the_page_are_written_as_the_others_are(text, copy):
-    for path, content in FILE.findall(text):
-        if path.endswith(".py"):
-            (copy / path).write_text(content, encoding="utf-8")
-            for check in (("check",), ("format", "--check")):
-                command = [sys.executable, "-m", "ruff", *check, "--no-cache", str(copy / path)]
-                done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
-                assert done.returncode == 0, done.stdout
+def test_the_page_shows_the_files_as_they_are_written(text, package):
+    shown = FILE.findall(text)
+    assert [path for path, _ in shown] == [
+        "medimeta_nailfold/nailfold.yaml",
+        "medimeta_nailfold/nailfold.py",
+        "medimeta_nailfold/nailfold_phantom.py",
+    ]
+    for path, content in shown:
+        assert (package / path).read_text(encoding="utf-8") == content
+
+
+def test_the_files_are_written_as_those_of_medimeta_are(package):
+    for check in (("check",), ("format", "--check")):
+        command = [sys.executable, "-m", "ruff", *check, "--no-cache", "--config", str(ROOT / "pyproject.toml")]
+        done = subprocess.run([*command, "."], cwd=package, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout

@@ -80,7 +80,8 @@ def prompts_of(task: Task, templates: Templates | None = None) -> Prompts:
         templates: Others than the default ones.
     """
     templates = templates or Templates()
-    image = IMAGES[DATASETS[task.dataset].domain]
+    domain = DATASETS[task.dataset].domain
+    image = IMAGES.get(domain, f"{domain} image")
 
     def filled(wanted: Sequence[str], label: str) -> tuple[str, ...]:
         return tuple(template.format(image=image, label=label, task=task.name) for template in wanted)
