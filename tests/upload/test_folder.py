@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,15 +19,16 @@ from datasets import Features, load_dataset
 import medimeta
 from fakes.golden import RAW, as_golden, golden_rows
 from fakes.killed import build_slices, start
+from medimeta.builders import rows
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
 from medimeta.errors import MedIMetaError, SourceBroken
-from medimeta.files import atomic
 from medimeta.files.parallel import pool
+from medimeta.upload.folder import shards
 from medimeta.upload.folder import writing as folder
-from medimeta.upload.folder.writing import NotAHubFolder, build
+from medimeta.upload.folder.writing import build
 
 PARTIAL = Options(partial=True)
 
@@ -212,92 +212,85 @@ def test_a_broken_image_leaves_the_old_folder(tmp_path):
     assert contents(tmp_path / "hub") == before
 
 
-def test_refuses_a_folder_with_other_things(raw, tmp_path):
-    (tmp_path / "thesis.tex").write_text("x")
-
-    with pytest.raises(NotAHubFolder, match=r"holds thesis.tex.*Give an empty or a new folder"):
-        build_one("bus", raw, tmp_path)
-
-
-@pytest.mark.parametrize("exchange", [True, False])
-def test_replacing_a_folder_and_recovering(tmp_path, monkeypatch, exchange):
-    if not exchange:
-        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
-    new, current = tmp_path / "new", tmp_path / "current"
-    for place, text in ((new, "new"), (current, "old")):
-        place.mkdir()
-        (place / "file").write_text(text)
-
-    atomic.replace_folder(new, current)
-
-    assert (current / "file").read_text() == "new"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["current"]
-    current.rename(tmp_path / "new.old")  # what a kill between two renames leaves
-    atomic.recover(new, current)
-    assert (current / "file").read_text() == "new"
+@pytest.fixture
+def slices(monkeypatch):
+    """Shards of four rows, as `build_slices` makes them in another process."""
+    monkeypatch.setattr(shards, "SHARD_BYTES", 1)
+    for module in (shards, rows):
+        monkeypatch.setattr(module, "BATCH", 4)
 
 
-def finished(raw, out, dataset, processes=1):
-    """How long a build that nobody kills takes."""
-    process, begin = start(build_slices, raw, out, dataset, processes), time.monotonic()
+def killed(raw, out, step, *, how=signal.SIGKILL, processes=1):
+    """Whether a build was killed at a step, or was done before."""
+    process = start(build_slices, raw, out, "bus", processes, step, how)
     process.join()
-    assert process.exitcode == 0
-    return time.monotonic() - begin
+    return process.exitcode != 0
 
 
-def test_killed_at_any_moment_the_folder_is_old_or_new(raw, tmp_path):
-    """SIGKILL at random points of a build that replaces another one."""
-    out, fresh = tmp_path / "hub", tmp_path / "fresh"
-    other = write_miniature("bus", tmp_path / "raw", per_class=8)
-    build_one("bus", raw, out)
-    shutil.copytree(out, tmp_path / "first")
+def check_killed_at(steps, raws, home):
+    """Kill a build that replaces another one at some steps, each time from the same state, and run it again."""
+    out, first = home / "work" / "hub", home / "first"
+    build_one("bus", raws[0], out)
+    (out / "bus" / "notes.txt").write_text("mine")
+    shutil.copytree(out.parent, first)
     old = contents(out)
-    seconds = finished(other, fresh, "bus")
-    new = contents(fresh)
-    rng = random.Random(0)
-    seen = set()
-    for _ in range(8):
-        shutil.rmtree(out)
-        shutil.copytree(tmp_path / "first", out)
-        process = start(build_slices, other, out, "bus", 1)
-        time.sleep(rng.uniform(0, seconds))
-        process.kill()
-        process.join()
-        state = contents(out)
-        assert state in (old, new)
-        seen.add(state == new)
+    build_one("bus", raws[1], out)
+    new, seen = contents(out), Counter()
+    for step in steps:
+        shutil.rmtree(out.parent)
+        shutil.copytree(first, out.parent)
+        if not killed(raws[1], out, step):
+            assert contents(out) == new
+            break
+        state = {name: data for name, data in contents(out).items() if not Path(name).name.startswith(".")}
+        of_data, of_old, of_new = (
+            {name: data for name, data in files.items() if name.startswith("bus/")} for files in (state, old, new)
+        )
+        assert of_data in (of_old, of_new)
+        assert all(data in (old.get(name), new.get(name)) for name, data in state.items())
+        seen["new" if of_data == of_new else "old"] += 1
+        build_one("bus", raws[1], out)
+        assert contents(out) == new
+        assert {path.name for path in (out.parent / ".hub.medimeta").iterdir()} == {
+            "built.json", "bus.holder", "bus.lock", "lock",
+        }  # fmt: skip
+    return seen
 
-    assert False in seen  # at least one was killed before it was done
-    finished(other, out, "bus")
-    assert contents(out) == new
+
+@pytest.fixture(scope="module")
+def raws(tmp_path_factory):
+    return [write_miniature("bus", tmp_path_factory.mktemp("raws"), per_class=number) for number in (2, 3)]
 
 
-def test_interrupted_twenty_times_a_build_ends_as_if_it_never_was(tmp_path):
-    """SIGINT or SIGKILL at random points, each time going on where the last one ended."""
-    raw = write_miniature("pbc", tmp_path / "raw", per_class=10)  # 80 rows: 21 shards
-    out, fresh = tmp_path / "hub", tmp_path / "fresh"
-    seconds = {processes: finished(raw, tmp_path / str(processes) / "hub", "pbc", processes) for processes in (1, 2)}
-    fresh = contents(tmp_path / "1" / "hub")
-    assert contents(tmp_path / "2" / "hub") == fresh
-    rng = random.Random(1)
-    staged, kills = [0], 0
-    while kills < 20:
-        # Threads for the most part: processes take seconds to start, in which there is nothing to interrupt.
-        processes = 2 if kills in (5, 15) else 1
-        process = start(build_slices, raw, out, "pbc", processes)
-        time.sleep(rng.uniform(0, seconds[processes] / 2))
-        how = rng.choice([signal.SIGINT, signal.SIGKILL])
-        if process.is_alive():
-            kills += 1
-            os.killpg(process.pid, how)
-        process.join()
-        if out.exists():  # it was faster than the kill: start from nothing again
-            assert contents(out) == fresh
-            shutil.rmtree(out)
-            shutil.rmtree(out.parent / ".hub.medimeta")
-        staged.append(len(list(out.parent.glob(".hub.medimeta/pbc-*/[!.]*.parquet"))))
+@pytest.mark.usefixtures("slices")
+def test_killed_at_some_steps_the_dataset_is_old_or_new_and_the_next_build_completes_it(raws, tmp_path):
+    seen = check_killed_at(range(3, 1000, 8), raws, tmp_path)
 
-    assert max(staged) > 0  # something was left to go on with
-    finished(raw, out, "pbc")
-    assert contents(out) == fresh
+    assert seen["old"] > 4
+    assert seen["new"] > 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slices")
+def test_killed_at_every_step(raws, tmp_path):
+    assert check_killed_at(range(1, 1000), raws, tmp_path).total() > 40
+
+
+@pytest.mark.usefixtures("slices")
+def test_interrupted_again_and_again_a_build_ends_as_if_it_never_was(tmp_path):
+    """By SIGINT or SIGKILL, each time resuming where the last one ended."""
+    raw = write_miniature("bus", tmp_path / "raw", per_class=8)
+    out, whole = tmp_path / "work" / "hub", tmp_path / "whole"
+    build_one("bus", raw, whole)
+    staged = []
+    for number in range(30):
+        how = (signal.SIGINT, signal.SIGKILL)[number % 2]
+        if not killed(raw, out, 20 + number % 5, how=how, processes=2 if number == 3 else 1):
+            break
+        staged.append(len(list(out.parent.glob(".hub.medimeta/bus-*/[!.]*.parquet"))))
+
+    assert len(staged) > 3
+    assert staged == sorted(staged)
+    build_one("bus", raw, out)
+    assert contents(out) == contents(whole)
     assert not list(out.rglob(".*"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from ...cards.facts import DatasetCard
 from ...cards.pictures import COLUMNS, Panel, balance_chart, montage
 from ...errors import MedIMetaError, some
 from ...files.atomic import whole_file
-from .record import BuildRecord, read_records, split_sizes
+from .record import RECORD, BuildRecord, dataset_folders, read_record, split_sizes
 
 CARD = "README.md"
 CROISSANT = "croissant.json"
 ASSETS = "assets"
+PICTURES = ("montage", "balance")
 _ROWS = 10_000  # read at a time
 
 
@@ -51,36 +52,59 @@ def write_card(folder: Path, version: str) -> Path:
         version: Version of this project.
 
     Returns:
-        Where README.md is.
+        The path of README.md.
 
     Raises:
         NotAHubFolder: If there is no dataset in it.
     """
-    records = read_records(folder)
-    if not records:
+    folders = dataset_folders(folder)
+    if not folders:
         raise NotAHubFolder(f"{folder} holds no dataset that was built. Build one: medimeta build bus --out {folder}")
-    (folder / ASSETS).mkdir(exist_ok=True)
-    configs = [illustrated(folder, record) for record in records]
-    _write(folder / CROISSANT, render_croissant(configs, version).encode())
-    _write(folder / LICENCES, render_licences(configs, version).encode())
-    _write(folder / CARD, render_card(configs, version).encode())
-    kept = {name for config in configs for name in (config.montage, config.chart)}
-    for path in [*(folder / ASSETS).glob("*-montage.png"), *(folder / ASSETS).glob("*-balance.png")]:
-        if f"{ASSETS}/{path.name}" not in kept:
-            path.unlink()  # of a dataset that is no longer here
+    install(card_files(folders, version), folder)
     return folder / CARD
 
 
-def illustrated(folder: Path, record: BuildRecord) -> Config:
-    """Write the pictures of one dataset and return what the card says of it.
+def card_files(folders: Mapping[str, Path], version: str) -> dict[str, bytes]:
+    """Render the card of some datasets.
 
     Args:
-        folder: A Hub folder with a folder for assets.
-        record: How the dataset was built.
+        folders: The folder of each dataset, with its build record.
+        version: Version of this project.
+
+    Returns:
+        The content of each file by its path in the Hub folder, README.md last.
     """
-    card, own = record.card, folder / record.dataset
+    configs, files = [], {}
+    for _, own in sorted(folders.items()):
+        config, pictures = illustrated(own, read_record(own / RECORD))
+        configs.append(config)
+        files |= pictures
+    texts = {CROISSANT: render_croissant, LICENCES: render_licences, CARD: render_card}
+    return files | {name: render(configs, version).encode() for name, render in texts.items()}
+
+
+def install(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write what `card_files` rendered, and delete the pictures of datasets that are no longer there."""
+    for name, data in files.items():
+        with whole_file(folder / name) as partial:
+            partial.write_bytes(data)
+    for kind in PICTURES:
+        for path in (folder / ASSETS).glob(f"*-{kind}.png"):
+            if f"{ASSETS}/{path.name}" not in files:
+                path.unlink()
+
+
+def illustrated(own: Path, record: BuildRecord) -> tuple[Config, dict[str, bytes]]:
+    """Return what the card says of one dataset, and its pictures by their paths in the Hub folder.
+
+    Args:
+        own: The dataset's folder.
+        record: How it was built.
+    """
+    card = record.card
     columns, sizes = _features(own, card), split_sizes(own)
     contents, examples = _read(own, card)
+    chart, example_images = (f"{ASSETS}/{card.id}-{kind}.png" for kind in ("balance", "montage"))
     config = Config(
         card,
         columns,
@@ -93,16 +117,15 @@ def illustrated(folder: Path, record: BuildRecord) -> Config:
         source_bytes=record.source_bytes,
         masks=record.masks,
         version=record.medimeta,
-        chart=f"{ASSETS}/{card.id}-balance.png",
+        chart=chart,
+        montage=example_images if card.licence.redistribution else None,
     )
     panels = [Panel(f"{task.name} ({task.kind})", config.balance(task)) for task in card.tasks]
     totals = {split: size["num_examples"] for split, size in sizes.items()}
-    _write(folder / config.chart, balance_chart(panels, totals))
-    if not card.licence.redistribution:
-        return config
-    config = replace(config, montage=f"{ASSETS}/{card.id}-montage.png")
-    _write(folder / str(config.montage), montage(_images(own, card, examples)))
-    return config
+    pictures = {chart: balance_chart(panels, totals)}
+    if config.montage is not None:
+        pictures[config.montage] = montage(_images(own, card, examples))
+    return config, pictures
 
 
 def _features(own: Path, card: DatasetCard) -> dict[str, Any]:
@@ -160,8 +183,3 @@ def _images(own: Path, card: DatasetCard, examples: Mapping[str, Sequence[_Place
     rows = pd.DataFrame([vars(place) for place in wanted.values()])
     found = dict(zip(rows["index"], HubSource(card.id, own).encode(rows), strict=True))
     return [(name, [found[place.index]["image"] for place in places]) for name, places in examples.items() if places]
-
-
-def _write(path: Path, data: bytes) -> None:
-    with whole_file(path) as partial:
-        partial.write_bytes(data)

@@ -70,22 +70,33 @@ def there(folder: Path) -> list[str]:
     return sorted(name for name in built | (rows & set(DATASETS)) if not name.startswith("."))
 
 
+def dataset_folders(folder: Path) -> dict[str, Path]:
+    """The folders of a Hub folder that have a build record, by name, in alphabetical order."""
+    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{RECORD}"))}
+
+
 def read_records(folder: Path) -> list[BuildRecord]:
-    """The records of all datasets in a Hub folder, in alphabetical order.
+    """Read the records of all datasets in a Hub folder, in alphabetical order.
 
     Raises:
         MedIMetaError: If a record cannot be read.
     """
-    records = []
-    for path in sorted(folder.glob(f"*/{RECORD}")):
-        try:
-            records.append(BuildRecord(**json.loads(path.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError) as error:
-            raise MedIMetaError(
-                f"{path} is no build record of this version ({error}). Build it again: "
-                f"medimeta build {path.parent.name} --out {folder}"
-            ) from error
-    return records
+    return [read_record(own / RECORD) for own in dataset_folders(folder).values()]
+
+
+def read_record(path: Path) -> BuildRecord:
+    """Read one build record.
+
+    Raises:
+        MedIMetaError: If it cannot be read.
+    """
+    try:
+        return BuildRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise MedIMetaError(
+            f"{path} is not a build record of this version ({error}). Build it again: "
+            f"medimeta build {path.parent.name} --out {path.parent.parent}"
+        ) from error
 
 
 def split_sizes(folder: Path) -> dict[str, dict[str, Any]]:

@@ -50,7 +50,12 @@ class Release:
     @cached_property
     def cards(self) -> dict[str, Config]:
         """What the card says of each dataset; reads labels and a few images."""
-        return {record.dataset: illustrated(self._place, record) for record in self.records}
+        configs = {}
+        for record in self.records:
+            configs[record.dataset], pictures = illustrated(self._place / record.dataset, record)
+            for path, data in pictures.items():
+                (self._place / path).write_bytes(data)
+        return configs
 
     def data(self, advance: Callable[[int], None] = lambda size: None) -> dict[str, LocalFile]:
         """Build records and shards, by their paths on the Hub.
