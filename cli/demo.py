@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..cards.catalogue import DATASETS
+from ..files.atomic import whole_file
 from ..files.version import VERSION
 from ..learn.evaluation.results import Result
 from ..learn.experiments import options, train
@@ -105,4 +106,5 @@ def montage(rows: Dataset, path: Path, *, columns: int = 6) -> None:
         for axes, index in zip(line, np.flatnonzero(labels == label), strict=False):
             axes.imshow(rows[int(index)]["image"].convert("RGB"))
     figure.suptitle(f"{DATASETS[DATASET].name} (miniature): {task.name}")
-    figure.savefig(path, format="png")
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from ...builders.images import SIDE
 from ...cards.facts import Task
-from ...files.atomic import replace_folder
+from ...files.atomic import whole_folder
 from ..data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "patch_size": 16}
@@ -114,9 +113,6 @@ def preprocessing_of(name: str, model: PreTrainedModel) -> Preprocessing:
 
 def save_model(folder: Path, *parts: Any) -> None:
     """Write `save_pretrained` of each part into a folder that appears, or is replaced, only when it is whole."""
-    fresh = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for part in parts:
-        part.save_pretrained(fresh)
-    replace_folder(fresh, folder)
+    with whole_folder(folder) as fresh:
+        for part in parts:
+            part.save_pretrained(fresh)

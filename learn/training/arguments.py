@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ...builders.locate import DATA_VARIABLE
 from ...builders.phantoms import write_miniature
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
+from ...files.atomic import whole_folder
 from ...files.version import VERSION
 from ..data.ledger import leaked_indices
 
@@ -95,7 +95,6 @@ def _miniature(dataset: str, cache_dir: str | None, per_class: int) -> Path:
     folder = Path(cache_dir or config.HF_DATASETS_CACHE) / "medimeta-miniatures" / VERSION
     source = folder / f"{DATASETS[dataset].builder}-{per_class}"
     if not source.exists():
-        draft = source.with_name(f".{source.name}.{os.getpid()}.part")
-        shutil.rmtree(draft, ignore_errors=True)
-        write_miniature(dataset, draft, per_class=per_class).rename(source)
+        with whole_folder(source) as draft:
+            write_miniature(dataset, draft, per_class=per_class)
     return source

@@ -74,7 +74,8 @@ def card_files(folders: Mapping[str, Path], version: str) -> dict[str, bytes]:
     Returns:
         The content of each file by its path in the Hub folder, README.md last.
     """
-    configs, files = [], {}
+    configs: list[Config] = []
+    files: dict[str, bytes] = {}
     for _, own in sorted(folders.items()):
         config, pictures = illustrated(own, read_record(own / RECORD))
         configs.append(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -11,6 +10,7 @@ from ...builders.locate import open_source
 from ...builders.phantoms import write_miniature
 from ...builders.source import Options
 from ...cards.catalogue import DATASETS
+from ...files.atomic import whole_folder
 from .record import BuildRecord
 from .writing import build
 
@@ -44,9 +44,8 @@ def build_miniatures(
     for dataset in datasets:
         source = out / "source" / DATASETS[dataset].builder
         if not source.exists():
-            draft = source.with_name(f".{source.name}.part")
-            shutil.rmtree(draft, ignore_errors=True)  # of a run that was interrupted
-            write_miniature(dataset, draft, per_class=per_class, seed=seed).rename(source)
+            with whole_folder(source) as draft:
+                write_miniature(dataset, draft, per_class=per_class, seed=seed)
         opened = open_source(dataset, source, Options(partial=True))
         finished(build(opened, out / "hub", version=version, executor=executor, workers=workers))
     return out / "hub"
