@@ -1,45 +1,54 @@
 # The two commands: `make demo` and `make test`. Both set up what they need first.
 PYTHON ?= python3
-PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
-OLDEST_DATASETS = 3.6.0
-REAL = $(wildcard ../shared/real)
+PIP = -m pip install --quiet --disable-pip-version-check
 JOBS ?= 2
 PARALLEL = -n $(JOBS) --dist worksteal
+QUICK = not slow and not e2e and not browser and not peer and not clients
+REAL = $(wildcard ../shared/real)
+# One thread per worker: two workers that each start a thread per core wait for each other.
+test test-all test-lowest: export OMP_NUM_THREADS = 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-all test-lowest lint docs bench clean
 
 demo: $(or $(wildcard .venv/ready),.venv/demo)
 	.venv/bin/medimeta demo --out demo
 
-# One thread per worker: two workers that each start a thread per core wait for each other.
-test: export OMP_NUM_THREADS = 1
-test: .venv/ready .venv-oldest/ready
-	.venv/bin/pytest $(PARALLEL)
-	.venv-oldest/bin/pytest $(PARALLEL) tests/test_medimeta.py tests/upload \
-		tests/learn/data/test_views.py tests/learn/episodes/test_episode_hub.py
+test: .venv/ready
+	.venv/bin/pytest $(PARALLEL) -m "$(QUICK)"
 
-# Run in the package's own layout: in the bare checkout, tools would find `medimeta.py` and nothing else.
+test-all: .venv/ready docs test-lowest
+	.venv/bin/pytest $(PARALLEL) --cov
+
+# The lowest version of every dependency: what reads, builds and publishes must work there, too, and without torch.
+test-lowest: .venv-lowest/ready
+	.venv-lowest/bin/pytest $(PARALLEL) -m "$(QUICK)" tests/test_medimeta.py tests/builders tests/cards tests/files \
+		tests/upload tests/learn/data/test_views.py tests/learn/episodes/test_episode_hub.py
+
+# In .editable, as in an installed package: in the bare checkout, tools would find `medimeta.py` and nothing else.
 lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	cd .editable && ../.venv/bin/lint-imports ../pyproject.toml --no-cache
 	cd .editable && ../.venv/bin/mypy --config-file ../pyproject.toml -p medimeta
 
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 # The demo needs less than the tests do, and a newcomer should not wait for the rest.
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) -e '.[train]'
+	.venv/bin/python $(PIP) -c constraints.txt -e '.[train]'
 	touch $@
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) -e '.[dev]'
+	.venv/bin/python $(PIP) -c constraints.txt -e '.[dev]'
 	touch $@
 
-# The lowest supported `datasets`, without torch: what reads and writes data must work there too.
-.venv-oldest/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python $(PIP) -e '.[build]' datasets==$(OLDEST_DATASETS) 'pytest>=8.2' 'pytest-xdist>=3.6'
+.venv-lowest/ready: pyproject.toml tests/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python tests/lowest.py build > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt -e '.[build]' pytest pytest-xdist hypothesis
 	touch $@
 
 # `make bench PEER=1` also measures the published loader, whose own environment takes 5.5 GB.
@@ -52,4 +61,4 @@ bench: .venv/ready $(if $(PEER),.venv-peer/ready)
 	touch $@
 
 clean:
-	rm -rf .editable .venv .venv-oldest .venv-peer build dist demo
+	rm -rf .editable .venv .venv-lowest .venv-peer build dist demo site
