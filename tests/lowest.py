@@ -1,6 +1,6 @@
 """Print the lowest version of each dependency that pyproject.toml allows, as constraints for pip.
 
-    python tests/lowest.py [extra ...]
+python tests/lowest.py [extra ...]
 """
 
 from __future__ import annotations

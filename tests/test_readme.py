@@ -14,7 +14,8 @@ from medimeta.cards.table import datasets_table
 from medimeta.cli.demo import run as run_demo
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "CONTRIBUTING.md", "RELEASING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", "CONTRIBUTING.md", "RELEASING.md"]
+PAGES += sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 MAPS = [f"{room}/README.md" for room in ("builders", "cards", "cli", "files", "learn", "upload")]
 ELSEWHERE = {"docs/add-a-dataset.md"}  # adds to the package; tests/test_add_a_dataset.py runs it in a copy
 
