@@ -31,7 +31,7 @@ def canonical(rows: pd.DataFrame, card: DatasetCard) -> pd.DataFrame:
     """
     rows = rows.reset_index(drop=True).assign(index=np.arange(len(rows), dtype=np.int32))
     for task in card.tasks:
-        ids = _label_ids(rows, task)
+        ids = label_ids(rows, task)
         rows = rows.drop(columns=[task.name]).assign(**{task.column: ids})
     wrong = sorted(set(rows["split"]) - set(SPLITS))
     if wrong:
@@ -50,7 +50,12 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", rows.to_dict("records"))
 
 
-def _label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
+def label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
+    """Return the label ids of a task, from its column of published keys or label names; lists for multilabel tasks.
+
+    Raises:
+        SourceBroken: If a label is unknown or the column is missing.
+    """
     ids: dict[Any, int] = {name: i for i, name in enumerate(task.labels)} | {key: i for i, key in enumerate(task.keys)}
 
     def one(position: int, value: Any) -> int:

@@ -18,6 +18,7 @@ from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
 from ..errors import MedIMetaError, SourceIncomplete, SourceNotFound, some, unknown
 from ..files.unreadable import UNREADABLE_IMAGE
+from .completeness import check_pins, published_paths
 from .images import ORIGINAL_SIZE, encode, problem
 from .manifest import canonical, records
 from .membership import apply_membership
@@ -132,6 +133,7 @@ class RawSource(Source):
         absent = ~rows["path"].isin(self.raw.files)
         if not self.options.partial:
             self._check_complete(rows, list(rows.loc[absent, "path"]))
+            check_pins(rows, self.card, self._get_again())
         rows = rows[~absent].reset_index(drop=True)
         if rows.empty:
             raise SourceIncomplete(f"There is not one image of {self.dataset} in {self.raw.root}. {self._get_again()}")
@@ -143,8 +145,9 @@ class RawSource(Source):
         return canonical(self.reader.ordered(rows), self.card)
 
     def _check_complete(self, rows: pd.DataFrame, absent: Sequence[str]) -> None:
-        found = set(rows["path"])
-        expected = set(self.reader.expected()) or found
+        published = published_paths(self.dataset)
+        found = set(rows["original_filepath" if published else "path"])
+        expected = published or set(self.reader.expected()) or found
         missing = sorted({*absent, *(expected - found)})
         extra = sorted(found - expected)
         if not missing and not extra and len(rows) == self.card.total:

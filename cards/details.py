@@ -41,13 +41,13 @@ class Pins:
     """Hashes of a complete source, to detect files that were renamed or exchanged and labels that were edited.
 
     Attributes:
-        paths: sha256 of the sorted original file paths; see `builders.completeness.path_hash`.
-        labels: sha256 of the labels by path; see `builders.completeness.label_hash`.
+        paths: sha256 of the sorted original file paths, see `builders.completeness`; None if not known.
+        labels: sha256 of splits and labels in published order; None if not known.
     """
 
     __pydantic_config__ = STRICT
-    paths: str
-    labels: str
+    paths: str | None = None
+    labels: str | None = None
 
 
 @dataclass(frozen=True)

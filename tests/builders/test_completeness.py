@@ -1,0 +1,157 @@
+"""Complete sources: pinned hashes follow from the complete tables, and other names or labels are refused."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from medimeta.builders import completeness, source
+from medimeta.builders.completeness import label_hash, path_hash, published_paths
+from medimeta.builders.hub import HubSource
+from medimeta.builders.manifest import label_ids
+from medimeta.builders.phantoms import write_miniature
+from medimeta.builders.source import Options, RawSource, find_reader
+from medimeta.builders.sources import chestxray14, isic2018, rfmid
+from medimeta.builders.splits import official_split
+from medimeta.cards.catalogue import DATASETS
+from medimeta.cards.details import Pins
+from medimeta.errors import SourceIncomplete
+
+FROM_TABLES = ("cxr", "derm", "fundus", "mammo_calc", "mammo_mass")
+FROM_MEMBERSHIP = ("bus", "pbc", "skinl_derm", "skinl_photo")
+
+
+def membership(shared, dataset):
+    """The official rows of a complete dataset, as a manifest."""
+    card, table = DATASETS[dataset], shared / "golden" / "full_membership" / f"{dataset}.csv.gz"
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    ids = {t.column: rows[f"task:{t.name}"].map({str(key): i for i, key in enumerate(t.keys)}) for t in card.tasks}
+    return rows.assign(**ids)
+
+
+def tables(shared, dataset, folder):
+    """The complete tables of a dataset where its reader looks for them."""
+    home = shared / "real" / "tables"
+    if dataset == "cxr":
+        for name in (*chestxray14.LISTS.values(), chestxray14.BOXES):
+            shutil.copy(home / "cxr14" / name, folder)
+        packed = (home / "cxr14" / f"{chestxray14.TABLE}.gz").read_bytes()
+        (folder / chestxray14.TABLE).write_bytes(gzip.decompress(packed))
+    elif dataset == "fundus":
+        (folder / rfmid.IMAGES).mkdir()
+        (folder / rfmid.IMAGES / "marker.txt").touch()
+        shutil.copytree(home / "rfmid", folder / rfmid.TABLES)
+    elif dataset == "derm":
+        for split, part in isic2018.PARTS.items():
+            name = f"{part}_GroundTruth"
+            (folder / name).mkdir()
+            if split != "train":
+                shutil.copy(home / "ham10000" / f"{name}.csv", folder / name)
+        known = pd.read_csv(home / "ham10000" / "HAM10000_metadata.csv")
+        codes = pd.get_dummies(known["dx"].str.upper(), dtype=float).assign(image=known["image_id"])
+        codes.sort_values("image").to_csv(
+            folder / name.replace("Test", "Training") / f"{isic2018.PARTS['train']}_GroundTruth.csv"
+        )
+    else:
+        (folder / "CBIS-DDSM").mkdir()
+        (folder / "CBIS-DDSM" / "marker.txt").touch()
+        for path in (home / "cbis").glob("*.csv"):
+            shutil.copy(path, folder)
+    return folder
+
+
+@pytest.mark.parametrize("dataset", FROM_MEMBERSHIP)
+def test_pins_are_those_of_the_official_membership(shared, dataset):
+    rows, card = membership(shared, dataset), DATASETS[dataset]
+
+    assert len(rows) == card.total
+    assert card.complete == Pins(path_hash(rows), label_hash(rows, card))
+
+
+@pytest.mark.parametrize("dataset", FROM_TABLES)
+def test_pins_are_those_of_the_complete_tables(shared, tmp_path, dataset):
+    card = DATASETS[dataset]
+    rows = find_reader(card).manifest(RawSource(dataset, tables(shared, dataset, tmp_path)).raw)
+    rows = rows.assign(**{task.column: label_ids(rows, task) for task in card.tasks})
+
+    assert len(rows) == card.total
+    # Only the files tell the crops of mammo_*; the training labels of derm were seen in a table of another source.
+    paths = None if dataset.startswith("mammo") else path_hash(rows)
+    labels = None if dataset == "derm" else label_hash(rows, card)
+    assert card.complete == Pins(paths, labels)
+
+
+def test_no_other_dataset_is_pinned():
+    assert {name for name, card in DATASETS.items() if card.complete} == {*FROM_TABLES, *FROM_MEMBERSHIP}
+
+
+def test_the_list_of_pbc_gives_its_hash_and_its_official_splits():
+    paths, card = sorted(published_paths("pbc")), DATASETS["pbc"]
+    rows = pd.DataFrame({"original_filepath": paths, "original_split": "train"})
+
+    assert path_hash(rows) == card.complete.paths
+    assert pd.Series(official_split(rows, card.splits)).value_counts().to_dict() == card.splits.counts
+
+
+@pytest.fixture
+def complete(tmp_path, monkeypatch):
+    """A function that takes a miniature for the complete source of its dataset, and pins its hashes."""
+
+    def make(dataset):
+        folder = write_miniature(dataset, tmp_path / "raw", per_class=3, packed=False)
+        real = DATASETS[dataset]
+        rows = RawSource(dataset, folder, Options(partial=True)).manifest()
+        rule = replace(real.splits, counts=rows["split"].value_counts().to_dict())
+        card = replace(real, splits=rule, complete=Pins(path_hash(rows), label_hash(rows, real)))
+        monkeypatch.setitem(DATASETS._cards, dataset, card)
+        monkeypatch.setattr(completeness, "published_paths", lambda dataset: frozenset())
+        monkeypatch.setattr(source, "published_paths", lambda name: frozenset(rows["original_filepath"]))
+        return folder
+
+    return make
+
+
+def test_a_complete_source_is_built(complete):
+    assert len(RawSource("pbc", complete("pbc")).manifest()) == 24
+
+
+def test_a_renamed_file_is_named(complete):
+    folder = complete("pbc")
+    image = sorted(folder.rglob("basophil/*.jpg"))[0]
+    image.rename(image.with_name("BA_1.jpg"))
+
+    with pytest.raises(SourceIncomplete, match=rf"(?s)basophil/{image.name}.*basophil/BA_1.jpg.*--partial"):
+        RawSource("pbc", folder).manifest()
+    assert len(RawSource("pbc", folder, Options(partial=True)).manifest()) == 24
+
+
+def test_a_renamed_file_is_noticed_without_a_list(complete, monkeypatch):
+    folder = complete("pbc")
+    monkeypatch.setattr(source, "published_paths", lambda name: frozenset())
+    image = sorted(folder.rglob("basophil/*.jpg"))[0]
+    image.rename(image.with_name("BA_1.jpg"))
+
+    with pytest.raises(SourceIncomplete, match="renamed or exchanged"):
+        RawSource("pbc", folder).manifest()
+
+
+def test_an_edited_label_is_noticed(complete):
+    folder = complete("fundus")
+    table = next(folder.rglob("a. RFMiD_Training_Labels.csv"))
+    marks = pd.read_csv(table, dtype=str)
+    marks.iloc[0, -1] = str(1 - int(marks.iloc[0, -1]))
+    marks.to_csv(table, index=False)
+
+    with pytest.raises(SourceIncomplete, match="not with the published labels"):
+        RawSource("fundus", folder).manifest()
+    assert len(RawSource("fundus", folder, Options(partial=True)).manifest())
+
+
+def test_a_complete_hub_folder_has_the_pinned_hashes(shared):
+    rows, card = HubSource("bus", shared / "full" / "hub" / "bus").manifest(), DATASETS["bus"]
+
+    assert Pins(path_hash(rows), label_hash(rows, card)) == card.complete
