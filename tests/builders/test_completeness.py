@@ -20,6 +20,8 @@ from medimeta.builders.splits import official_split
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.details import Pins
 from medimeta.errors import SourceIncomplete
+from medimeta.upload.folder.record import read_records
+from medimeta.upload.folder.writing import build
 
 FROM_TABLES = ("cxr", "derm", "fundus", "mammo_calc", "mammo_mass")
 FROM_MEMBERSHIP = ("bus", "pbc", "skinl_derm", "skinl_photo")
@@ -155,3 +157,24 @@ def test_a_complete_hub_folder_has_the_pinned_hashes(shared):
     rows, card = HubSource("bus", shared / "full" / "hub" / "bus").manifest(), DATASETS["bus"]
 
     assert Pins(path_hash(rows), label_hash(rows, card)) == card.complete
+
+
+def test_a_complete_build_records_its_hashes(complete, tmp_path):
+    folder = complete("pbc")
+    record = build(RawSource("pbc", folder), tmp_path / "hub", version="0")
+    image = sorted(folder.rglob("basophil/*.jpg"))[0]
+    image.rename(image.with_name("BA_1.jpg"))
+    other = build(RawSource("pbc", folder, Options(partial=True)), tmp_path / "other", version="0")
+
+    pins = DATASETS["pbc"].complete
+    assert (record.paths_sha256, record.labels_sha256) == (pins.paths, pins.labels)
+    assert (record.version, record.membership) == (DATASETS["pbc"].version, "computed")
+    assert read_records(tmp_path / "hub") == [record]
+    assert (other.paths_sha256 == pins.paths, other.membership) == (False, "recomputed")
+
+
+def test_a_partial_build_records_none(tmp_path):
+    folder = write_miniature("pbc", tmp_path / "raw", per_class=2)
+    record = build(RawSource("pbc", folder, Options(partial=True)), tmp_path / "hub", version="0")
+
+    assert (record.paths_sha256, record.labels_sha256) == (None, None)

@@ -33,6 +33,9 @@ class BuildRecord:
         rows: Rows per split.
         source_files: Number of files in the source.
         source_bytes: Their size.
+        version: Version of the dataset, from its card.
+        paths_sha256: Hash of the original file paths, for builds with all rows; see `builders.completeness`.
+        labels_sha256: Hash of released splits and labels, for builds with all rows and released labels.
     """
 
     dataset: str
@@ -44,6 +47,9 @@ class BuildRecord:
     rows: dict[str, int]
     source_files: int
     source_bytes: int
+    version: str = ""
+    paths_sha256: str | None = None
+    labels_sha256: str | None = None
 
     @property
     def card(self) -> DatasetCard:

@@ -14,10 +14,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from ...builders.completeness import label_hash, path_hash
 from ...builders.keys import source_key
 from ...builders.rows import features, to_table
 from ...builders.source import Source
 from ...cards.catalogue import DATASETS
+from ...cards.details import Pins
 from ...errors import some
 from ...files.atomic import check_writable
 from ...files.parallel import ordered_map
@@ -139,12 +141,15 @@ def _record(source: Source, manifest: pd.DataFrame, version: str) -> BuildRecord
     rule = source.card.splits
     counts = manifest["split"].value_counts()
     rows = {split: int(counts[split]) for split in rule.counts if split in counts}
+    pins = source.card.complete or Pins()
+    paths = path_hash(manifest) if rows == rule.counts else None
     if source.options.splits_from is not None or source.kind == "release":
         membership = "release"
     elif rule.rule == "source":
         membership = "source"
     else:
-        membership = "computed" if rows == rule.counts and rule.order == "source" else "recomputed"
+        published = paths is not None and paths == (pins.paths or paths)
+        membership = "computed" if published and rule.order == "source" else "recomputed"
     files, size = count_and_bytes(source.location)
     return BuildRecord(
         dataset=source.card.id,
@@ -156,4 +161,7 @@ def _record(source: Source, manifest: pd.DataFrame, version: str) -> BuildRecord
         rows=rows,
         source_files=files,
         source_bytes=size,
+        version=source.card.version,
+        paths_sha256=paths,
+        labels_sha256=label_hash(manifest, source.card) if paths and source.options.labels == "released" else None,
     )
