@@ -1,4 +1,4 @@
-"""Shuffled training batches beside the published `medimeta` loader, on the same images in one run.
+"""Shuffled training batches next to the published `medimeta` loader, on the same images in one run.
 
     python benchmarks/batches.py --real ../shared/real [--peer .venv-peer/bin/python]
 

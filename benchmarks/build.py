@@ -1,4 +1,4 @@
-"""Building a dataset beside a plain Pillow loop that writes what the published release holds.
+"""Building a dataset next to a plain Pillow loop that writes what the published release holds.
 
     python benchmarks/build.py --real ../shared/real
 

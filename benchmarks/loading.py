@@ -1,4 +1,4 @@
-"""Loading a large Hub folder, counting its classes, and the memory of serving it, beside plain `datasets`.
+"""Loading a large Hub folder, counting its classes, and the memory of serving it, next to plain `datasets`.
 
     python benchmarks/loading.py
 
@@ -175,15 +175,15 @@ def main() -> None:
     parser.add_argument("--served", type=int, default=17_092, help="images that are served")
     parser.add_argument("--some", type=int, default=2_000, help="rows of which plain `datasets` decodes the images")
     arguments = parser.parse_args()
-    print("| step | rows | medimeta | plain datasets | ratio to plain | demanded |")
+    print("| step | rows | medimeta | plain datasets | ratio to plain | target |")
     print("|---|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         # Read when `datasets` is imported, by the fresh processes.
         os.environ |= {"HF_HOME": str(home / "hf"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
         folder, rows = hub_folder(LOADED, arguments.rows, home), f"{arguments.rows:,}"
-        for turn, demanded in (("first", "-"), ("second", "under 1")):
-            line(f"load, {turn} time, s", rows, fresh(load, ours, folder), fresh(load, plain, folder), demanded)
+        for turn, target in (("first", "-"), ("second", "under 1")):
+            line(f"load, {turn} time, s", rows, fresh(load, ours, folder), fresh(load, plain, folder), target)
         weights = fresh(weigh, folder)
         line("class weights, s; plain by rows", rows, weights, fresh(count_rows, folder, arguments.some), "under 0.1")
         line("class weights, s; plain by column", rows, weights, fresh(count_column, folder), "under 0.1")
@@ -195,9 +195,9 @@ def main() -> None:
             line(f"private memory of shuffled {dtype} batches, MB", f"{images:,}", most, other, "under 300")
 
 
-def line(step: str, rows: str, own: float, other: float, demanded: str) -> None:
+def line(step: str, rows: str, own: float, other: float, target: str) -> None:
     """One line of the table; a ratio over 1 is in our favour."""
-    print(f"| {step} | {rows} | {own:.3g} | {other:.3g} | {other / own:.2f} | {demanded} |", flush=True)
+    print(f"| {step} | {rows} | {own:.3g} | {other:.3g} | {other / own:.2f} | {target} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`medimeta push` beside `DatasetDict.push_to_hub`, for the same miniatures of all 19 datasets on the same local Hub.
+"""`medimeta push` next to `DatasetDict.push_to_hub`, for the same miniatures of all 19 datasets on the same local Hub.
 
     python benchmarks/push.py
 

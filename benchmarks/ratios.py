@@ -1,7 +1,7 @@
-"""From the tables that the benchmarks print to ratios beside what is demanded of them, as a table and as a picture.
+"""Ratios and their targets, from the tables that the benchmarks print, as a table and as a picture.
 
-A ratio over 1 is in our favour. Where a limit is demanded (at most so many seconds), it becomes a ratio, too: the one
-that meeting the limit exactly would give.
+A ratio over 1 is in our favour. A limit (at most so many seconds) is turned into a ratio, too: the one that meeting the
+limit exactly would give.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Row = dict[str, str]  # cells by column
-BETTER, WORSE = "#0072b2", "#c77700"  # told apart by colour-blind readers, too
+BETTER, WORSE = "#0072b2", "#c77700"  # distinct for colour-blind readers, too
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Ratio:
     Attributes:
         case: What was measured.
         value: How many times better than the peer.
-        demanded: How many times better it has to be at least; None where nothing is demanded.
+        target: How many times better it should be at least; None without a target.
     """
 
     case: str
     value: float
-    demanded: float | None = None
+    target: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,39 +63,46 @@ def number(cell: str) -> float:
     return float(cell.replace(",", ""))
 
 
+def times(value: float) -> str:
+    """A ratio as people write it: "1,260x", "35x", "1.57x", "0.78x"."""
+    return f"{value:,.0f}x" if value >= 10 else f"{value:.2f}x"
+
+
 def build(table: Table) -> Iterator[Ratio]:
-    """Speed and size beside the plain loop."""
+    """Speed as a share of the bound, where nothing is written; speed and size next to the plain loop."""
+    bound = {row["dataset"]: number(row["images/s"]) for row in table.rows if "nothing written" in row["side"]}
     for row in table.rows:
-        if row["side"] == "plain loop":
+        dataset, side = row["dataset"], row["side"].removeprefix("medimeta, ")
+        if side == "plain loop":
             continue
-        one, two = "1 process" in row["side"], "2 processes" in row["side"]
-        case = f"{row['dataset']}, {row['side'].removeprefix('medimeta, ')}"
-        yield Ratio(f"{case}: images/s", number(row["ratio to the loop"]), 1.6 if two else 1 if one else None)
-        if two:
-            yield Ratio(f"{row['dataset']}: smaller on disk", 1 / number(row["share of the release layout"]), 1 / 0.3)
+        yield Ratio(f"{dataset}, {side}: images/s", number(row["ratio to the loop"]))
+        if "process" in side:
+            yield Ratio(f"{dataset}, {side}: share of the bound", number(row["images/s"]) / bound[dataset], 0.9)
+        if "2 processes" in side:
+            yield Ratio(f"{dataset}: smaller on disk", 1 / number(row["share of the release layout"]), 1 / 0.3)
 
 
 def batches(table: Table) -> Iterator[Ratio]:
-    """Images per second beside the peer, or what stands in for it, and beside a bare gather."""
+    """Images per second next to the peer, or its stand-in, and next to a bare gather."""
     dataset = table.title.partition(",")[0]
-    demanded = {"store, uint8": 15, "store, float32 normalised": 2, "decoded each time, float32": 0.8}
+    target = {"store, uint8": 15, "store, float32 normalised": 2, "decoded each time, float32": 0.8}
     to_peer = next(column for column in table.rows[0] if column.startswith("x ") and column != "x bare gather")
     for row in table.rows[2:]:
-        yield Ratio(f"{dataset}: {row['side']}", number(row[to_peer]), demanded.get(row["side"]))
+        yield Ratio(f"{dataset}: {row['side']}", number(row[to_peer]), target.get(row["side"]))
         if row["side"] == "store, uint8":
             yield Ratio(f"{dataset}: {row['side']}, to a bare gather", number(row["x bare gather"]), 0.8)
 
 
 def loading(table: Table) -> Iterator[Ratio]:
-    """Seconds and MB beside plain `datasets`."""
+    """Seconds and MB next to plain `datasets`."""
     for row in table.rows:
-        limit = row["demanded"].removeprefix("under ")
-        demanded = None if limit == "-" else number(row["plain datasets"]) / number(limit)
-        yield Ratio(re.sub(r", (s|MB)\b", "", row["step"]), number(row["ratio to plain"]), demanded)
+        limit = row["target"].removeprefix("under ")
+        target = None if limit == "-" else number(row["plain datasets"]) / number(limit)
+        yield Ratio(re.sub(r", (s|MB)\b", "", row["step"]), number(row["ratio to plain"]), target)
 
 
 def episodes(table: Table) -> Iterator[Ratio]:
-    """Milliseconds per episode beside what the published sampler was reported to take."""
+    """Milliseconds per episode next to the time that was reported for the published sampler."""
     for row in table.rows:
         reported, limit = number(row["published, reported ms"]), 5 if "multilabel" in row["rows"] else 2
         yield Ratio(row["rows"], reported / number(row["ms per episode"]), reported / limit)
@@ -109,7 +116,7 @@ def evaluation(table: Table) -> Iterator[Ratio]:
 
 
 def push(table: Table) -> Iterator[Ratio]:
-    """Commits, requests, bytes and seconds beside `push_to_hub`; without those of which one side needs none."""
+    """Commits, requests, bytes and seconds next to `push_to_hub`, where both sides need any."""
     sides = {(row["step"], row["side"]): row for row in table.rows}
     for step in dict.fromkeys(row["step"] for row in table.rows):
         own, other = sides[step, "medimeta push"], sides[step, "push_to_hub"]
@@ -134,7 +141,7 @@ def ratios(name: str, shown: str) -> list[Ratio]:
 
 
 def peer(name: str, shown: str) -> str:
-    """Beside whom a benchmark measured."""
+    """The other side of a benchmark."""
     if name == "batches" and "x stand-in" in shown:
         return "a stand-in for the published loader"
     return {
@@ -148,22 +155,22 @@ def peer(name: str, shown: str) -> str:
 
 
 def summary(found: dict[str, list[Ratio]]) -> str:
-    """A Markdown table of all that is demanded, by benchmark."""
-    lines = ["| benchmark | case | ratio | demanded |  |", "|---|---|--:|--:|---|"]
+    """A Markdown table of all ratios with a target, by benchmark."""
+    lines = ["| benchmark | case | ratio | target |  |", "|---|---|--:|--:|---|"]
     for name, bars in found.items():
         for bar in bars:
-            if bar.demanded is not None:
-                met = "met" if bar.value >= bar.demanded else "**not met**"
-                lines.append(f"| {name} | {bar.case} | {bar.value:.3g} | {bar.demanded:.3g} | {met} |")
+            if bar.target is not None:
+                met = "met" if bar.value >= bar.target else "**missed**"
+                lines.append(f"| {name} | {bar.case} | {times(bar.value)} | {times(bar.target)} | {met} |")
     return "\n".join(lines)
 
 
 def draw(bars: Sequence[Ratio], other: str, path: Path) -> None:
-    """Draw a bar per ratio, from 1 to it, with a line across it where it has to reach.
+    """Draw a bar per ratio, from 1 to its value, with a line at its target.
 
     Args:
         bars: What to draw, from the top.
-        other: Beside whom.
+        other: The other side.
         path: PNG file to write; the same bars give the same bytes.
     """
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
@@ -172,15 +179,15 @@ def draw(bars: Sequence[Ratio], other: str, path: Path) -> None:
     figure = Figure(figsize=(7.2, 0.9 + 0.26 * len(bars)), dpi=120, layout="constrained")
     axes = figure.subplots()
     places = range(len(bars))
-    asked = [(place, bar.demanded) for place, bar in zip(places, bars, strict=True) if bar.demanded is not None]
+    asked = [(place, bar.target) for place, bar in zip(places, bars, strict=True) if bar.target is not None]
     low, high = [place - 0.42 for place, _ in asked], [place + 0.42 for place, _ in asked]
-    axes.vlines([value for _, value in asked], low, high, color="#202020", linewidth=2, label="demanded", zorder=3)
+    axes.vlines([value for _, value in asked], low, high, color="#202020", linewidth=2, label="target", zorder=3)
     lengths = [bar.value - 1 for bar in bars]
     drawn = axes.barh(places, lengths, left=1, height=0.6, color=[BETTER if one > 0 else WORSE for one in lengths])
-    labels = axes.bar_label(drawn, [f"{bar.value:.3g}" for bar in bars], padding=4, fontsize="small")
+    labels = axes.bar_label(drawn, [times(bar.value) for bar in bars], padding=4, fontsize="small")
     for label, bar in zip(labels, bars, strict=True):
-        if bar.demanded is not None and bar.value < bar.demanded:  # the line would cross the number
-            label.xy = (bar.demanded, label.xy[1])
+        if bar.target is not None and bar.value < bar.target:  # the line would cross the number
+            label.xy = (bar.target, label.xy[1])
     axes.axvline(1, color="grey", linewidth=1)
     axes.set_xscale("log")
     axes.margins(x=0.15)
@@ -190,7 +197,7 @@ def draw(bars: Sequence[Ratio], other: str, path: Path) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(places, [bar.case for bar in bars], fontsize="small")
     axes.invert_yaxis()
-    axes.set_xlabel(f"times better than {other}", fontsize="small")
+    axes.set_xlabel(f"times better than {other} (left of 1: worse)", fontsize="small")
     axes.tick_params(labelsize="small")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)

@@ -23,12 +23,12 @@ from ratios import Ratio, draw, peer, ratios, summary
 
 HERE = Path(__file__).parent
 TITLES = {
-    "build": "Building a dataset, beside a plain loop that writes the release's layout",
-    "batches": "Training batches, beside the published loader",
-    "loading": "Loading, counting classes and memory, beside plain datasets",
+    "build": "Building a dataset, next to a plain loop that writes the release's layout",
+    "batches": "Training batches, next to the published loader",
+    "loading": "Loading, counting classes and memory, next to plain datasets",
     "episodes": "Drawing episodes",
     "evaluation": "Scoring episodes and resamples, next to scikit-learn",
-    "push": "Publishing, beside DatasetDict.push_to_hub",
+    "push": "Publishing, next to DatasetDict.push_to_hub",
     "faults": "Publishing and downloading through faults",
 }
 TINY = {
@@ -63,7 +63,7 @@ def measured(name: str, options: list[str]) -> tuple[str, float]:
 
 
 def section(name: str, shown: str, seconds: float, bars: list[Ratio], out: Path) -> str:
-    """The part of the page about one benchmark; its plot is written beside the page."""
+    """The part of the page about one benchmark; its plot is written next to the page."""
     code = (HERE / f"{name}.py").read_text(encoding="utf-8")
     _, _, told = (ast.get_docstring(ast.parse(code)) or "").split("\n\n", 2)  # without title and command
     parts = [f"## {TITLES[name]}", f"[`benchmarks/{name}.py`]({name}.py), {seconds:.0f} s. {told}"]
@@ -97,13 +97,13 @@ def main() -> None:
     images = "real samples" if arguments.real else "drawn miniatures"
     parts = [
         "# Benchmarks",
-        f"`make bench` makes this page, here from {images} in {minutes:.1f} minutes; `make bench PEER=1` measures the "
-        "published loader, too. Sides take turns in one run, and a ratio over 1 is in our favour. [`run.py`](run.py) "
+        f"`make bench` makes this page, here from {images} in {minutes:.1f} minutes; `make bench PEER=1` also "
+        "measures the published loader. The sides take turns in one run. A ratio over 1x is in our favour. [`run.py`](run.py) "
         "runs the scripts, and [`ratios.py`](ratios.py) makes ratios and plots of what they print.",
         *(["**Sizes are tiny here: they show that everything runs, and nothing else.**"] if arguments.tiny else []),
         machine(),
-        "## What is demanded",
-        "A limit (at most so many seconds or MB) stands here as the ratio that meeting it exactly would give.",
+        "## Targets",
+        "A limit (at most so many seconds or MB) is given as the ratio that meeting it exactly would give.",
         summary(bars),
         *(section(name, *found[name], bars[name], arguments.out) for name in found),
     ]
