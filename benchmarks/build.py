@@ -4,11 +4,11 @@
 
 Both sides do the same decoding and geometry on the same images in one run, taking turns; the loop writes an
 uncompressed TIFF per image and one HDF5 file, ours writes compressed Parquet with its card. "Nothing written" renders
-and compresses in a thread per core and drops the result: no build can be faster on these cores. On a shared host it
-swings, since two busy cores are worth twice one only when the neighbours are quiet, and the ratios swing with it. Two
-processes start the second one when the work has lasted 20 seconds, as `--num-proc 2` does; until then threads do it.
-"Second at once" starts it with the first image. Printed: images per second (median of the rounds), the ratio to the
-loop, and the size on disk. Images are repeated until the seconds in which a process starts no longer decide.
+and compresses in a thread per core and drops the result: no build can be faster on these cores. The target is a
+share of this bound. The ratio to the loop varies on a shared host, where two busy cores are not always worth twice one.
+"2 processes" starts the second process after 20 seconds, as `--num-proc 2` does; until then, threads work. "Second at
+once" starts it with the first image. Printed: images per second (median of the rounds), the ratio to the loop, and the
+size on disk. Images are repeated so that the time in which a process starts does not matter.
 """
 
 from __future__ import annotations

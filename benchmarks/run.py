@@ -98,8 +98,8 @@ def main() -> None:
     parts = [
         "# Benchmarks",
         f"`make bench` makes this page, here from {images} in {minutes:.1f} minutes; `make bench PEER=1` also "
-        "measures the published loader. The sides take turns in one run. A ratio over 1x is in our favour. [`run.py`](run.py) "
-        "runs the scripts, and [`ratios.py`](ratios.py) makes ratios and plots of what they print.",
+        "measures the published loader. The sides take turns in one run. A ratio over 1x is in our favour. "
+        "[`run.py`](run.py) runs the scripts, and [`ratios.py`](ratios.py) makes ratios and plots of what they print.",
         *(["**Sizes are tiny here: they show that everything runs, and nothing else.**"] if arguments.tiny else []),
         machine(),
         "## Targets",
