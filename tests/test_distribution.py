@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from fakes.tars import unpack
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("builders", "cards", "cli", "files", "learn", "upload")
@@ -29,8 +30,7 @@ def built(tmp_path_factory):
     home = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "hatchling", "build", "-d", home / "first", cwd=ROOT)
     (sdist,) = (home / "first").glob("*.tar.gz")
-    with tarfile.open(sdist) as file:
-        file.extractall(home, filter="data")
+    unpack(sdist, home)
     unpacked = home / sdist.name.removesuffix(".tar.gz")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", home / "second", cwd=unpacked)
     return next((home / "first").glob("*.whl")), sdist, next((home / "second").glob("*.whl"))

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from fakes.golden import golden_folder
+from fakes.tars import unpack
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
 from medimeta.builders.rows import to_table
@@ -47,8 +48,7 @@ def folder(tarred, tmp_path):
 
 def _unpack(tars, target):
     for path in sorted(tars.glob("*.tar.gz")):
-        with tarfile.open(path) as tar:
-            tar.extractall(target, filter="data")
+        unpack(path, target)
         path.unlink()
 
 
@@ -86,8 +86,7 @@ def test_tars_beside_the_tables_and_half_unpacked_give_the_same(in_tars, tarred)
 
 def test_one_folder_per_tar_gives_the_same(in_tars, tarred):
     for path in sorted((in_tars / "CXR8" / "images").iterdir()):
-        with tarfile.open(path) as tar:
-            tar.extractall(in_tars / "CXR8" / path.name.partition(".")[0], filter="data")
+        unpack(path, in_tars / "CXR8" / path.name.partition(".")[0])
         path.unlink()
 
     assert rows_of(source(in_tars)).equals(rows_of(source(tarred)))
