@@ -14,6 +14,7 @@ from .metrics import Metrics, Scored
 from .ranking import Floats
 
 RESAMPLES = 1000
+FEW = 100  # subjects, below which intervals near 1 are too narrow
 
 
 def bootstrap(
@@ -21,9 +22,11 @@ def bootstrap(
 ) -> Metrics:
     """Measure resamples, drawn with replacement from the subjects.
 
-    `intervals.ends` of a metric's values gives its 95 % percentile interval. It is too narrow where there are few
-    subjects or rows of a class (below about 50), and has no width where all resamples give the same value, as with
-    perfect predictions: then it says nothing of how sure the number is.
+    `intervals.ends` of a metric's values gives its 95 % percentile interval. In simulations of a balanced binary task
+    (400 each) it held the true accuracy, balanced accuracy and F1 in 93 to 97 % of cases with 50 to 200 rows. AUROC and
+    average precision reach 93 % with 100 rows, but only 91 % with 50 rows where the true AUROC is 0.92: with few
+    subjects, intervals near 1 are too narrow, and below 100 `describe` says so. An interval has no width where all
+    resamples give the same value, as with perfect predictions: then it says nothing of how sure the number is.
 
     Args:
         scored: The rows.
@@ -91,7 +94,8 @@ def describe(subjects: Sequence[str | None], resamples: int) -> str:
     what = f"{units:,} images" if alone == len(subjects) else f"{units - alone:,} subjects"
     if 0 < alone < len(subjects):
         what += f" and {alone:,} images without a known subject"
-    return f"95 %, percentile bootstrap over {what}, {resamples:,} resamples"
+    narrow = "; so few that intervals near 1 are too narrow" if units < FEW else ""
+    return f"95 %, percentile bootstrap over {what}, {resamples:,} resamples{narrow}"
 
 
 def _joined(parts: Sequence[dict[str, Floats]]) -> dict[str, Floats]:

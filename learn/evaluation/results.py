@@ -8,7 +8,7 @@ A script that evaluates a test split writes its result like this:
         task, probabilities, rows, split="test", protocol=FULL_SUPERVISION, method="fine-tuning",
         model="vit-base", seed=0, settings={"lr": 1e-4, "batch_size": 64},
     )
-    result.save(folder / "result.json")  # and folder / "result.parquet", the predictions
+    result.save(folder / "result.json")  # and result.predictions.parquet
 
 and one that evaluates few-shot episodes, with the probabilities of each query set:
 
@@ -213,7 +213,7 @@ class Result:
         """Write the result as JSON, and before it its predictions, if it has some, as Parquet; each file atomically.
 
         Args:
-            path: The JSON file; predictions get the same name with the ending .parquet.
+            path: The JSON file; predictions get its name with the ending .predictions.parquet.
 
         Raises:
             MedIMetaError: If `settings` or `extra` hold what JSON has no form for.

@@ -1,10 +1,10 @@
 """Predicted probabilities as a table, kept next to the result that they gave.
 
-A result in `result.json` has its predictions in `result.parquet`: a row per image (of episodes: per query image), with
-the image's `index`, its `subject_id`, the true `label` (an id; of multilabel tasks `labels`, a list of ids, null where
-they are unknown), and a column per label of the task, called like it, that holds its probability. Predictions of
-episodes have the number of the `episode`, too, and no value for labels that the episode does not have. `medimeta
-evaluate` reads this form, so that other metrics and subgroups need no second run.
+A result in `result.json` has its predictions in `result.predictions.parquet`: a row per image (of episodes: per query
+image), with the image's `index`, its `subject_id`, the true `label` (an id; of multilabel tasks `labels`, a list of
+ids, null where they are unknown), and a column per label of the task, called like it, that holds its probability.
+Predictions of episodes have the number of the `episode`, too, and no value for labels that the episode does not have.
+`medimeta evaluate` reads this form, so that other metrics and subgroups need no second run.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ...cards.facts import Task
+from ...errors import MedIMetaError, some
 from ...files.atomic import whole_file
+from ..data.labels import multi_hot
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.rows import columns_of
+from .metrics import Scored
 
 
 def table_of_split(task: Task, scores: np.ndarray, rows: Dataset) -> pa.Table:
@@ -59,7 +63,39 @@ def table_of_episodes(episodes: EpisodeSet, scores: Sequence[np.ndarray], rows: 
 
 def path_next_to(result: Path) -> Path:
     """Return where the predictions of a result file are."""
-    return result.with_suffix(".parquet")
+    return result.with_suffix(".predictions.parquet")
+
+
+def read(task: Task, path: Path) -> tuple[Scored, pa.Table]:
+    """Read the predictions of a split.
+
+    Args:
+        task: The task.
+        path: What `write` wrote.
+
+    Returns:
+        Rows with a known label, and the table of the same rows.
+
+    Raises:
+        MedIMetaError: If the file cannot be read, or is of another task or of episodes.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise MedIMetaError(f"{path} cannot be read as stored predictions: {error}") from error
+    label = "labels" if task.kind == "multilabel" else "label"
+    if missing := [name for name in ("index", "subject_id", label, *task.labels) if name not in table.column_names]:
+        raise MedIMetaError(f"{path} holds no predictions of {task.dataset} / {task.name}: it lacks {some(missing)}.")
+    if "episode" in table.column_names:
+        raise MedIMetaError(f"{path} holds predictions of episodes, not of a split.")
+    table = table.filter(pc.is_valid(table[label]))
+    return scored(task, table), table
+
+
+def scored(task: Task, table: pa.Table) -> Scored:
+    """Return predictions of a split as what can be measured; all rows have a known label."""
+    labels = multi_hot(table["labels"], len(task.labels)) if task.kind == "multilabel" else table["label"].to_numpy()
+    return Scored(task, np.stack([table[name].to_numpy() for name in task.labels], axis=1), labels)
 
 
 def write(table: pa.Table, path: Path) -> None:

@@ -19,9 +19,9 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ..data.protocols import cross_domain
-from ..evaluation.comparison import compare
-from ..evaluation.pictures import write_plot
-from ..evaluation.result_table import ResultTable, overview, write_csv
+from ..evaluation.comparing.comparison import compare
+from ..evaluation.comparing.pictures import write_plot
+from ..evaluation.comparing.result_table import ResultTable, overview, write_csv
 from ..evaluation.results import Result, results
 from ..training.arguments import named_tasks
 from .jobs import Job

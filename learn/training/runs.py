@@ -86,7 +86,7 @@ def start(args: argparse.Namespace, folder: Path) -> Accelerator:
         raise MedIMetaError(f"--report-to {tracker}: its package is not installed. Install it: pip install {tracker}")
     if accelerator.is_main_process:
         for name in CHOICES.values():
-            for suffix in (".json", ".parquet"):
+            for suffix in (".json", ".predictions.parquet"):
                 (folder / name).with_suffix(suffix).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
     if tracker is not None:

@@ -54,6 +54,50 @@ def test_from_predictions_to_a_table(bus, tmp_path, capsys):
     assert files["plot"].read_bytes().startswith(b"\x89PNG")
 
 
+def predicted(folder, name, weight, dataset, task, data_dir):
+    """Evaluate drawn predictions, which are right more often the larger the weight."""
+    rows = medimeta.load_dataset(dataset, split="test", data_dir=data_dir, partial=True)
+    ids = np.array(rows[task.column][:])
+    scores = np.random.default_rng(0).random((len(ids), len(task.labels))) + weight * np.eye(len(task.labels))[ids]
+    table = pd.DataFrame(scores / scores.sum(axis=1, keepdims=True), columns=task.labels)
+    table.assign(index=rows["index"][:]).to_csv(folder / f"{name}.csv", index=False)
+    return [str(folder / f"{name}.csv"), dataset, "--data-dir", str(data_dir), "--partial", "--resamples", "50"]
+
+
+def test_groups_classes_and_comparisons_from_stored_predictions(tmp_path, capsys):
+    derm = write_miniature("skinl_derm", tmp_path / "raw", per_class=8)
+    task = medimeta.DATASETS["skinl_derm"].tasks[0]
+    for name, weight in (("good", 2), ("bad", 0.1)):
+        out = str(tmp_path / name / "result.json")
+        given = predicted(tmp_path, name, weight, "skinl_derm", task, derm)
+        by = ["--by", "sex", "--by", "seven_point_score:3", "--cross", "--metric", "accuracy"]
+        cli.app(["evaluate", *given, "--out", out, *by], standalone_mode=False)
+    shown = capsys.readouterr().out
+
+    assert "sex x seven_point_score" in shown
+    assert "3 and above" in shown
+    assert "Gap: " in shown
+    stored = json.loads((tmp_path / "good" / "result.json").read_text())
+    assert [one["by"] for one in stored["extra"]["subgroups"]][:2] == ["sex", "seven_point_score"]
+    again = [str(tmp_path / "good" / "result.predictions.parquet"), *given[1:]]
+    cli.app(["evaluate", *again, "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["metrics"] == stored["metrics"]
+
+    cli.app(["table", str(tmp_path), "--per-class"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "| class | rows | method | auroc | average precision | recall | precision |" in shown
+    assert shown.count("| good |") == len(stored["classes"])
+    cli.app(["table", str(tmp_path), "--compare"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "two or more unrelated datasets" in shown  # so that there are no ranks, only the difference on the task
+    assert "| good - bad | **0." in shown
+    cli.app(["table", str(tmp_path), "--confusion", str(tmp_path / "pictures")], standalone_mode=False)
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
+    with pytest.raises(SystemExit):
+        cli.main(["table", str(tmp_path), "--ranks", str(tmp_path / "ranks.png")])
+    assert "A diagram shows one comparison" in capsys.readouterr().err
+
+
 def test_a_mistake_in_the_predictions_is_one_line(bus, tmp_path, capsys):
     (tmp_path / "p.csv").write_text("normal,benign\n1,0\n")
 

@@ -229,7 +229,7 @@ def test_stored_predictions_give_the_same_result_again(task, tmp_path):
     first.save(tmp_path / "result.json")
 
     again = read_result(
-        tmp_path / "result.parquet",
+        tmp_path / "result.predictions.parquet",
         task,
         rows,
         split="test",
@@ -239,7 +239,7 @@ def test_stored_predictions_give_the_same_result_again(task, tmp_path):
     )
 
     assert again == first
-    stored = pq.read_table(tmp_path / "result.parquet")
+    stored = pq.read_table(tmp_path / "result.predictions.parquet")
     assert stored["index"].to_pylist() == list(range(60))
     assert stored["subject_id"].to_pylist() == rows["subject_id"][:]
 
@@ -257,7 +257,7 @@ def test_stored_predictions_of_episodes_give_the_same_result_again(task, tmp_pat
     first = Result.of_episode_scores(episodes, scores, rows, protocol="p", **about)
     first.save(tmp_path / "result.json")
 
-    place = tmp_path / "result.parquet"
+    place = tmp_path / "result.predictions.parquet"
     again = read_result(
         place, task, rows, split="test", episodes=tmp_path / "e.parquet", resamples=0, protocol="p", about=about
     )

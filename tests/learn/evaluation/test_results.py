@@ -37,7 +37,8 @@ def test_of_scores_says_what_was_measured_on_what():
     assert (found.dataset, found.task, found.kind, found.split) == ("toy", "Sick", "binary", "test")
     assert found.images == 4  # one label is unknown
     assert found.interval == (
-        "95 %, percentile bootstrap over 2 subjects and 1 images without a known subject, 20 resamples"
+        "95 %, percentile bootstrap over 2 subjects and 1 images without a known subject, 20 resamples; so few that "
+        "intervals near 1 are too narrow"
     )
     assert found.fingerprint == fingerprint(toy(SICK, [0, 1, 1, 0, None], ["a", "a", "b", None, "c"]), SICK)
     assert found.versions["medimeta"] == medimeta.__version__
@@ -91,7 +92,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     found.save(tmp_path / "result.json")
 
     assert Result.load(tmp_path / "result.json") == found
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.predictions.parquet"]
     metrics = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["metrics"]
     assert set(metrics["auroc"]) == {"value", "low", "high"}
 
@@ -161,7 +162,7 @@ def test_labels_of_multilabel_tasks_have_no_confusion():
 def test_predictions_of_rows_without_a_label_are_stored_too(tmp_path):
     of_scores(resamples=0).save(tmp_path / "result.json")
 
-    assert pq.read_table(tmp_path / "result.parquet").to_pydict() == {
+    assert pq.read_table(tmp_path / "result.predictions.parquet").to_pydict() == {
         "index": [0, 1, 2, 3, 4],
         "subject_id": ["a", "a", "b", None, "c"],
         "label": [0, 1, 1, 0, None],
@@ -223,7 +224,7 @@ def test_a_file_of_another_form_is_refused_by_key(damage, message, tmp_path):
 
     with pytest.raises(MedIMetaError, match=message) as error:
         Result.load(tmp_path / "r.json")
-    assert "r.json is no result of schema 2" in str(error.value)
+    assert "r.json: not a result of schema 2" in str(error.value)
 
 
 def test_no_json_and_no_file_are_refused(tmp_path):

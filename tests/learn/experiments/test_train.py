@@ -48,7 +48,7 @@ def test_learns_every_kind_of_task_and_writes_what_it_says(task, problem, epochs
     (file,) = tmp_path.rglob("result.json")
     assert Result.load(file).as_dict() == result.as_dict()
     names = {"model", "model-by-loss", "curve.png"}
-    names |= {f"{name}.{kind}" for name in ("result", "result-by-loss") for kind in ("json", "parquet")}
+    names |= {f"{name}.{kind}" for name in ("result", "result-by-loss") for kind in ("json", "predictions.parquet")}
     assert {path.name for path in file.parent.iterdir()} == names
     config = transformers.AutoConfig.from_pretrained(file.parent / "model")
     assert config.problem_type == problem

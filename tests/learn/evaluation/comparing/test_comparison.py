@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from medimeta.errors import MedIMetaError, UnknownName
-from medimeta.learn.evaluation.comparison import compare
+from medimeta.learn.evaluation.comparing.comparison import compare
+from medimeta.learn.evaluation.comparing.pictures import COLOURS, write_plot
+from medimeta.learn.evaluation.comparing.result_table import write_csv
 from medimeta.learn.evaluation.intervals import Measured
-from medimeta.learn.evaluation.pictures import COLOURS, write_plot
-from medimeta.learn.evaluation.result_table import write_csv
 from medimeta.learn.evaluation.results import Result
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import MedIMetaError, unknown
-from ...files.json_values import canonical
-from .intervals import Measured, mean_interval
+from ....errors import MedIMetaError, unknown
+from ....files.json_values import canonical
+from ..intervals import Measured, mean_interval
+from ..results import Result
 from .result_table import Cell, ResultTable
-from .results import Result
 
 Sourced = tuple[Path, Result]
 
@@ -132,9 +132,7 @@ def _cell(measured: Sequence[Measured], runs: Sequence[Sourced]) -> Cell:
 
     classes = {_evaluated(result) for _, result in runs}
     return Cell(
-        measured[0]
-        if len(measured) == 1
-        else mean_interval([np.nan if m.value is None else m.value for m in measured]),
+        measured[0] if len(measured) == 1 else mean_interval(np.array([one.value for one in measured], np.float64)),
         len(measured),
         Measured(mean("value"), mean("low"), mean("high")),
         classes.pop() if len(classes) == 1 else None,

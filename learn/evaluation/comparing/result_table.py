@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ...files.atomic import whole_file
-from .intervals import Measured
-from .metrics import SMALLER_IS_BETTER
+from ....files.atomic import whole_file
+from ..intervals import Measured
+from ..metrics import SMALLER_IS_BETTER
 
 
 class Cell(NamedTuple):
@@ -138,13 +138,21 @@ def overview(tables: Iterable[ResultTable]) -> str:
 
 
 def write_csv(tables: Iterable[ResultTable], path: Path) -> None:
-    """Write the rows of all tables into one file, atomically.
+    """Write the rows of all tables into one file, atomically."""
+    write_frames([table.frame() for table in tables], path)
+
+
+def write_frames(frames: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write frames into one CSV file, atomically.
 
     A spreadsheet would run text that starts like a formula; it gets an apostrophe in front.
     """
-    frame = pd.concat([table.frame() for table in tables])
-    for column in ("protocol", "split", "method", "task"):
-        frame[column] = [f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text for text in frame[column]]
+    frame = pd.concat(frames)
+    for column, cells in frame.items():
+        frame[column] = [
+            f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+            for cell in cells
+        ]
     with whole_file(path) as partial:
         frame.to_csv(partial, index=False)
 

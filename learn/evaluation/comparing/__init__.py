@@ -1,0 +1,1 @@
+"""Many results next to each other: tables, classes, ranks and tests over tasks, paired differences, pictures."""

@@ -1,0 +1,150 @@
+"""Two methods on one task: the difference of a metric, paired by subject or by episode.
+
+Two methods that saw the same images make many of the same mistakes. Their difference is surer than their intervals
+suggest, and is measured on the same resamples of subjects, or over the same episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ....cards.catalogue import DATASETS
+from ....errors import MedIMetaError, unknown
+from .. import stored
+from ..bootstrap import RESAMPLES, draws, groups
+from ..intervals import Measured, ends, episodes_interval
+from ..metrics import SMALLER_IS_BETTER, Scored
+from ..results import Result
+from .comparison import Sourced, runs_of
+from .result_table import markdown_head, markdown_row
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much one method is better than another on a task.
+
+    Attributes:
+        task: The task.
+        first: The one method.
+        second: The other.
+        better: Value of the first minus that of the second (of errors, the other way round), with its 95 % interval.
+        how: How the interval was made; or why there is none.
+    """
+
+    task: str
+    first: str
+    second: str
+    better: Measured
+    how: str
+
+
+def difference(
+    first: Scored,
+    second: Scored,
+    subjects: Sequence[str | None],
+    metric: str = "auroc",
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Measured:
+    """Measure by how much the first method is better, with a paired percentile bootstrap over subjects.
+
+    Args:
+        first: Predictions of the first method.
+        second: Predictions of the second, of the same rows in the same order.
+        subjects: Subject of each row, None where it is unknown.
+        metric: A metric of `evaluate_scores`.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Raises:
+        UnknownName: If the task has no such metric.
+        MedIMetaError: If the rows have different labels.
+    """
+    if not np.array_equal(first.labels, second.labels, equal_nan=first.task.kind == "multilabel"):
+        raise MedIMetaError("The two methods were measured on different labels. Compare predictions of the same rows.")
+    both = (first, second)
+    values = [one.measure().overall for one in both]
+    if metric not in values[0]:
+        raise unknown("metric", metric, values[0])
+    sign = -1 if metric in SMALLER_IS_BETTER else 1
+    samples = [
+        sign * (first.measure(weights).overall[metric] - second.measure(weights).overall[metric])
+        for weights in draws(groups(subjects, len(first.labels)), resamples=resamples, seed=seed)
+    ]
+    return Measured(sign * float(values[0][metric][0] - values[1][metric][0]), *ends(np.concatenate(samples)))
+
+
+def differences(found: Sequence[Sourced], metric: str = "auroc", *, resamples: int = RESAMPLES) -> list[Difference]:
+    """Compare the best method on each task with every other one, from the results of one protocol and split.
+
+    Of several seeds, the first of each method is compared.
+
+    Args:
+        found: Results with their files; next to these are the stored predictions.
+        metric: What to compare by.
+        resamples: Of the bootstrap over subjects.
+    """
+    runs = runs_of(found)
+    of_task: dict[str, dict[str, Sourced]] = {}
+    for (method, task), several in runs.items():
+        of_task.setdefault(task, {})[method] = several[0]
+    compared = []
+    for task, methods in sorted(of_task.items()):
+        values = {method: result.metrics[metric].value for method, (_, result) in methods.items()}
+        known = {method: value for method, value in values.items() if value is not None}
+        if len(methods) < 2 or not known:
+            continue
+        best = (min if metric in SMALLER_IS_BETTER else max)(known, key=lambda method: known[method])
+        for other in methods:
+            if other != best:
+                better = _better(methods[best], methods[other], metric, resamples)
+                compared.append(Difference(task, best, other, *better))
+    return compared
+
+
+def markdown(found: Sequence[Difference], metric: str) -> str:
+    """Return differences as Markdown; those whose interval leaves out 0 are bold."""
+    lines = [f"#### Differences on each task, by {metric}", "", *markdown_head(["task", "pair", "difference", "how"])]
+    for one in found:
+        better = one.better
+        sure = better.low is not None and better.high is not None and (better.low > 0 or better.high < 0)
+        shown = f"**{better}**" if sure else str(better)
+        lines.append(markdown_row([one.task, f"{one.first} - {one.second}", shown, one.how]))
+    return (
+        "\n".join([*lines, "", "* Bold: the 95 % interval leaves out 0. It is not corrected for several pairs."]) + "\n"
+    )
+
+
+def _better(first: Sourced, second: Sourced, metric: str, resamples: int) -> tuple[Measured, str]:
+    one, other = first[1], second[1]
+    if (one.fingerprint, one.episodes) != (other.fingerprint, other.episodes):
+        return Measured(None), "not compared: different rows or episodes"
+    if one.episodes is not None:
+        return _by_episode(one, other, metric)
+    paths = [stored.path_next_to(path) for path, _ in (first, second)]
+    if lacking := [path for path in paths if not path.exists()]:
+        return Measured(None), f"not compared: no {lacking[0].name} next to the result"
+    (of_one, of_other), subjects = _same_rows(one, paths)
+    better = difference(of_one, of_other, subjects, metric, resamples=resamples)
+    return better, f"paired bootstrap over subjects, {resamples:,} resamples"
+
+
+def _by_episode(one: Result, other: Result, metric: str) -> tuple[Measured, str]:
+    if not {metric} <= set(one.per_episode) & set(other.per_episode):
+        return Measured(None), "not compared: no values per episode"
+    sign = -1 if metric in SMALLER_IS_BETTER else 1
+    values = [np.array(result.per_episode[metric], np.float64) for result in (one, other)]
+    return episodes_interval(sign * (values[0] - values[1])), f"paired over {len(values[0]):,} episodes"
+
+
+def _same_rows(result: Result, paths: Sequence[Path]) -> tuple[tuple[Scored, Scored], list[str | None]]:
+    task = DATASETS[result.dataset].task(result.task)
+    (first, table), (second, other) = (stored.read(task, path) for path in paths)
+    if table["index"].to_pylist() != other["index"].to_pylist():
+        raise MedIMetaError(f"{paths[0]} and {paths[1]} hold predictions of different images.")
+    return (first, second), table["subject_id"].to_pylist()
