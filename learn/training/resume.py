@@ -1,7 +1,7 @@
 """Whether earlier work is the work that is asked for now: the one answer that every command resumes by.
 
 A run notes its settings in a JSON file before it starts, and again with its result. Both are compared here with what
-is asked for: a finished run with the same settings is not repeated, an interrupted one continues, and one with other
+is asked for: a finished run with the same settings is not repeated, an interrupted one continues, and work with other
 settings is refused.
 """
 
@@ -20,11 +20,6 @@ Settings = Mapping[str, Any]
 
 class OtherSettings(MedIMetaError):
     """An interrupted run that had other settings than those given now."""
-
-
-def same(before: Settings, now: Settings) -> bool:
-    """Return whether earlier work has all settings that are asked for now; what else it notes does not matter."""
-    return all(name in before and before[name] == value for name, value in _plain(now).items())
 
 
 def check(before: Settings, now: Settings, where: Path) -> None:
@@ -58,15 +53,21 @@ def noted(path: Path) -> dict[str, Any] | None:
 
 
 def finished(path: Path, now: Settings) -> dict[str, Any] | None:
-    """Return what a finished run wrote, if its `settings` are those asked for now.
+    """Return what a finished run wrote; None if there is no finished run.
 
     Args:
         path: The file that a run writes last, with a key `settings`.
-        now: Settings that it must have.
+        now: The settings that are asked for.
+
+    Raises:
+        OtherSettings: If the finished run had other settings: its results are not overwritten by `--resume`.
     """
     content = noted(path)
     settings = None if content is None else content.get("settings")
-    return content if isinstance(settings, dict) and same(settings, now) else None
+    if not isinstance(settings, dict):
+        return None
+    check({name: settings.get(name) for name in now}, now, path.parent)
+    return content
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
