@@ -29,6 +29,8 @@ from .arguments import load_rows
 class OneClass(MedIMetaError):
     """A validation split with labels of one class, which cannot choose a model."""
 
+    code = "one-class"
+
 
 def load_splits(
     args: argparse.Namespace, task: Task, splits: Sequence[str] = SPLITS

@@ -19,7 +19,9 @@ Settings = Mapping[str, Any]
 
 
 class OtherSettings(MedIMetaError):
-    """An interrupted run that had other settings than those given now."""
+    """Earlier work that had other settings than those given now."""
+
+    code = "other-settings"
 
 
 def check(before: Settings, now: Settings, where: Path) -> None:
