@@ -105,8 +105,8 @@ def _show_groups(found: Subgroups) -> None:
         [group.name, f"{group.images:,}", f"{group.subjects:,}", str(group.measured), group.note]
         for group in found.groups
     ]
-    out.print()
-    print_table([found.by, "images", "subjects", found.metric, "note"], rows, right=(1, 2))
+    out.print(f"\n{found.metric} by {found.by}", markup=False, highlight=False)
+    print_table(["group", "images", "subjects", found.metric, "note"], rows, right=(1, 2))
     if found.best is not None:
         gap = f"Gap: {found.best} is better than {found.worst} by {found.gap}"
         out.print(gap, markup=False, highlight=False, soft_wrap=True)

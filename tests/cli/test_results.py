@@ -74,7 +74,7 @@ def test_groups_classes_and_comparisons_from_stored_predictions(tmp_path, capsys
         cli.app(["evaluate", *given, "--out", out, *by], standalone_mode=False)
     shown = capsys.readouterr().out
 
-    assert "sex x seven_point_score" in shown
+    assert "accuracy by sex x seven_point_score" in shown
     assert "3 and above" in shown
     assert "Gap: " in shown
     stored = json.loads((tmp_path / "good" / "result.json").read_text())
