@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+MAX_EXTENT = 10_000  # pixels
 Box = tuple[tuple[int, int], tuple[int, int]]  # first and last index on axis 0 and on axis 1, both inside
 
 
@@ -39,6 +40,8 @@ def ratio_cut(box: Sequence[Sequence[int]], ratio: float = 1.0) -> Box:
 def cut(pixels: NDArray[Scalar], box: Box) -> NDArray[Scalar]:
     """The part of a picture inside a box, both ends included; zero where the box leaves the picture."""
     (low0, high0), (low1, high1) = box
+    if max(high0 - low0, high1 - low1) > MAX_EXTENT:
+        raise ValueError(f"a part of {high0 - low0 + 1}x{high1 - low1 + 1} pixels; no box is as large")
     out = np.zeros((high0 - low0 + 1, high1 - low1 + 1), dtype=pixels.dtype)
     inside = pixels[max(low0, 0) : max(high0 + 1, 0), max(low1, 0) : max(high1 + 1, 0)]
     top, left = max(-low0, 0), max(-low1, 0)

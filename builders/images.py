@@ -1,20 +1,126 @@
-"""The pixel path: pure functions from the source's image to 224x224, bit for bit as published.
+"""The pixel path: from the bytes of a source's image to 224x224, bit for bit as published.
 
-A picture's size in its source travels along in `info["original_image_size"]` (set by `Raw.image`), so that the
-row can tell it without opening the file again.
+The size of an image in its source is kept in `info["original_image_size"]` (set by `Raw.image`), so that a row can
+give it without opening the file again.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import re
+import threading
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from ..files.nature import nature
 
 SIDE = 224
 SIZE = (SIDE, SIDE)
 ORIGINAL_SIZE = "original_image_size"
+MAX_SIDE = 10_000  # pixels; the longest side of any source image is about 4,300
+PICTURES = ("L", "LA", "P", "RGB", "RGBA")  # modes with 8 bits per channel, as all sources publish
+MASKS = ("1", *PICTURES)
+
+_DEEP = re.compile(r";(12|16|24|32|64)")  # in Pillow's raw modes: bits per channel, of which it would keep eight
+_settings = threading.Lock()
+_users: list[tuple[bool, int | None]] = []  # what to restore, once per thread inside `own_settings`
+
+
+def _forget_other_threads() -> None:
+    global _settings
+    _settings = threading.Lock()
+    _users.clear()
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has one thread, which may not hold the lock
+    os.register_at_fork(after_in_child=_forget_other_threads)
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Decode with Pillow's and NumPy's defaults, whatever other libraries have set.
+
+    Some set `ImageFile.LOAD_TRUNCATED_IMAGES`, which makes Pillow fill the missing part of a damaged file with grey.
+    Sizes are checked by `open_image` instead of `Image.MAX_IMAGE_PIXELS`.
+    """
+    with _settings:
+        _users.append((ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS))
+        ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, None
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        with _settings:
+            before = _users.pop()
+            if not _users:
+                ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = before
+
+
+def open_image(
+    data: bytes, formats: tuple[str, ...], *, modes: Sequence[str] = PICTURES, most: int = MAX_SIDE
+) -> Image.Image:
+    """Open an encoded image of a known format, without decoding it yet.
+
+    Other formats are not tried: some of Pillow's decoders run programs such as Ghostscript.
+
+    Args:
+        data: The encoded image.
+        formats: Pillow's names of the formats it may have, e.g. ("PNG",).
+        modes: The modes it may have; others would lose values when they become 8 bits per channel.
+        most: Longest side in pixels.
+
+    Raises:
+        ValueError: If it is something else, cannot be read, or is too large. The text says what it is.
+    """
+    expected = " or ".join(formats)
+    try:
+        with own_settings():
+            image = Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        actual = nature(data)
+        known = f" ({actual})" if actual else ""
+        raise ValueError(f"not a readable {expected} image{known}") from None
+    except Exception as error:  # decoders raise almost anything
+        raise ValueError(f"not a readable {expected} image ({type(error).__name__}: {error})") from error
+    if max(image.size) > most:
+        raise ValueError(f"{image.width}x{image.height} pixels; no image of this kind has a side over {most:,}")
+    raw_mode = _raw_mode(image)
+    if image.mode not in modes or _DEEP.search(raw_mode):
+        raise ValueError(
+            f"mode {image.mode if image.mode not in modes else raw_mode}, not one of {', '.join(modes)} with 8 bits "
+            "per channel; converting it would change its values"
+        )
+    return image
+
+
+def read_image(
+    data: bytes, formats: tuple[str, ...], *, modes: Sequence[str] = PICTURES, most: int = MAX_SIDE
+) -> Image.Image:
+    """Decode an image as `open_image` opens it, to its last byte.
+
+    Raises:
+        ValueError: As `open_image`, and if the file is damaged or cut short.
+    """
+    image = open_image(data, formats, modes=modes, most=most)
+    try:
+        with own_settings():
+            image.load()
+    except Exception as error:  # decoders raise almost anything
+        raise ValueError(f"the image is damaged or cut short ({type(error).__name__}: {error})") from error
+    return image
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the pixels are stored, in Pillow's words, e.g. "RGB;16B"; "" where Pillow does not say."""
+    if not isinstance(image, ImageFile.ImageFile) or not image.tile:
+        return ""
+    arguments = image.tile[0].args
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def pad_to_square(image: Image.Image) -> Image.Image:

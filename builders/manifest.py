@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -68,11 +68,14 @@ def label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
                 "Repair the table, or get it from the source again."
             ) from None
 
+    def listed(value: Any) -> Iterable[Any]:
+        return value if isinstance(value, list | tuple | set) else [value]  # anything else is refused as a label
+
     if task.name not in rows:
         raise SourceBroken(f"{task.dataset}: the source gives no column for task {task.name!r}.")
     column = rows[task.name]
     if task.kind == "multilabel":
-        lists = [None if v is None else sorted(one(i, x) for x in v) for i, v in enumerate(column)]
+        lists = [None if v is None else sorted(one(i, x) for x in listed(v)) for i, v in enumerate(column)]
         return pd.Series(lists, dtype=object, index=rows.index)
     if task.kind == "ordinal":  # a published key is an integer, but tables with gaps read as float
         column = column.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
@@ -80,16 +83,21 @@ def label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
     return pd.Series(values, index=rows.index, dtype="int64")
 
 
-def _number(kind: type) -> Callable[[Any], Any]:
-    return lambda value: kind(value)
+def _integer(bits: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if not -(1 << bits - 1) <= int(value) < 1 << bits - 1:
+            raise ValueError(f"{value} has more than {bits} bits")
+        return int(value)
+
+    return convert
 
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "string": str,
-    "int32": _number(int),
-    "int64": _number(int),
-    "float64": _number(float),
-    "list<int32>": lambda value: [int(x) for x in value],
+    "int32": _integer(32),
+    "int64": _integer(64),
+    "float64": float,
+    "list<int32>": lambda value: [_integer(32)(x) for x in value],
     "list<float64>": lambda value: [float(x) for x in value],
     "boxes": list,
 }
@@ -104,8 +112,9 @@ def _typed(values: Sequence[Any] | pd.Series, kind: str, column: str, card: Data
             continue
         try:
             typed.append(convert(value))
-        except (TypeError, ValueError):
-            raise SourceBroken(f"{card.id}: {value!r} in column {column!r}, row {position}, is no {kind}.") from None
+        except (ArithmeticError, TypeError, ValueError):
+            shown = repr(value[:80]) if isinstance(value, str) else str(value)[:80]
+            raise SourceBroken(f"{card.id}: {shown} in column {column!r}, row {position}, is not {kind}.") from None
     return typed
 
 

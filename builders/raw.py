@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 import pandas as pd
 from PIL import Image
 
 from ..errors import SourceBroken, some
-from ..files.unreadable import UNREADABLE_IMAGE
-from .images import ORIGINAL_SIZE
+from ..files.nature import nature
+from .images import ORIGINAL_SIZE, PICTURES, open_image, read_image
 from .tree import Tree
 
 Row = Mapping[str, Any]  # of a manifest
 
-MAX_PIXELS = 200_000_000  # the largest source image (a scanned film) has about 30 million
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}  # by file name
+MAX_TABLE = 32 << 20  # bytes; the main table of ChestX-ray14 has 8 MB
+MAX_HEADER = 1 << 16
 
 
 class Raw(Tree):
     """The files of one source, with what source modules need to read them."""
 
-    def image(self, path: str) -> Image.Image:
-        """Open an image; its stored size travels in `info["original_image_size"]`.
+    def image(self, path: str, modes: Sequence[str] = PICTURES) -> Image.Image:
+        """Open an image of the format that its name says; its stored size is kept in `info["original_image_size"]`.
+
+        Args:
+            path: Its path.
+            modes: The modes of Pillow that it may have; palettes become RGB.
 
         Raises:
-            SourceBroken: If the file is no image, is damaged, or is larger than any image of the sources.
+            SourceBroken: If the file is not such an image, is damaged, or is larger than any image of the sources.
         """
         data = self.read(path)
+        named = FORMATS.get(PurePosixPath(path).suffix.lower())
+        formats = (named,) if named else tuple(sorted(set(FORMATS.values())))
         try:
-            image = Image.open(io.BytesIO(data))
-        except UNREADABLE_IMAGE as error:
-            raise self.broken(path, f"no readable image ({error})") from error
-        if image.width * image.height > MAX_PIXELS:
-            raise self.broken(path, f"{image.width}x{image.height} pixels are more than any image of the source has")
+            image = open_image(data, formats, modes=modes)
+            if image.mode == "P":
+                image = read_image(data, formats, modes=modes).convert("RGB")
+        except ValueError as error:
+            raise self.broken(path, str(error)) from error
         image.info[ORIGINAL_SIZE] = list(image.size)
         return image
 
@@ -50,19 +59,26 @@ class Raw(Tree):
             SourceNotFound: If there is no such file.
             SourceBroken: If it is no such table.
         """
-        part, name = self.place(path)  # no table is in a tar archive: those are not searched
-        content = part.read(name)
+        self.place(path)  # tar archives are not searched for tables
+        content = self.read(path, most=MAX_TABLE)
+        if actual := nature(content):
+            raise self.broken(path, f"not a readable table ({actual})")
+        if len(content[: MAX_HEADER + 1].splitlines()[0]) > MAX_HEADER:
+            raise self.broken(path, f"not a readable table: its first line has more than {MAX_HEADER:,} bytes")
         try:
             table = cast(pd.DataFrame, pd.read_csv(io.BytesIO(content), **({"encoding": "utf-8-sig"} | options)))
-        except ValueError as error:
-            raise self.broken(path, f"no readable table ({error})") from error
+        except (ValueError, ArithmeticError, TypeError, LookupError, MemoryError) as error:
+            raise self.broken(path, f"not a readable table ({error})") from error
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for row names
             raise self.broken(path, f"the rows have more fields than the {len(table.columns)} columns have names")
         if lacking := [column for column in columns if column not in table]:
-            found = [str(column) for column in table]
-            raise self.broken(path, f"lacks the column(s) {some(lacking, 20)}; it has {some(found, 20)}")
+            present = [str(column) for column in table]
+            raise self.broken(path, f"lacks the column(s) {some(lacking, 20)}; it has {some(present, 20)}")
         return table
 
     def broken(self, path: str, problem: str) -> SourceBroken:
         """The error for a file that is not what it should be."""
-        return SourceBroken(f"{path} in {self.root}: {problem}. Get {some(self.archives)} again, or repair the file.")
+        known = f" {self.variant}" if self.variant else ""
+        return SourceBroken(
+            f"{path} in {self.root}: {problem}.{known} Get {some(self.archives)} again, or repair the file."
+        )

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from .layout import Layout
 from .raw import Raw, Row
 
 
@@ -63,6 +64,9 @@ class Reader:
         ordered: The manifest in the published order, where that follows the division into splits.
         parts: Per dataset, the marker that holds its images, where a source serves several datasets.
         tars: Pattern of the names of the source's tar.gz archives, such as "images_*.tar.gz"; "" if it has none.
+        scattered: Whether the markers may be in several folders, e.g. because each is an archive of its own.
+        renames: Regular expressions of paths as some copies have them, and what they are in the source.
+        variants: Regular expressions of paths that only another version of the source has, and what to say about it.
         released: What is special about the published release.
     """
 
@@ -75,4 +79,24 @@ class Reader:
     ordered: Callable[[pd.DataFrame], pd.DataFrame] = _unchanged
     parts: Mapping[str, str] = field(default_factory=dict)
     tars: str = ""
+    scattered: bool = False
+    renames: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
     released: Released = Released()
+
+    def layout(self, dataset: str, archives: tuple[str, ...]) -> Layout:
+        """How the files of a dataset are laid out.
+
+        Args:
+            dataset: Its id.
+            archives: The source's names of its archives.
+        """
+        return Layout(
+            markers=self.markers,
+            needed=(self.parts[dataset],) if dataset in self.parts else self.markers,
+            archives=archives,
+            tars=self.tars,
+            scattered=self.scattered,
+            renames=tuple(self.renames.items()),
+            variants=tuple(self.variants.items()),
+        )

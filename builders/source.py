@@ -19,7 +19,7 @@ from ..cards.facts import DatasetCard
 from ..errors import MedIMetaError, SourceIncomplete, SourceNotFound, some, unknown
 from ..files.unreadable import UNREADABLE_IMAGE
 from .completeness import check_pins, published_paths
-from .images import ORIGINAL_SIZE, encode, problem
+from .images import ORIGINAL_SIZE, encode, own_settings, problem
 from .manifest import canonical, records
 from .membership import apply_membership
 from .modules import find_reader
@@ -113,7 +113,7 @@ class RawSource(Source):
     @cached_property
     def raw(self) -> Raw:
         """The source's files."""
-        return Raw(self.location, self.dataset, self.reader.markers, self.card.archives, self.reader.tars)
+        return Raw(self.location, self.dataset, self.reader.layout(self.dataset, tuple(self.card.archives)))
 
     @property
     def stamp(self) -> str:
@@ -127,22 +127,38 @@ class RawSource(Source):
             SourceIncomplete: If files are missing or too many and `partial` is not set, or if there are none at all.
             SourceBroken: If a table or a label is not what it should be.
         """
-        rows = self.reader.manifest(self.raw)
-        if "path" not in rows:
-            rows["path"] = rows["original_filepath"]
-        absent = ~rows["path"].isin(self.raw.files)
+        rows = self._rows()
+        absent = pd.Series([path not in self.raw for path in rows["path"]], dtype=bool)
         if not self.options.partial:
             self._check_complete(rows, list(rows.loc[absent, "path"]))
             check_pins(rows, self.card, self._get_again())
         rows = rows[~absent].reset_index(drop=True)
         if rows.empty:
             raise SourceIncomplete(f"There is not one image of {self.dataset} in {self.raw.root}. {self._get_again()}")
+        self.raw.check_single(rows["path"])
         if self.options.labels == "corrected":
             rows = self.reader.corrected(rows)
         rows["split"] = official_split(rows, self.card.splits)
         if self.options.splits_from is not None:
             rows["split"] = apply_membership(rows, self.card, Path(self.options.splits_from))
         return canonical(self.reader.ordered(rows), self.card)
+
+    def _rows(self) -> pd.DataFrame:
+        """The rows that the source module gives, each with the path of its file."""
+        try:
+            with pd.option_context("mode.string_storage", "auto"):
+                rows = self.reader.manifest(self.raw).reset_index(drop=True)
+        except MedIMetaError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+            what = f"has values that cannot be used ({type(error).__name__}: {error})"
+            raise self.raw.broken(self.raw.last_read or "the source", what) from error
+        if "path" not in rows:
+            rows["path"] = rows["original_filepath"]
+        for path in rows["original_filepath"]:
+            if not str(path).isprintable():
+                raise self.raw.broken(ascii(path), "its name is not valid text; unpack the archive again")
+        return rows
 
     def _check_complete(self, rows: pd.DataFrame, absent: Sequence[str]) -> None:
         published = published_paths(self.dataset)
@@ -160,13 +176,14 @@ class RawSource(Source):
         lines += [f"  missing: {some(gone)}"] if gone else []
         lines += [f"  missing files ({len(missing):,}): {some(missing)}"] if missing else []
         lines += [f"  files too many ({len(extra):,}): {some(extra)}"] if extra else []
+        lines += [f"  {self.raw.variant}"] if self.raw.variant else []
         raise SourceIncomplete("\n".join([*lines, self._get_again()]))
 
     def _get_again(self) -> str:
-        return (
-            f"Unpack {some(self.card.archives)} again (where to get it: medimeta info {self.dataset}), or build what "
-            "is there with --partial (partial=True)."
-        )
+        again = f"Unpack {some(self.card.archives)} again (where to get it: medimeta info {self.dataset})"
+        if self.options.partial:
+            return f"{again}."
+        return f"{again}, or build the available rows with --partial (partial=True)."
 
     def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """Render and encode some rows of the manifest.
@@ -179,8 +196,9 @@ class RawSource(Source):
     def _encode(self, row: Row) -> dict[str, Any]:
         path = row["path"]
         try:
-            image = self.reader.render(self.raw, row)
-            masks = self.reader.masks(self.raw, row, self.options.labels) if self.masks else {}
+            with own_settings():
+                image = self.reader.render(self.raw, row)
+                masks = self.reader.masks(self.raw, row, self.options.labels) if self.masks else {}
         except MedIMetaError:
             raise
         except UNREADABLE_IMAGE as error:

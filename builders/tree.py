@@ -5,88 +5,77 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-import zipfile
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from ..errors import SourceNotFound, some
-from ..files.archives import FolderFiles, Members, ZipFiles, open_files
+from ..errors import SourceBroken, SourceIncomplete, SourceNotFound, some
+from ..files.archives import Members, ZipFiles
+from ..files.folders import FolderFiles
 from ..files.stamp import stamp
 from ..files.tars import TarFiles
+from .layout import COPY, Layout, find_parts, find_roots
+
+MAX_READ = 256 << 20  # bytes of one file; the largest film of CBIS-DDSM has about 70 MB
+Place = tuple[int, str]  # number of a folder or archive, name of a file in it
 
 
 class Tree:
     """The files of one source as one tree, whether they are unpacked, zipped, or some of each.
 
-    Paths are relative to the source's root, with forward slashes. Nothing is ever written or unpacked. The object is
-    cheap to pickle: a worker process gets the location, opens it once, and keeps it open for all its tasks. Members of
-    tar archives count as unpacked in the root, wherever the archives are.
+    Paths are relative to the source's root, with forward slashes, spelled as in the source: a file `X.PNG` is also
+    found as `x.png`. Nothing is ever written or unpacked there. The object is cheap to pickle: a worker process
+    gets the location, opens it once, and keeps it open for all its tasks. Members of tar archives count as unpacked in
+    the root, wherever the archives are.
 
     Args:
         location: A folder or an archive.
         dataset: Id of the dataset that is read.
-        markers: Names of entries directly in the source's root. The root is the shallowest folder with one of them.
-        archives: File names of archives. Those in `location` are read as if they were unpacked there; for a folder
-            that a downloader leaves, its zip archives are.
-        tars: Pattern of the names of the source's tar.gz archives; "" if it has none.
+        layout: How the source lays out its files.
 
     Raises:
         SourceNotFound: If no folder or archive there holds one of the markers.
-        UnsafeArchive: If a path would leave the location.
+        SourceBroken: If several folders look equally like the source, or an archive is damaged.
+        UnsafeArchive: If the path of an archive's member would leave the location.
     """
 
-    def __init__(
-        self, location: Path, dataset: str, markers: Iterable[str], archives: Iterable[str], tars: str = ""
-    ) -> None:
+    def __init__(self, location: Path, dataset: str, layout: Layout) -> None:
         self.location = location
         self.dataset = dataset
-        self._markers = tuple(markers)
-        self.archives = tuple(archives)
-        self._tar_names = tars
-        self._parts = self._find_parts()
-        self._prefix = self._find_root()
+        self.layout = layout
+        self._parts, unread = find_parts(location, dataset, layout)
+        self._roots = find_roots(location, dataset, layout, self._parts, unread)
         self._tars = self._find_tars()
         self._in_tars: frozenset[str] = frozenset()
+        self.last_read = ""  # path of a file, for messages
 
     def __reduce__(self) -> tuple[Any, ...]:
-        given = (self.location, self.dataset, self._markers, self.archives, self._tar_names)
-        return _reopened, (type(self), self.stamp, *given)
+        return _reopened, (type(self), self.stamp, self.location, self.dataset, self.layout)
 
-    def _find_parts(self) -> list[tuple[str, Members]]:
-        """Folders and archives to read, each with the path it is mounted at."""
-        if self.location.is_dir():
-            folder = FolderFiles(self.location)
-            zips = [p for p in folder.names() if _is_zip_of(self.archives, PurePosixPath(p).name)]
-            mounted = [(str(PurePosixPath(p).parent), ZipFiles(self.location / p)) for p in zips]
-            return [("", folder), *(("" if where == "." else where, part) for where, part in mounted)]
-        if zipfile.is_zipfile(self.location):
-            return [("", open_files(self.location))]
-        raise SourceNotFound(
-            f"{self.location} is neither a folder nor a zip archive. Give the folder that holds "
-            f"{some(self.archives)}, packed or unpacked; see: medimeta info {self.dataset}"
-        )
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """The source's names of its archives."""
+        return self.layout.archives
 
-    def _find_root(self) -> str:
-        roots: set[str] = set()
-        for where, part in self._parts:
-            for name in part.names():
-                pieces = PurePosixPath(where, name).parts
-                roots |= {"/".join(pieces[:i]) for i, piece in enumerate(pieces) if piece in self._markers}
-        if not roots:
-            raise SourceNotFound(
-                f"{self.location} does not look like the source of {self.dataset}: found none of "
-                f"{some(self._markers, 12)} in it. Give the folder that holds {some(self.archives)}, packed or "
-                f"unpacked; where to get it: medimeta info {self.dataset}"
-            )
-        return min(roots, key=lambda root: (root.count("/") if root else -1, root))
+    @cached_property
+    def variant(self) -> str:
+        """What is known about another version of the source whose files are there; "" if none is."""
+        return self.layout.variant(self._parts)
 
     def _find_tars(self) -> TarFiles:
-        names = ((part, name) for _, part in self._parts for name in part.names())
-        return TarFiles(
-            [(part, name) for part, name in names if fnmatch.fnmatchcase(name.rpartition("/")[2], self._tar_names)]
-        )
+        tars: dict[str, tuple[Members, str]] = {}
+        for _, part in self._parts:
+            for path in part.names():
+                name = path.rpartition("/")[2]
+                copy = COPY.fullmatch(name)
+                name = f"{copy['base']}{copy['suffix']}" if copy else name
+                if fnmatch.fnmatchcase(name, self.layout.tars) and (name not in tars or not copy):
+                    if name in tars and not COPY.fullmatch(tars[name][1].rpartition("/")[2]):
+                        homes = [str(home.location / place) for home, place in (tars[name], (part, path))]
+                        raise SourceBroken(f"There are two archives {name}: {some(homes)}. Remove one of them.")
+                    tars[name] = (part, path)
+        return TarFiles([tars[name] for name in sorted(tars)])
 
     def list_tars(self) -> None:
         """Add the members of tar archives to `files`, which takes minutes where they are large.
@@ -94,48 +83,123 @@ class Tree:
         They can be read without.
         """
         self._in_tars = frozenset(self._tars.names())
-        self.__dict__.pop("files", None)
+        for name in ("files", "_folded"):
+            self.__dict__.pop(name, None)
 
     @cached_property
-    def _index(self) -> dict[str, tuple[int, str]]:
-        """Path below the root -> (part, name in the part); a file on disk goes before the same in an archive.
+    def _index(self) -> dict[str, list[Place]]:
+        """Path below the root -> where it is; more than one place is an error once the file is asked for.
 
-        Files that lie in a folder above the root have paths that begin with "../".
+        A file on disk goes before the same path in an archive. Files in a folder above the root have paths that begin
+        with "../".
         """
-        index: dict[str, tuple[int, str]] = {}
-        prefix = f"{self._prefix}/" if self._prefix else ""
+        index: dict[str, list[Place]] = {}
         for number, (where, part) in enumerate(self._parts):
             for name in part.names():
-                path = f"{where}/{name}" if where else name
-                if path.startswith(prefix):
-                    index.setdefault(path[len(prefix) :], (number, name))
-                elif prefix.startswith(path[: path.rfind("/") + 1]):
-                    index.setdefault(posixpath.relpath(path, prefix), (number, name))
+                path = self.layout.published(f"{where}/{name}" if where else name)
+                for root in self._roots:
+                    prefix = f"{root}/" if root else ""
+                    if path.startswith(prefix):
+                        known = index.setdefault(path[len(prefix) :], [])
+                    elif prefix.startswith(path[: path.rfind("/") + 1]):
+                        known = index.setdefault(posixpath.relpath(path, prefix), [])
+                    else:
+                        continue
+                    if not any(self._same(place, (number, name)) for place in known):
+                        known.append((number, name))
         return index
+
+    def _same(self, first: Place, second: Place) -> bool:
+        """Whether one place of a file makes another needless: unpacked files go before archives."""
+        ours, theirs = self._parts[first[0]][1], self._parts[second[0]][1]
+        if isinstance(ours, ZipFiles) and isinstance(theirs, ZipFiles):
+            return ours.info(first[1]).CRC == theirs.info(second[1]).CRC
+        return first == second or isinstance(theirs, ZipFiles)
 
     @cached_property
     def files(self) -> tuple[str, ...]:
         """All paths below the root, sorted by code point; members of tar archives only after `list_tars`."""
         return tuple(sorted(self._in_tars.union(path for path in self._index if not path.startswith("../"))))
 
+    @cached_property
+    def _folded(self) -> dict[str, list[str]]:
+        folded: dict[str, list[str]] = {}
+        for path in {*self._index, *self._in_tars}:
+            folded.setdefault(path.casefold(), []).append(path)
+        return folded
+
+    def _actual(self, path: str) -> str:
+        """A path as its file spells it, or as it is given if there is no such file.
+
+        Raises:
+            SourceBroken: If only files with other spellings are there, and more than one.
+        """
+        if path in self._index or path in self._in_tars:
+            return path
+        spellings = self._folded.get(path.casefold(), [path])
+        if len(spellings) > 1:
+            raise self._ambiguous(path, sorted(spellings))
+        return spellings[0]
+
     def __contains__(self, path: object) -> bool:
-        return path in self._index or path in self._in_tars
+        return isinstance(path, str) and ((actual := self._actual(path)) in self._index or actual in self._in_tars)
 
     @property
     def root(self) -> str:
-        """Where the root lies, for messages."""
-        return str(self.location / self._prefix) if self._prefix else str(self.location)
+        """Where the root is, for messages."""
+        return str(self.location / self._roots[0]) if self._roots[0] else str(self.location)
 
-    def glob(self, pattern: str) -> list[str]:
-        """Paths that match, sorted; `*` stays within one folder level; hidden files are left out."""
-        depth = pattern.count("/")
-        return [
-            path
-            for path in self.files
-            if path.count("/") == depth
-            and not PurePosixPath(path).name.startswith(".")
-            and all(map(fnmatch.fnmatchcase, path.split("/"), pattern.split("/")))
+    def glob(self, pattern: str, names: str = "") -> list[str]:
+        """Paths that match, sorted, without copies of other files ("x (1).png", "x - Copy.png").
+
+        Args:
+            pattern: `*` is anything within one folder level, `{a,b}` one of some words. Case does not matter; the words
+                of the pattern are returned as it spells them.
+            names: Regular expression of the file names that the source has.
+
+        Raises:
+            SourceIncomplete: If a matching file has another name.
+            SourceBroken: If two files differ in nothing but the case of the pattern's words.
+        """
+        pieces = re.split(r"(\*|\{[^}]*\})", pattern)
+        choices = [piece[1:-1].split(",") if piece.startswith("{") else None for piece in pieces]
+        expression = "".join(
+            "([^/]*)" if piece == "*" else f"({'|'.join(map(re.escape, words))})" if words else f"({re.escape(piece)})"
+            for piece, words in zip(pieces, choices, strict=True)
+        )
+        compiled = re.compile(expression, re.IGNORECASE)
+        spelled = [
+            {word.casefold(): word for word in words or [piece]} for piece, words in zip(pieces, choices, strict=True)
         ]
+        found: dict[str, str] = {}
+        for path in self.files:
+            if match := compiled.fullmatch(path):
+                texts = zip(match.groups(), pieces, spelled, strict=True)
+                published = "".join(text if piece == "*" else words[text.casefold()] for text, piece, words in texts)
+                if published in found:
+                    raise self._ambiguous(published, [found[published], path])
+                found[published] = path
+        return self._originals(found, names)
+
+    def _originals(self, paths: Iterable[str], names: str) -> list[str]:
+        originals: list[str] = []
+        foreign: list[str] = []
+        known = set(paths)
+        for path in sorted(known):
+            folder, _, name = path.rpartition("/")
+            copy = COPY.fullmatch(name)
+            if names and re.fullmatch(names, name):
+                originals.append(path)
+            elif copy and f"{folder}/{copy['base']}{copy['suffix']}" in known:
+                continue
+            else:
+                (foreign if names else originals).append(path)
+        if foreign:
+            raise SourceIncomplete(
+                f"{self.root} has files that are not named as those of {self.dataset}, files too many "
+                f"({len(foreign):,}): {some(foreign)}. Remove them, or give copies their original names."
+            )
+        return originals
 
     def find(self, name: str) -> str:
         """Path of a file in the root or, failing that, in the nearest folder above it: "<name>", "../<name>", ...
@@ -143,8 +207,8 @@ class Tree:
         Raises:
             SourceNotFound: If there is none.
         """
-        for levels in range(self._prefix.count("/") + 2):
-            if (path := "../" * levels + name) in self._index:
+        for levels in range(max(root.count("/") for root in self._roots) + 2):
+            if (path := "../" * levels + name) in self:
                 return path
         raise SourceNotFound(f"{name} is missing in {self.root}. Get it again and put it there or one folder up.")
 
@@ -153,27 +217,48 @@ class Tree:
 
         Raises:
             SourceNotFound: If there is no such file.
+            SourceBroken: If there are several.
         """
-        try:
-            number, name = self._index[path]
-        except KeyError:
-            raise SourceNotFound(f"{path} is missing in {self.root}. Get {some(self.archives)} again.") from None
+        places = self._index.get(self._actual(path))
+        if not places:
+            known = f" {self.variant}" if self.variant else ""
+            raise SourceNotFound(f"{path} is missing in {self.root}.{known} Get {some(self.archives)} again.")
+        if len(places) > 1:
+            raise self._ambiguous(path, [str(self._parts[number][1].location / name) for number, name in places])
+        number, name = places[0]
         return self._parts[number][1], name
 
-    def read(self, path: str, limit: int | None = None) -> bytes:
+    def check_single(self, paths: Iterable[str]) -> None:
+        """Check that no file of some paths is there twice.
+
+        Raises:
+            SourceBroken: If one is.
+        """
+        for path in paths:
+            if len(self._index.get(self._actual(path), ())) > 1:
+                self.place(path)
+
+    def _ambiguous(self, path: str, places: list[str]) -> SourceBroken:
+        return SourceBroken(f"{path} in {self.root} could be any of {some(places)}. Keep the right one only.")
+
+    def read(self, path: str, limit: int | None = None, *, most: int = MAX_READ) -> bytes:
         """The bytes of a file.
 
         Args:
             path: Its path.
             limit: Read no more than this from its beginning.
+            most: Size in bytes beyond which it is refused.
 
         Raises:
             SourceNotFound: If there is no such file.
-            SourceBroken: If the archive is damaged there.
+            SourceBroken: If it is too large, is there twice, or its archive is damaged.
         """
-        if self._tars and path not in self._index:
-            return self._tars.read(path)[:limit]
+        self.last_read = path
+        if self._tars and (actual := self._actual(path)) not in self._index:
+            return self._tars.read(actual)[:limit]
         part, name = self.place(path)
+        if limit is None and (size := part.size(name)) > most:
+            raise SourceBroken(f"{path} in {self.root} has {size:,} bytes; no file of its kind has over {most:,}.")
         return part.read(name, limit)
 
     def size(self, path: str) -> int:
@@ -198,16 +283,6 @@ class Tree:
     def stamp(self) -> str:
         """Fingerprint of the source; see `stamp.stamp`."""
         return stamp(self.location)
-
-
-def _is_zip_of(archives: Iterable[str], name: str) -> bool:
-    """Whether a file is one of a source's zip archives, or holds a folder that a downloader leaves.
-
-    Such a folder may come zipped as a whole ("LITS Challenge.zip") or as a drive hands it out, in parts
-    ("LITS Challenge-20240131T101500Z-001.zip").
-    """
-    stems = "|".join(re.escape(archive.removesuffix(".zip")) for archive in archives)
-    return re.fullmatch(rf"({stems})(-\d{{8}}T\d{{6}}Z[-\d]*)?\.zip", name, re.IGNORECASE) is not None
 
 
 @lru_cache(maxsize=4)

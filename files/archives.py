@@ -1,185 +1,143 @@
-"""Files in a folder or a zip archive, behind one interface that checks paths and sizes.
+"""The files of a zip archive, read in place; no member may leave its folder, be a link, or grow without bound.
 
-`tars` reads the third kind: tar.gz archives inside either.
+`folders` has those of a folder and `tars` those of tar.gz archives, behind the same interface.
 """
 
 from __future__ import annotations
 
 import errno
+import io
+import lzma
 import os
 import stat
+import struct
+import tempfile
 import zipfile
-from collections.abc import Iterator
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from ..errors import SourceBroken, SourceNotFound, UnsafeArchive
+from .folders import FolderFiles, is_litter
+from .nature import nature
 from .unreadable import UNREADABLE_ARCHIVE
 
-MAX_MEMBER = 4 << 30  # bytes; the largest member of any source, a CT volume, has about 1 GB
-MAX_STREAMED = 24 << 30  # bytes, of members that are only streamed: images.hdf5 (up to 16 GB) and tar.gz (4 GB)
-STREAMED = (".hdf5", ".tar.gz")
-MAX_RATIO = 1_033  # the limit of deflate is 1,032; a mask of CBIS-DDSM reaches 1,019
-SMALL = 1 << 20  # bytes; the ratio of smaller members is not checked
+MAX_MEMBER = 4 << 30  # bytes; the largest member of any source (a CT volume) has about 1 GB
+MAX_STREAMED = 24 << 30  # bytes; never read whole: a release's images.hdf5 has up to 16 GB (crc), a tar.gz of cxr 4 GB
+STREAMED = (".hdf5", ".tar.gz", ".zip")
+MAX_RATIO = 1_033  # deflate's own limit is 1,032; the mask of a small lesion in a film (CBIS-DDSM) comes to 1,019
+SMALL = 1 << 20  # below this no ratio is suspicious
+_DAMAGED = (*UNREADABLE_ARCHIVE, lzma.LZMAError, ValueError, LookupError, struct.error)
 
 
 class Members(Protocol):
-    """Files that can be listed and read by name."""
+    """Named files that can be listed and read."""
 
     @property
     def location(self) -> Path:
         """The folder or archive."""
 
     def open(self, name: str) -> BinaryIO | zipfile.ZipExtFile:
-        """Open a file as a stream."""
+        """Open one for reading in a stream."""
 
     def names(self) -> list[str]:
-        """Return all paths with forward slashes, sorted by code point."""
+        """Paths with forward slashes, sorted by code point."""
 
     def size(self, name: str) -> int:
-        """Return the size of a file in bytes."""
+        """Length of one in bytes."""
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """Return the content of a file, or its first `limit` bytes."""
+        """The bytes of one, or only the first of them."""
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a member's path is absolute, contains "..", or names a drive."""
+    """Whether a member's path is absolute, climbs out with "..", or names a drive."""
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts or any(part.endswith(":") for part in path.parts[:1])
 
 
-class FolderFiles:
-    """All files below a folder.
-
-    Args:
-        folder: The folder; it may itself be a symbolic link.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder}
-
-    @property
-    def location(self) -> Path:
-        """The folder."""
-        return self.folder
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return [name for name, _ in self.entries()]
-
-    def entries(self) -> list[tuple[str, os.DirEntry[str]]]:
-        """Return paths with forward slashes, sorted by code point, and their directory entries.
-
-        Raises:
-            UnsafeArchive: If a symbolic link leaves the folder.
-        """
-        return sorted(self._below(str(self.folder), self.folder.resolve()), key=itemgetter(0))
-
-    def _below(self, folder: str, home: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(home):
-                    raise UnsafeArchive(
-                        f"{entry.path} is a symbolic link that leaves {self.folder}. Copy what it points to into the "
-                        "folder, or give the folder that holds the files.",
-                        code="unsafe-link",
-                    )
-                if not entry.is_dir():
-                    yield prefix + entry.name, entry
-                elif not entry.is_symlink():
-                    yield from self._below(entry.path, home, f"{prefix}{entry.name}/")
-
-    def names(self) -> list[str]:
-        """Return all paths with forward slashes, sorted by code point."""
-        return self._names
-
-    def size(self, name: str) -> int:
-        """Return the size of a file in bytes."""
-        return (self.folder / name).stat().st_size
-
-    def open(self, name: str) -> BinaryIO:
-        """Open a file as a stream."""
-        return (self.folder / name).open("rb")
-
-    def read(self, name: str, limit: int | None = None) -> bytes:
-        """Return the content of a file.
-
-        Args:
-            name: Its path.
-            limit: Read only this many bytes from the start.
-
-        Raises:
-            SourceNotFound: If the file no longer exists.
-            SourceBroken: If it cannot be read.
-        """
-        try:
-            with (self.folder / name).open("rb") as file:
-                return file.read(limit)
-        except FileNotFoundError:
-            raise SourceNotFound(
-                f"{name} no longer exists in {self.folder}. Restore it and rerun the command.",
-                code="file-vanished",
-            ) from None
-        except OSError as error:
-            raise SourceBroken(
-                f"{self.folder / name} cannot be read ({error}). Check the disk and the permissions.",
-                code="unreadable-file",
-            ) from error
-
-
 class ZipFiles:
-    """The members of a zip archive, read in place.
+    """The members of a zip archive, without litter (see `folders`).
 
     Args:
         archive: The archive.
+        inner: Name of a zip archive in it, whose members are meant.
 
     Raises:
-        SourceBroken: If it is truncated or not a zip archive.
-        UnsafeArchive: If a member has an absolute path or "..", is a symbolic link, or exceeds the size limits.
+        SourceBroken: If it is truncated or not a zip archive, or has two members of one name.
+        UnsafeArchive: If a member has an absolute path, climbs out with "..", is a symbolic link, or unpacks beyond
+            all bounds.
     """
 
-    def __init__(self, archive: Path) -> None:
+    def __init__(self, archive: Path, inner: str | None = None) -> None:
         self.archive = archive
+        self.inner = inner
         self._open: tuple[int, zipfile.ZipFile] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"archive": self.archive, "_open": None}
+        return {"archive": self.archive, "inner": self.inner, "_open": None}
 
     @property
     def location(self) -> Path:
         """The archive."""
-        return self.archive
+        return self.archive / self.inner if self.inner else self.archive
 
     @property
     def _zip(self) -> zipfile.ZipFile:
-        # One handle per process: a forked worker must not share the file position of its parent.
+        # Per process: a forked worker must not share the file position of its parent.
         if self._open is None or self._open[0] != os.getpid():
             try:
-                self._open = (os.getpid(), zipfile.ZipFile(self.archive))
+                file = self._file()
+                self._open = (os.getpid(), zipfile.ZipFile(file))
             except FileNotFoundError:
                 raise SourceNotFound(
                     f"{self.archive} no longer exists. Restore it and rerun the command.", code="file-vanished"
                 ) from None
-            except (zipfile.BadZipFile, OSError) as error:
-                raise SourceBroken(
-                    f"{self.archive} is not a complete zip archive ({error}). Download it again.",
-                    code="broken-archive",
-                ) from error
+            except (*_DAMAGED, NotImplementedError) as error:
+                raise self._damaged(error) from error
         return self._open[1]
+
+    def _file(self) -> Any:
+        if self.inner is None:
+            return self.archive
+        outer = ZipFiles(self.archive)
+        info = outer.info(self.inner)
+        if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
+            return StoredMember(self.archive, info)
+        if info.file_size > MAX_MEMBER:
+            raise SourceBroken(f"{self.location} has {info.file_size:,} bytes. Unpack {self.archive} first.")
+        file = tempfile.TemporaryFile(prefix="medimeta-")  # noqa: SIM115
+        with outer.open(self.inner) as member:
+            while chunk := member.read(1 << 20):
+                file.write(chunk)
+        return file
+
+    def _damaged(self, error: Exception) -> SourceBroken:
+        what = f"is a damaged or incomplete zip archive ({error})"
+        if self.inner is None:
+            with self.archive.open("rb") as file:
+                actual = nature(file.read(512))
+            what = f"is {actual}" if actual and "zip" not in actual else what
+        return SourceBroken(f"{self.location} {what}. Download it again.", code="broken-archive")
 
     @cached_property
     def _infos(self) -> dict[str, zipfile.ZipInfo]:
-        # Some Windows tools store paths with backslashes.
-        members = ((info.filename.replace("\\", "/"), info) for info in self._zip.infolist())
-        return {name: info for name, info in members if not name.endswith("/") and self._checked(name, info)}
+        infos: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            name = info.filename.replace("\\", "/")  # some Windows tools store paths with backslashes
+            if name.endswith("/"):
+                continue
+            self._check(name, info)
+            if any(map(is_litter, name.split("/"))):
+                continue
+            if name in infos and (infos[name].CRC, infos[name].file_size) != (info.CRC, info.file_size):
+                raise SourceBroken(
+                    f"{self.location} has two different members named {name!r}. Download it again.", code="ambiguous"
+                )
+            infos[name] = info
+        return infos
 
-    def _checked(self, name: str, info: zipfile.ZipInfo) -> bool:
+    def _check(self, name: str, info: zipfile.ZipInfo) -> None:
         most = MAX_STREAMED if name.endswith(STREAMED) else MAX_MEMBER
         problem = code = ""
         if leaves_folder(name):
@@ -191,36 +149,35 @@ class ZipFiles:
             code = "unsafe-size"
         if problem:
             raise UnsafeArchive(
-                f"{info.filename!r} in {self.archive} {problem}. Download the archive again from its source.",
+                f"{info.filename!r} in {self.location} {problem}. Download the archive again from its source.",
                 code=code,
             )
-        return True
 
     def names(self) -> list[str]:
-        """Return all paths with forward slashes, sorted by code point."""
+        """Paths with forward slashes, sorted by code point."""
         return sorted(self._infos)
 
     def size(self, name: str) -> int:
-        """Return the unpacked size of a member in bytes."""
+        """Length of a member in bytes, unpacked."""
         return self._infos[name].file_size
 
     def info(self, name: str) -> zipfile.ZipInfo:
-        """Return the directory entry of a member."""
+        """The directory entry of a member."""
         return self._infos[name]
 
     def open(self, name: str) -> zipfile.ZipExtFile:
-        """Open a member as a stream."""
+        """Open a member for reading in a stream."""
         return self._zip.open(self._infos[name])  # type: ignore[return-value]
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """Return the content of a member and verify its checksum.
+        """The bytes of a member, with its checksum verified.
 
         Args:
             name: Its path.
-            limit: Read only this many bytes from the start, without verification.
+            limit: Read no more than this from its beginning, unverified.
 
         Raises:
-            SourceBroken: If the member is damaged, or the disk cannot be read.
+            SourceBroken: If the archive is damaged there, or its disk cannot be read.
         """
         info = self._infos[name]
         try:
@@ -228,19 +185,19 @@ class ZipFiles:
                 data = member.read(info.file_size + 1 if limit is None else limit)
         except RuntimeError as error:  # encrypted, or compressed with an unsupported method
             raise SourceBroken(
-                f"{name} in {self.archive} cannot be unpacked ({error}). Download the original archive again, or "
+                f"{name} in {self.location} cannot be unpacked ({error}). Download the original archive again, or "
                 "unpack it with another program and give the folder.",
                 code="unsupported-archive",
             ) from error
-        except UNREADABLE_ARCHIVE as error:
+        except _DAMAGED as error:
             what, step, code = "is damaged", "Download the archive again.", "broken-archive"
             # Wrong offsets give EINVAL and damaged bz2 data no errno; other numbers come from the disk.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 what, step, code = "cannot be read", "Check the disk and rerun the command.", "unreadable-file"
-            raise SourceBroken(f"{name} in {self.archive} {what} ({error}). {step}", code=code) from error
+            raise SourceBroken(f"{name} in {self.location} {what} ({error}). {step}", code=code) from error
         if limit is None and len(data) != info.file_size:
             raise SourceBroken(
-                f"{name} in {self.archive} has another length than the archive states. Download it again.",
+                f"{name} in {self.location} has another length than the archive states. Download it again.",
                 code="broken-archive",
             )
         return data
@@ -253,3 +210,48 @@ def open_files(location: Path) -> FolderFiles | ZipFiles:
         SourceBroken: When it is first read, if it is neither.
     """
     return FolderFiles(location) if location.is_dir() else ZipFiles(location)
+
+
+class StoredMember(io.RawIOBase):
+    """An uncompressed member of a zip archive as a file that can be read anywhere.
+
+    `zipfile` opens members too, but reads through all that it seeks over.
+
+    Args:
+        archive: The archive.
+        info: The member's entry in its directory.
+    """
+
+    def __init__(self, archive: Path, info: zipfile.ZipInfo) -> None:
+        self._file = io.FileIO(archive)
+        self._file.seek(info.header_offset)
+        name_and_extra = struct.unpack("<26xHH", self._file.read(30))
+        self._start = info.header_offset + 30 + sum(name_and_extra)
+        self._size = info.file_size
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position in the member."""
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read from the position, at most to the member's end."""
+        view = memoryview(buffer).cast("B")[: max(0, self._size - self._position)]
+        self._file.seek(self._start + self._position)
+        count = self._file.readinto(view) or 0
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._file.close()
+        super().close()

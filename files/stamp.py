@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from .archives import FolderFiles
+from .folders import FolderFiles
 
 PIECE = 1 << 16  # bytes read at the beginning, in the middle and at the end of a sampled file
 DIRECTORY = 4 << 20  # bytes read at the end of a zip archive: the checksums of about 40,000 members

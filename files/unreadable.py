@@ -16,7 +16,13 @@ UNREADABLE_IMAGE = (
     SyntaxError,
     LookupError,
     EOFError,
+    ArithmeticError,
+    AttributeError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
     struct.error,
+    zlib.error,
     Image.DecompressionBombError,
 )
 # zipfile, gzip and tarfile; RuntimeError is also raised for encrypted members.

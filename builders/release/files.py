@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -12,8 +11,7 @@ from PIL import Image
 
 from ...errors import SourceBroken, SourceIncomplete, SourceNotFound, missing_extra
 from ...files.archives import open_files
-from ...files.unreadable import UNREADABLE_IMAGE
-from ..images import problem
+from ..images import MASKS, open_image, problem, read_image
 from .hdf5 import FAULTS, Hdf5Images
 
 TABLE = "annotations.csv"
@@ -132,16 +130,14 @@ class ReleaseFiles:
             SourceBroken: If it is damaged, not 224x224, or of another mode.
             SourceIncomplete: If it is missing.
         """
-        data = io.BytesIO(self.read(path))
+        data = self.read(path)
         try:
-            image = Image.open(data, formats=["TIFF"])
-            if (wrong := problem(image, mode)) is None:  # before anything is decoded
-                image.load()
-        except UNREADABLE_IMAGE as error:
-            raise self.broken(path, f"no readable image ({error})") from error
-        if wrong is not None:
-            raise self.broken(path, wrong)
-        return image
+            wrong = problem(open_image(data, ("TIFF",), modes=MASKS), mode)  # before anything is decoded
+            if wrong is None:
+                return read_image(data, ("TIFF",), modes=MASKS)
+        except ValueError as error:
+            wrong = str(error)
+        raise self.broken(path, wrong)
 
 
 def image_path(number: int, folder: str = "images") -> str:

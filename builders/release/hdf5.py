@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import os
-import struct
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...files.archives import FolderFiles, ZipFiles
+from ...files.archives import StoredMember, ZipFiles
+from ...files.folders import FolderFiles
 from ...files.unreadable import UNREADABLE_ARCHIVE
 from ..images import SIZE
 
+MAX_CHUNK = 256 << 20  # bytes; the published files are not chunked
 FAULTS = (*UNREADABLE_ARCHIVE, RuntimeError, ValueError)  # of a damaged file
 
 
@@ -100,49 +99,6 @@ def _checked(file: Any, mode: str) -> Any:
     shape = (*SIZE, 3) if mode == "RGB" else SIZE
     if dataset.dtype != np.uint8 or dataset.shape[1:] != shape:
         raise ValueError(f"images are {dataset.dtype} of shape {dataset.shape[1:]}, not uint8 of {shape}")
+    if dataset.chunks is not None and math.prod(dataset.chunks) > MAX_CHUNK:
+        raise ValueError(f"its chunks of {dataset.chunks} bytes are too large to be read one at a time")
     return dataset
-
-
-class StoredMember(io.RawIOBase):
-    """An uncompressed member of a zip archive as a file that can be read anywhere.
-
-    `zipfile` opens members too, but reads through all that it seeks over.
-
-    Args:
-        archive: The archive.
-        info: The member's entry in its directory.
-    """
-
-    def __init__(self, archive: Path, info: zipfile.ZipInfo) -> None:
-        self._file = io.FileIO(archive)
-        self._file.seek(info.header_offset)
-        name_and_extra = struct.unpack("<26xHH", self._file.read(30))
-        self._start = info.header_offset + 30 + sum(name_and_extra)
-        self._size = info.file_size
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position in the member."""
-        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        """Read from the position, at most to the member's end."""
-        view = memoryview(buffer).cast("B")[: max(0, self._size - self._position)]
-        self._file.seek(self._start + self._position)
-        count = self._file.readinto(view) or 0
-        self._position += count
-        return count
-
-    def close(self) -> None:
-        """Close the archive."""
-        self._file.close()
-        super().close()

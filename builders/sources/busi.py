@@ -7,14 +7,15 @@ Layout  Dataset_BUSI_with_GT/<class>/<class> (<n>).png with <class> (<n>)_mask.p
 from __future__ import annotations
 
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageChops
 
-from ..images import pad_to_square, resize, resize_mask
+from ..images import MASKS, pad_to_square, resize, resize_mask
 from ..raw import Raw, Row
 from ..reader import Reader, Released
 
 MARKERS = ("benign", "malignant", "normal")
 IMAGES = {"benign": 437, "malignant": 210, "normal": 133}  # numbered from 1 in the complete archive
+NAME = r"(benign|malignant|normal) \(\d+\)(_mask(_\d+)?)?\.png"
 
 CATEGORY = {"normal": 0, "benign": 1, "malignant": 2}  # published order
 
@@ -26,7 +27,7 @@ def expected() -> list[str]:
 
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per image, class folders and file names in sorted order."""
-    paths = [path for path in raw.glob("*/*.png") if "mask" not in path and path.partition("/")[0] in CATEGORY]
+    paths = [path for path in raw.glob(f"{{{','.join(MARKERS)}}}/*.png", NAME) if "mask" not in path]
     category = [path.partition("/")[0] for path in paths]
     return pd.DataFrame(
         {
@@ -45,8 +46,19 @@ def render(raw: Raw, row: Row) -> Image.Image:
 
 
 def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image]:
-    """The first lesion mask; further ones (`_mask_1.png`) were not published. Black for class normal."""
-    return {"mask": resize_mask(pad_to_square(raw.image(_mask_path(row["path"])).convert("1")))}
+    """The first lesion mask, black for class normal; with corrected labels, the union of all masks of the image.
+
+    The release has the first mask only, also where others (`_mask_1.png`, `_mask_2.png`) hold most of the lesion.
+    """
+    first = _mask_path(row["path"])
+    mask = raw.image(first, MASKS).convert("1")
+    if labels == "corrected":
+        for path in (path for n in (1, 2) if (path := f"{first.removesuffix('.png')}_{n}.png") in raw):
+            further = raw.image(path, MASKS).convert("1")
+            if further.size != mask.size:
+                raise raw.broken(path, f"its size {further.size} is not that of {first}, {mask.size}")
+            mask = ImageChops.logical_or(mask, further)
+    return {"mask": resize_mask(pad_to_square(mask))}
 
 
 def _mask_path(path: str) -> str:

@@ -9,9 +9,7 @@ Layout  manifest-ZkhPvrLo5216730872708713142/CBIS-DDSM/<case>/<study>/<series>/1
 
 from __future__ import annotations
 
-import io
 import re
-import struct
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -23,8 +21,8 @@ from PIL import Image
 
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task, snake_case
-from ...errors import missing_extra
 from ..crops import cut, eight_bits, ratio_cut
+from ..formats import dicom
 from ..images import SIDE, resize
 from ..raw import Raw, Row
 from ..reader import Reader
@@ -64,7 +62,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
 
 def render(raw: Raw, row: Row) -> Image.Image:
     """The square around the mask of the lesion, some 224 pixels a side or more, scaled to 8 bits, 224x224."""
-    mask, mammogram = _pixels(raw, row["middle_path"]), _pixels(raw, row["path"])
+    mask, mammogram = dicom.pixels(raw, row["middle_path"]), dicom.pixels(raw, row["path"])
     if not _is_mask(mask):  # a 16-bit mask can be the larger file; as published, it is not looked at
         mask, mammogram = mammogram, mask
     if not mask.any():
@@ -105,10 +103,10 @@ def _released(text: Any, task: Task) -> list[Any]:
 
 
 def _places(raw: Raw, table: pd.DataFrame) -> Iterator[tuple[str, str, str | None]]:
-    """Per row: `original_filepath`, the largest of its three files, and the middle one.
+    """Per row: `original_filepath`, the file with the most pixels (in bits) of its three, and the next one.
 
     The tables cannot be trusted to say which is which (in those of calcifications crop and mask are exchanged, all
-    rows but one): the smallest file is the source's crop, which gives its name only.
+    rows but one): the smallest image is the source's crop, which gives its name only.
     """
     found = _repaired(raw)
     for texts in table[list(FILES)].itertuples(index=False):
@@ -117,7 +115,7 @@ def _places(raw: Raw, table: pd.DataFrame) -> Iterator[tuple[str, str, str | Non
         if absent:
             yield names[1], absent[0], None
         else:
-            crop, middle, largest = sorted(names, key=lambda name: (raw.size(found[name]), name))
+            crop, middle, largest = sorted(names, key=lambda name: (dicom.bits(raw, found[name]), name))
             yield crop, found[largest], found[middle]
 
 
@@ -125,27 +123,16 @@ def _repaired(raw: Raw) -> dict[str, str]:
     """Path as in the tables -> path in the source.
 
     The published code renamed 1-1.dcm and 1-2.dcm in the user's folder to the tables' names: within a series the
-    smaller file is 000000.dcm, the larger 000001.dcm. Here no file is touched, and one already renamed is accepted.
+    smaller image is 000000.dcm, the larger 000001.dcm. Here no file is touched, and one already renamed is accepted.
     """
-    found = {}
-    for series, paths in groupby(raw.glob("CBIS-DDSM/*/*/*/*.dcm"), key=lambda path: path.rpartition("/")[0]):
-        for number, path in enumerate(sorted(paths, key=lambda path: (raw.size(path), path))):
-            found[path if re.search(r"/\d{6}\.dcm$", path) else f"{series}/{number:06d}.dcm"] = path
-    return found
-
-
-def _pixels(raw: Raw, path: str) -> NDArray[np.integer[Any]]:
-    try:
-        from pydicom import dcmread
-        from pydicom.errors import InvalidDicomError
-    except ImportError:
-        raise missing_extra("pydicom", "build", "Reading CBIS-DDSM") from None
-    data = raw.read(path)
-    try:
-        pixels: NDArray[np.integer[Any]] = dcmread(io.BytesIO(data)).pixel_array
-    except (InvalidDicomError, AttributeError, LookupError, OSError, RuntimeError, ValueError, struct.error) as error:
-        raise raw.broken(path, f"no readable DICOM image ({error})") from error
-    return pixels
+    names = {}
+    for series, group in groupby(raw.glob("CBIS-DDSM/*/*/*/*.dcm"), key=lambda path: path.rpartition("/")[0]):
+        paths = list(group)
+        if len(paths) > 1:
+            paths.sort(key=lambda path: (dicom.bits(raw, path), path))
+        for number, path in enumerate(paths):
+            names[path if re.search(r"/\d{6}\.dcm$", path) else f"{series}/{number:06d}.dcm"] = path
+    return names
 
 
 def _is_mask(pixels: NDArray[np.integer[Any]]) -> bool:
@@ -161,4 +148,16 @@ def _extent(mask: NDArray[np.integer[Any]], axis: int) -> tuple[int, int]:
     return first - margin, last + margin
 
 
-READER = Reader(MARKERS, manifest, render, corrected=corrected)
+READER = Reader(
+    MARKERS,
+    manifest,
+    render,
+    corrected=corrected,
+    scattered=True,  # a download in several parts leaves several manifest folders
+    variants={
+        r"(^|/)jpeg/[\d.]+/[^/]+\.jpe?g$": "a copy with JPEG images, whose values differ from those of the DICOM "
+        "files. Download CBIS-DDSM with the NBIA Data Retriever.",
+        r"^(?!.*CBIS-DDSM/[^/]+/[\d.]+/[\d.]+/[^/]+\.dcm$).*\.dcm$": "its folders are not <case>/<study>/<series>, "
+        'as the NBIA Data Retriever makes them with the setting "Classic Directory Name". Download it again so.',
+    },
+)

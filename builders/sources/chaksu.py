@@ -19,14 +19,14 @@ import pandas as pd
 from PIL import Image
 
 from ...errors import SourceNotFound, some
-from ..images import pad_to_square, resize_mask, thumbnail
+from ..images import MASKS, pad_to_square, resize_mask, thumbnail
 from ..raw import Raw, Row
 from ..reader import Reader, Released
 
 MARKERS = ("Train", "Test")
 SPLITS = {"Train": "train", "Test": "test"}
 DEVICES = ("Forus", "Remidio", "Bosch")  # published order
-ENDINGS = (".JPG", ".jpg", ".png")  # a Thumbs.db lies beside the photographs
+ENDINGS = (".jpg", ".png")  # in any case; there is a Thumbs.db next to the photographs
 DECISIONS = "*/6.0_Glaucoma_Decision/Glaucoma_Decision_Comparison_*_majority.csv"
 MEASURED = "*/6.0_Glaucoma_Decision/{}/*.csv"
 OUTLINES = "*/4.0_OD_CO_Fusion_Images/*/STAPLE/*"  # any device folder, as Test writes Remedio for Remidio
@@ -53,7 +53,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
         for split in SPLITS
         for device in DEVICES
         for path in raw.glob(f"{split}/1.0_Original_Fundus_Images/{device}/*")
-        if path.endswith(ENDINGS)
+        if path.lower().endswith(ENDINGS)
     ]
     rows = pd.DataFrame({"original_filepath": pd.Series(paths, dtype=str)})
     rows["original_split"] = [SPLITS[path.split("/")[0]] for path in paths]
@@ -84,7 +84,7 @@ def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image]:
     path = row["mask_staple_original_path"]
     if path is None:
         raise SourceNotFound(f"{row['path']} in {raw.root} has no merged outlines (STAPLE). Build without masks.")
-    outlines = pad_to_square(raw.image(path).convert("L"))
+    outlines = pad_to_square(raw.image(path, MASKS).convert("L"))
     larger, smaller = (
         resize_mask(outlines.point([255 * (value > above) for value in range(256)], "1")) for above in (LARGER, SMALLER)
     )
@@ -111,7 +111,7 @@ def _measurements(raw: Raw, fusion: str) -> pd.DataFrame:
 
 def _outlines(raw: Raw) -> pd.DataFrame:
     """Path of the outlines merged by STAPLE, by stem."""
-    paths = [path for path in raw.glob(OUTLINES) if path.endswith((".png", ".tif"))]
+    paths = [path for path in raw.glob(OUTLINES) if path.lower().endswith((".png", ".tif"))]
     return pd.DataFrame({"mask_staple_original_path": paths}, index=[_stem(path) for path in paths], dtype=object)
 
 
@@ -138,6 +138,7 @@ READER = Reader(
     manifest,
     render,
     masks=masks,
+    scattered=True,
     released=Released(
         masks={"cup": ("masks/cup", "mask_cup_staple_path"), "disc": ("masks/disc", "mask_disc_staple_path")}
     ),

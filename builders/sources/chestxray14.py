@@ -80,12 +80,12 @@ def released_boxes(text: str) -> list[dict[str, Any]]:
     return boxes
 
 
-def _paths(raw: Raw, names: pd.Series) -> list[str]:
-    """Where each image is, whatever folder the archives were unpacked to; `images/<name>` if nowhere."""
-    found = {path.rpartition("/")[2]: path for path in reversed(raw.files) if path.endswith(".png")}
-    if not names.isin(found.keys()).all():  # only then: it takes minutes
+def _paths(raw: Raw, names: pd.Series) -> pd.Series:
+    """Path of each image; pictures of these names in other folders, such as heat maps, are not the radiographs."""
+    paths = "images/" + names
+    if not all(path in raw for path in paths):  # only then: it takes minutes
         raw.list_tars()
-    return [found.get(name, f"images/{name}") for name in names]
+    return paths
 
 
 def _splits(raw: Raw, names: pd.Series) -> pd.Series:
@@ -118,5 +118,10 @@ READER = Reader(
     manifest,
     render,
     tars="images_*.tar.gz",  # images_001.tar.gz to images_012.tar.gz
+    renames={r"(^|/)(?:images(?:_\d+)?/)+(\d+_\d+\.png)$": r"\1images/\2"},  # each archive unpacked to its own folder
+    variants={
+        r"(^|/)Data_Entry_2017\.csv$": f"the first table of the source, whose ages were corrected in {TABLE}. Get that "
+        "file from https://nihcc.app.box.com/v/ChestXray-NIHCC and put it next to the lists.",
+    },
     released=Released(columns={"bounding_boxes": released_boxes}),
 )

@@ -9,14 +9,16 @@ Layout  DeepDRiD-master/{regular_fundus_images,ultra-widefield_images}/<split fo
 from __future__ import annotations
 
 import io
+import re
 from functools import reduce
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import pandas as pd
 from PIL import Image
 
 from ...cards.catalogue import DATASETS
 from ...errors import SourceNotFound, missing_extra, some
+from ...files.nature import nature
 from ..images import crop_to_square, thumbnail
 from ..raw import Raw, Row
 from ..reader import Reader
@@ -25,6 +27,8 @@ MARKERS = ("regular_fundus_images", "ultra-widefield_images")
 FOLDER = {"dr_regular": "regular_fundus_images", "dr_uwf": "ultra-widefield_images"}
 SPLITS = {"Evaluation": "test", "training": "train", "validation": "val"}  # part of the folder's name
 KEYS = ["patient_id", "image_id", "image_path"]
+MAX_WORKBOOK = 64 << 20  # bytes, unpacked
+MAX_ROWS = 10_000
 UNGRADABLE = 5  # a level that is no grade; none of the regular images has it
 
 LEVEL = {"patient_dr_level": "dr_level", "dr_levels": "dr_level", "uwf_dr_levels": "dr_level"}  # else already dr_level
@@ -78,7 +82,8 @@ def _split(folder: str) -> str | None:
 
 def _rows(raw: Raw, folder: str) -> pd.DataFrame:
     """Train or validation: the rows that are in all tables of the folder."""
-    tables = {path: raw.table(path, columns=KEYS, dtype={"patient_id": int}) for path in raw.glob(f"{folder}/*.csv")}
+    kinds = {"patient_id": int, "image_id": str, "image_path": str}
+    tables = {path: raw.table(path, columns=KEYS, dtype=kinds) for path in raw.glob(f"{folder}/*.csv")}
     rows = _join(raw, folder, tables, KEYS)
     # A leading backslash for the regular images only, then a folder that lacks the level Images.
     places = [path.replace("\\", "/").strip("/").partition("/")[2] for path in rows["image_path"]]
@@ -92,6 +97,22 @@ def _test_rows(raw: Raw, folder: str) -> pd.DataFrame:
     patients = [image.partition("_")[0] for image in rows["image_id"]]
     places = [f"{patient}/{image}.jpg" for patient, image in zip(patients, rows["image_id"], strict=True)]
     return rows.assign(patient_id=patients, original_filepath=[_place(raw, folder, place) for place in places])
+
+
+def _check_extent(workbook: bytes) -> None:
+    """Check that a workbook is small before it is read: one cell far away becomes millions of empty ones.
+
+    Raises:
+        ValueError: If it has more rows, columns or bytes than any table of the source.
+    """
+    with ZipFile(io.BytesIO(workbook)) as parts:
+        if (size := sum(info.file_size for info in parts.infolist())) > MAX_WORKBOOK:
+            raise ValueError(f"it unpacks to {size:,} bytes")
+        for name in parts.namelist():
+            if name.lower().endswith(".xml"):
+                for column, row in re.findall(rb"<(?:\w+:)?(?:c|row)\b[^>]*?\br=[\"']([A-Z]*)(\d+)", parts.read(name)):
+                    if len(column) > 2 or len(row) > len(str(MAX_ROWS)) or int(row) > MAX_ROWS:
+                        raise ValueError(f"cell {(column + row).decode()} is outside any table of the source")
 
 
 def _place(raw: Raw, folder: str, place: str) -> str:
@@ -115,13 +136,16 @@ def _join(raw: Raw, folder: str, tables: dict[str, pd.DataFrame], keys: list[str
 
 
 def _workbook(raw: Raw, path: str) -> pd.DataFrame:
-    content = io.BytesIO(raw.read(path))
+    content = raw.read(path)
     try:
-        table = pd.read_excel(content, engine="openpyxl", dtype={"image_id": str})
+        _check_extent(content)
+        table = pd.read_excel(io.BytesIO(content), engine="openpyxl", dtype={"image_id": str})
     except ImportError as error:
         raise missing_extra("openpyxl", "build", f"Reading {path}") from error
-    except (BadZipFile, OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise raw.broken(path, f"no readable workbook ({error})") from error
+    except Exception as error:  # openpyxl raises almost anything
+        actual = nature(content)
+        known = actual if actual and "zip" not in actual else f"{type(error).__name__}: {error}"
+        raise raw.broken(path, f"not a readable workbook ({known})") from error
     if "image_id" not in table:
         raise raw.broken(path, "there is no column image_id")
     return table.dropna(how="all")

@@ -17,7 +17,7 @@ from ..images import pad_to_square, thumbnail
 from ..raw import Raw, Row
 from ..reader import Reader, Released
 
-MARKERS = ("meta",)
+MARKERS = ("meta", "images")
 CASES = 1_011
 IMAGE_COLUMN = {"skinl_derm": "derm", "skinl_photo": "clinic"}
 INDEXES = {"train": "train_indexes.csv", "val": "valid_indexes.csv", "test": "test_indexes.csv"}
@@ -111,6 +111,9 @@ def released_subjects(texts: pd.DataFrame) -> list[str | None]:
 def _splits(raw: Raw, cases: pd.Series) -> pd.Series:
     """Split of each case; the index files count rows of the complete meta.csv from 0, cases count from 1."""
     tables = {split: raw.table(f"meta/{name}", columns=("indexes",)) for split, name in INDEXES.items()}
+    for split, table in tables.items():
+        if not pd.api.types.is_integer_dtype(table["indexes"]):
+            raise raw.broken(f"meta/{INDEXES[split]}", "column indexes has values that are not whole numbers")
     splits = cases.map({index + 1: split for split, table in tables.items() for index in table["indexes"]})
     if splits.isna().any():
         raise raw.broken("meta/meta.csv", f"case(s) {some(list(cases[splits.isna()]))} are in no index file")

@@ -61,4 +61,13 @@ def _lesions(raw: Raw) -> dict[str, str]:
     return dict(zip(table["image"], table["lesion_id"], strict=True))
 
 
-READER = Reader(MARKERS, manifest, render)
+READER = Reader(
+    MARKERS,
+    manifest,
+    render,
+    scattered=True,
+    variants={
+        r"(^|/)(HAM10000_images_part_[12]|HAM10000_metadata|hmnist_\d+)": "HAM10000 alone, without the tables, "
+        "validation and test images of the challenge. Get the files ISIC2018_Task3_* from https://challenge.isic-archive.com/data/",
+    },
+)

@@ -20,7 +20,7 @@ from ..reader import Reader
 
 MARKERS = ("OCT", "chest_xray", "OCT2017", "OCT2017 ")  # the last two of version 2, to be refused by name
 FOLDER = {"oct": "OCT", "pneumonia": "chest_xray"}
-PATH = r"[^/]+/(?P<split>train|test)/(?P<folder>[^/]+)/(?P<prefix>[A-Z]+)-(?P<patient>\d+)-[^/]+"
+PATH = r"[^/]+/(?P<split>train|test)/(?P<folder>[^/]+)/(?P<prefix>[A-Z]+)-(?P<patient>\d+)-\d+\.jpeg"
 
 # Version 2, which most mirrors hold: by its folders, or by its names of chest radiographs.
 VERSION_2 = re.compile(r"(^|/)((OCT2017 ?|val)/|person\d+_|NORMAL2-IM-|IM-\d)")

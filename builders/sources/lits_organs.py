@@ -22,14 +22,16 @@ from PIL import Image
 
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
-from ...errors import SourceNotFound, missing_extra, some
+from ...errors import SourceNotFound, some
 from ..crops import Box, cut, ratio_cut, window
+from ..formats import nifti
 from ..images import resize, resize_mask
 from ..raw import Raw, Row
 from ..reader import Reader, Released
 
 MARKERS = ("LITS Challenge", "LITS-Challenge-Test-Data")
 ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt")
+OWN_FOLDER = re.compile(r"(^|/)annotations_of_(training|testing)_set/[^/]+$", re.IGNORECASE)
 FIRST_OF_BATCH_2 = 28
 SWAPPED = "test-volume-59.nii"  # stored with its second and third axis exchanged; its boxes are right
 AXIS = {"organs_axial": 2, "organs_coronal": 1, "organs_sagittal": 0}  # the one that the slice is taken across
@@ -55,7 +57,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
     The published code took the volumes as the file system listed them, so the split that follows from this order is not
     the published one. Volumes that do not tell their voxel size are left out before the split.
     """
-    texts = {path.rpartition("/")[2]: path for path in reversed(raw.files) if ANNOTATION.fullmatch(path)}
+    texts = _texts(raw)
     if not texts:
         raise SourceNotFound(
             f"{raw.root} holds no boxes (segmentation-<n>.txt, test-segmentation-<n>.txt). Get them from "
@@ -112,6 +114,19 @@ def released_subjects(texts: pd.DataFrame) -> list[str | None]:
     return [PurePosixPath(path).stem for path in texts["original_filepath"]]
 
 
+def _texts(raw: Raw) -> dict[str, str]:
+    """Path of each text file with boxes, by name: in the folders of the source or, failing that, anywhere."""
+    texts: dict[str, list[str]] = {}
+    for path in filter(ANNOTATION.fullmatch, raw.files):
+        texts.setdefault(path.rpartition("/")[2], []).append(path)
+    for name, paths in texts.items():
+        own = [path for path in paths if OWN_FOLDER.search(path)] or paths
+        if len(own) > 1:
+            raise raw.broken(name, f"there is more than one: {some(own)}")
+        texts[name] = own
+    return {name: paths[0] for name, paths in texts.items()}
+
+
 def _number(name: str) -> int:
     return int(re.findall(r"\d+", name)[-1])
 
@@ -133,6 +148,8 @@ def _boxes(raw: Raw, path: str, shape: list[int] | None) -> Iterator[tuple[str, 
             raise raw.broken(path, f'line {number} is not "<organ> <number> <x0> <x1> <y0> <y1> <z0> <z1>": {line!r}')
         if organ not in ORGANS:
             raise raw.broken(path, f"line {number} names none of the organs {some(list(ORGANS), 11)}: {line!r}")
+        if any(len(text) > 5 for text in numbers[1:]):
+            raise raw.broken(path, f"line {number} has a number that no volume has voxels for: {line[:80]!r}")
         box = [int(text) for text in numbers[1:]]
         ends = list(zip(box[::2], box[1::2], strict=True))
         # A box may reach past the volume, as its square may, but its middle slices must be there.
@@ -153,8 +170,8 @@ def _square(raw: Raw, row: Row) -> Box:
 
 def _slice(raw: Raw, row: Row, path: str) -> NDArray[Any]:
     """The slice through the middle of the organ's box of a volume, or of its segmentation, in stored units scaled."""
-    header, axis = _header(raw, path), AXIS[raw.dataset]
-    voxels = _voxels(raw, path, header)
+    header, axis = nifti.header(raw, path), AXIS[raw.dataset]
+    voxels = nifti.voxels(raw, path, header)
     if PurePosixPath(path).name == SWAPPED:
         voxels = voxels.swapaxes(1, 2)
     if list(voxels.shape) != list(row["original_image_size"]):
@@ -162,58 +179,20 @@ def _slice(raw: Raw, row: Row, path: str) -> NDArray[Any]:
     first, last = row["original_bbox"][2 * axis : 2 * axis + 2]
     plane = np.moveaxis(voxels, axis, 0)[(first + last) // 2]
     slope, intercept = header.get_slope_inter()
-    return np.array(plane) if slope is None else plane.astype(np.float64) * slope + intercept
+    values = np.array(plane) if slope is None else plane.astype(np.float64) * slope + intercept
+    if np.isnan(values).any():
+        raise raw.broken(path, "some voxels are NaN, which has no value in 8 bits")
+    return values
 
 
 def _geometry(raw: Raw, path: str) -> tuple[list[int], list[float]]:
     """Voxels and voxel size along x, y and z."""
-    header = _header(raw, path)
+    header = nifti.header(raw, path)
     x, y, z = header.get_data_shape()
     dx, dy, dz = (float(str(zoom)) for zoom in header.get_zooms())  # 0.7, not the 0.699999988 that 32 bits make of it
     if PurePosixPath(path).name == SWAPPED:
         return [x, z, y], [dx, dz, dy]
     return [x, y, z], [dx, dy, dz]
-
-
-def _header(raw: Raw, path: str) -> Any:
-    """The NIfTI header of a volume that is there in full."""
-    try:
-        from nibabel.nifti1 import Nifti1Header
-        from nibabel.spatialimages import HeaderDataError
-        from nibabel.wrapstruct import WrapStructError
-    except ImportError:
-        raise missing_extra("nibabel", "build", "Reading LiTS") from None
-    try:
-        header = Nifti1Header(raw.read(path, Nifti1Header.template_dtype.itemsize))
-        header.get_slope_inter()  # refuses what cannot be used later
-    except (HeaderDataError, WrapStructError) as error:
-        raise raw.broken(path, f"no NIfTI volume ({error})") from error
-    if len(header.get_data_shape()) != 3:
-        raise raw.broken(path, f"a volume of {len(header.get_data_shape())} dimensions, not 3")
-    needed = header.get_data_offset() + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
-    if raw.size(path) < needed:
-        raise raw.broken(path, f"cut short: {raw.size(path):,} bytes instead of {needed:,}")
-    return header
-
-
-_unzipped: dict[bool, tuple[Raw, str, bytes]] = {}
-
-
-def _voxels(raw: Raw, path: str, header: Any) -> NDArray[Any]:
-    """The stored values of a volume, mapped from a folder, or read from a zip archive as a whole.
-
-    A process keeps the last volume, and the last segmentation, that it unzipped: rows of a volume are adjacent.
-    """
-    layout = {"shape": header.get_data_shape(), "dtype": header.get_data_dtype(), "offset": header.get_data_offset()}
-    if (file := raw.unpacked(path)) is not None:
-        return np.memmap(file, mode="r", order="F", **layout)
-    kind = "segmentation" in path
-    held = _unzipped.pop(kind, None)
-    if held is None or held[:2] != (raw, path):
-        held = None  # the last one is let go before the next is read
-        held = (raw, path, raw.read(path))
-    _unzipped[kind] = held
-    return np.ndarray(buffer=held[2], order="F", **layout)
 
 
 READER = Reader(
@@ -222,5 +201,11 @@ READER = Reader(
     render,
     masks=masks,
     ordered=ordered,
+    scattered=True,
+    renames={r"\.nii\.gz$": ".nii", r"\.nii$": ".nii"},
+    variants={
+        r"(^|/)volume_pt\d+/": "a copy that has the training volumes only, in other folders. Get the folders "
+        "LITS Challenge and LITS-Challenge-Test-Data, or arrange the volumes as in them.",
+    },
     released=Released(masks={"liver_mask": ("masks", "mask_filepath")}, subjects=released_subjects),
 )

@@ -15,12 +15,14 @@ from ..reader import Reader
 PARTS = {"train": "NCT-CRC-HE-100K", "val": "CRC-VAL-HE-7K"}  # the second is the official test split
 MARKERS = tuple(PARTS.values())
 
+NAME = r"[A-Z]+-[\w-]+\.tif"
+
 CODES = ("ADI", "BACK", "DEB", "LYM", "MUC", "MUS", "NORM", "STR", "TUM")  # published order
 
 
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per tile: the large part first, class folders and file names in sorted order."""
-    tiles = [(split, path) for split, part in PARTS.items() for path in raw.glob(f"{part}/*/*.tif")]
+    tiles = [(split, path) for split, part in PARTS.items() for path in raw.glob(f"{part}/*/*.tif", NAME)]
     folders = [path.split("/")[1] for _, path in tiles]
     ids = {code: i for i, code in enumerate(CODES)}
     return pd.DataFrame(
@@ -39,4 +41,4 @@ def render(raw: Raw, row: Row) -> Image.Image:
     return image
 
 
-READER = Reader(MARKERS, manifest, render)
+READER = Reader(MARKERS, manifest, render, scattered=True)

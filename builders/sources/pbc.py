@@ -15,6 +15,8 @@ from ..reader import Reader
 
 MARKERS = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
 
+NAME = r"[A-Z]+_\d+\.jpg"
+
 CELL_CLASS = {  # published order
     "neutrophil": 0,
     "eosinophil": 1,
@@ -33,7 +35,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
     The release was listed after its folder `ig` had been renamed to "immature granulocyte", so that paths and order
     follow the new name.
     """
-    rows = pd.DataFrame({"path": [path for path in raw.glob("*/*.jpg") if path.partition("/")[0] in MARKERS]})
+    rows = pd.DataFrame({"path": pd.Series(raw.glob(f"{{{','.join(MARKERS)}}}/*.jpg", NAME), dtype=str)})
     rows["original_filepath"] = rows["path"].str.replace(r"^ig/", "immature granulocyte/", regex=True)
     rows["original_split"] = "train"
     rows["cell class"] = rows["original_filepath"].str.partition("/")[0].map(CELL_CLASS)
@@ -45,4 +47,9 @@ def render(raw: Raw, row: Row) -> Image.Image:
     return thumbnail(crop_to_square(raw.image(row["path"])))
 
 
-READER = Reader(MARKERS, manifest, render)
+READER = Reader(
+    MARKERS,
+    manifest,
+    render,
+    renames={r"(^|/)immature granulocyte/": r"\1ig/"},  # as published scripts rename the folder
+)

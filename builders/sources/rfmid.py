@@ -7,6 +7,9 @@ Layout  A. RFMiD_All_Classes_Dataset/1. Original Images/<part>/<ID>.png,
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pandas as pd
 from PIL import Image
 
@@ -25,6 +28,7 @@ PARTS = {  # split -> folder, table
     "val": ("b. Validation Set", "b. RFMiD_Validation_Labels.csv"),
     "test": ("c. Testing Set", "c. RFMiD_Testing_Labels.csv"),
 }
+PORTAL = (("Training_Set", "Training"), ("Evaluation_Set", "Validation"), ("Test_Set", "Test"))  # the same parts
 
 
 def manifest(raw: Raw) -> pd.DataFrame:
@@ -35,6 +39,13 @@ def manifest(raw: Raw) -> pd.DataFrame:
 def render(raw: Raw, row: Row) -> Image.Image:
     """Centre crop to a square, 224x224."""
     return thumbnail(crop_to_square(raw.image(row["path"])))
+
+
+def _renames() -> Iterator[tuple[str, str]]:
+    """The names of folders and tables on IEEE DataPort, and in the archive."""
+    for (folder, table), (part, images) in zip(PARTS.values(), PORTAL, strict=True):
+        yield rf"(^|/)(?:{part}/)+(?:{images}/)+(\d+\.png)$", rf"\1{ROOT}/{IMAGES}/{folder}/\2"
+        yield rf"(^|/)(?:{part}/)+{re.escape(table.partition(' ')[2])}$", rf"\1{ROOT}/{TABLES}/{table}"
 
 
 def _part(raw: Raw, split: str, folder: str, name: str) -> pd.DataFrame:
@@ -59,4 +70,4 @@ def _part(raw: Raw, split: str, folder: str, name: str) -> pd.DataFrame:
     )
 
 
-READER = Reader(MARKERS, manifest, render)
+READER = Reader(MARKERS, manifest, render, renames=dict(_renames()))

@@ -78,7 +78,7 @@ def test_without_the_table_there_is_no_source(folder):
 
 BAD_TABLES = {
     "XYZ/XYZ_0001.tiff XYZ nan nan": "'XYZ' is no label of task 'morphological class', in row 15",
-    "BAS/BAS_0001.tiff BAS nan nan nan": "annotations.dat in .*no readable table",
+    "BAS/BAS_0001.tiff BAS nan nan nan": "annotations.dat in .*not a readable table",
 }
 
 
@@ -100,12 +100,12 @@ def test_a_line_that_stands_twice_is_named(folder, lines):
 def test_a_table_in_another_encoding_is_named(folder):
     (folder / "annotations.dat").write_text("BAS/BAS_0001.tiff BAS nan nan", encoding="utf-16")
 
-    with pytest.raises(SourceBroken, match=r"annotations\.dat in .*no readable table .*codec can't decode"):
+    with pytest.raises(SourceBroken, match=r"annotations\.dat in .*not a readable table .*codec can't decode"):
         source(folder).manifest()
 
 
 def test_an_empty_table_is_no_dataset(folder):
-    with pytest.raises(SourceIncomplete, match="There is not one image of aml in "):
+    with pytest.raises(SourceBroken, match=r"annotations.dat in .*an empty file"):
         rewrite(folder, []).manifest()
 
 
@@ -118,7 +118,7 @@ def test_listed_but_absent_is_an_error_or_dropped(folder, lines):
     assert name not in set(source(folder).manifest()["original_filepath"])
 
 
-@pytest.mark.parametrize(("kept", "problem"), [(0, "no readable image"), (100_000, "cannot be rendered")])
+@pytest.mark.parametrize(("kept", "problem"), [(0, "not a readable"), (100_000, "cannot be rendered")])
 def test_a_broken_image_is_named(folder, lines, kept, problem):
     file = folder / "AML-Cytomorphology" / lines[0].split()[0]
     file.write_bytes(file.read_bytes()[:kept])

@@ -109,9 +109,9 @@ def test_miniature_has_the_quirks_and_reads_the_same_zipped(tmp_path, folder):
             r"'MAYBE' is no label of task 'Glaucoma suspect', in row \d+ \(Train/",
         ),
         (DECISIONS, b",GLAUCOMA SUSPECT\r\n", b",\r\n", "nan is no label of task 'Glaucoma suspect'"),
-        (DECISIONS, b"\xef\xbb\xbf", b"\xff\xfe", "no readable table .*utf-8"),
+        (DECISIONS, b"\xef\xbb\xbf", b"\xff\xfe", "not a readable table .*utf-8"),
         (MEASURED, b"Cup Area", b"Cup Size", "Majority/Bosch.csv .*Cup Area"),
-        (MEASURED, b",NaN,", b",high,", "'high' in column 'vcdr_majority', row \\d+, is no float64"),
+        (MEASURED, b",NaN,", b",high,", "'high' in column 'vcdr_majority', row \\d+, is not float64"),
     ],
 )
 def test_broken_tables_are_named(folder, path, old, new, message):
@@ -179,7 +179,10 @@ def test_fewer_photographs_need_partial(folder):
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(lambda data: data[:700], "cannot be rendered|no readable image"), (lambda data: b"text", "no readable image")],
+    [
+        (lambda data: data[:700], "cannot be rendered|not a readable"),
+        (lambda data: b"text", "not a readable"),
+    ],
 )
 def test_damaged_photographs_are_named(folder, damage, message):
     row = source(folder).manifest()[-1:]

@@ -130,8 +130,8 @@ def test_missing_columns_are_named(folder, column, message):
         ("Overall quality", "3", r"3 is no label of task 'Overall quality', in row \d+ \(.*_l1.jpg\). The labels are"),
         ("Artifact", "2", "2 is no label of task 'Artifact'"),
         ("patient_DR_Level", "", "nan is no label of task 'DR level'"),
-        ("left_eye_DR_Level", "low", "'low' in column 'left_eye_dr_level', row \\d+, is no int32"),
-        ("patient_id", "four", "no readable table .*four"),
+        ("left_eye_DR_Level", "low", "'low' in column 'left_eye_dr_level', row \\d+, is not int32"),
+        ("patient_id", "four", "not a readable table .*four"),
         ("image_id", "", "a row has no patient_id or image_id or image_path"),
     ],
 )
@@ -147,7 +147,7 @@ def test_wrong_values_are_named(folder, column, value, message):
 def test_a_wrong_encoding_is_named(folder):
     (folder / TRAINING).write_bytes((folder / TRAINING).read_text().encode("utf-16"))
 
-    with pytest.raises(SourceBroken, match=r"regular-fundus-training.csv in .*no readable table .*utf-8"):
+    with pytest.raises(SourceBroken, match=r"regular-fundus-training.csv in .*not a readable table .*utf-8"):
         source(folder).manifest()
 
 
@@ -179,7 +179,7 @@ def test_an_image_listed_twice_is_an_error(folder):
 def test_a_broken_workbook_is_named(folder, content):
     (folder / TEST / "Challenge2_labels.xlsx").write_bytes(content)
 
-    with pytest.raises(SourceBroken, match=r"Challenge2_labels.xlsx in .*no readable workbook"):
+    with pytest.raises(SourceBroken, match=r"Challenge2_labels.xlsx in .*not a readable workbook"):
         source(folder).manifest()
 
 
@@ -187,7 +187,7 @@ def test_a_cut_workbook_is_named(folder):
     path = folder / TEST / "Challenge2_labels.xlsx"
     path.write_bytes(path.read_bytes()[:-40])
 
-    with pytest.raises(SourceBroken, match=r"Challenge2_labels.xlsx in .*no readable workbook"):
+    with pytest.raises(SourceBroken, match=r"Challenge2_labels.xlsx in .*not a readable workbook"):
         source(folder).manifest()
 
 

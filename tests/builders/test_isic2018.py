@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from medimeta.builders.layout import Layout
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
 from medimeta.builders.rows import to_table
@@ -51,7 +52,7 @@ def test_published_counts_follow_from_the_public_tables(shared, tmp_path):
     lesions.to_csv(tmp_path / LESIONS, index=False)
     card = DATASETS["derm"]
 
-    rows = manifest(Raw(tmp_path, "derm", ["ISIC2018_Task3_Training_GroundTruth"], card.archives))
+    rows = manifest(Raw(tmp_path, "derm", Layout(("ISIC2018_Task3_Training_GroundTruth",), card.archives)))
 
     assert pd.Series(official_split(rows, card.splits)).value_counts().to_dict() == card.splits.counts
     assert rows["disease category"][:10015].value_counts().to_dict() == {
@@ -127,7 +128,7 @@ def test_a_missing_table_is_named(folder):
 def test_a_table_in_another_encoding_is_named(folder):
     (folder / TABLE).write_text((folder / TABLE).read_text(), encoding="utf-16")
 
-    with pytest.raises(SourceBroken, match=r"no readable table .*codec can't decode"):
+    with pytest.raises(SourceBroken, match=r"not a readable table .*codec can't decode"):
         source(folder).manifest()
 
 
@@ -140,7 +141,7 @@ def test_listed_but_absent_is_an_error_or_dropped(folder):
     assert absent not in set(source(folder).manifest()["original_filepath"])
 
 
-@pytest.mark.parametrize(("kept", "problem"), [(0, "no readable image"), (5_000, "cannot be rendered")])
+@pytest.mark.parametrize(("kept", "problem"), [(0, "not a readable"), (5_000, "cannot be rendered")])
 def test_a_broken_image_is_named(folder, kept, problem):
     file = folder / "ISIC2018_Task3_Training_Input" / "ISIC_0024307.jpg"
     file.write_bytes(file.read_bytes()[:kept])

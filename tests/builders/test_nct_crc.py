@@ -88,7 +88,8 @@ def test_an_unknown_folder_is_named(folder):
 
 @pytest.mark.filterwarnings("ignore:Truncated File Read")  # Pillow says so too
 @pytest.mark.parametrize(
-    ("kept", "problem"), [(0, "no readable image"), (100, "no readable image"), (90_000, "cannot be rendered")]
+    ("kept", "problem"),
+    [(0, "not a readable"), (100, "not a readable"), (90_000, "cannot be rendered")],
 )
 def test_a_broken_image_is_named(folder, kept, problem):
     file = sorted((folder / "NCT-CRC-HE-100K" / "MUS").iterdir())[0]

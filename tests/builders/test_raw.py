@@ -13,10 +13,17 @@ import pytest
 from PIL import Image
 
 from fakes.errors import raises
+from medimeta.builders.layout import Layout
 from medimeta.builders.raw import Raw
 from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.files import archives
+from medimeta.files.archives import ZipFiles
+from medimeta.files.folders import FolderFiles
 
+LITTER = (
+    ".hidden/1.png", "__MACOSX/images/._1.png", "images/._2.png", "images/.DS_Store", "images/Thumbs.db",
+    "images/desktop.ini", "~$table.csv", "images/@eaDir/2.png", "$RECYCLE.BIN/2.png", ".Trash-1000/files/2.png",
+)  # fmt: skip
 MARKERS, ARCHIVES = ("images", "table.csv"), ("Data.zip",)
 FILES = {"table.csv": b"a,b\n1,2\n", "images/10.png": b"ten", "images/2.png": b"two", "images/.hidden.png": b"x"}
 
@@ -38,7 +45,7 @@ def zipped(path, prefix="", files=FILES, method=zipfile.ZIP_DEFLATED):
 
 
 def raw(location):
-    return Raw(location, "bus", MARKERS, ARCHIVES)
+    return Raw(location, "bus", Layout(MARKERS, ARCHIVES, MARKERS))
 
 
 @pytest.fixture(params=["root", "its parent", "two above", "zip", "zip in a folder", "zip with the folder above"])
@@ -57,8 +64,8 @@ def test_the_same_tree_wherever_it_lies(location):
     tree = raw(location)
 
     unpacked = [path for path in tree.files if path != "Data.zip"]
-    assert unpacked == ["images/.hidden.png", "images/10.png", "images/2.png", "table.csv"]
-    assert tree.glob("images/*.png") == ["images/10.png", "images/2.png"]  # sorted as text, hidden ones left out
+    assert unpacked == ["images/10.png", "images/2.png", "table.csv"]  # sorted as text, hidden ones left out
+    assert tree.glob("images/*.png") == ["images/10.png", "images/2.png"]
     assert tree.glob("*.png") == []
     assert tree.read("images/2.png") == b"two"
     assert tree.table("table.csv").to_dict("list") == {"a": [1], "b": [2]}
@@ -100,7 +107,7 @@ def test_members_that_leave_the_archive_are_refused(tmp_path, name):
         raw(path)
 
 
-def test_links_in_archives_and_links_out_of_folders_are_refused(tmp_path):
+def test_links_in_archives_are_refused_and_those_in_folders_followed(tmp_path):
     path = zipped(tmp_path / "Data.zip")
     with zipfile.ZipFile(path, "a") as file:
         link = zipfile.ZipInfo("images/link.png")
@@ -112,9 +119,17 @@ def test_links_in_archives_and_links_out_of_folders_are_refused(tmp_path):
     folder = write(tmp_path / "folder")
     (folder / "images" / "link.png").symlink_to("10.png")
     assert raw(folder).read("images/link.png") == b"ten"  # stays inside
-    (folder / "images" / "out.png").symlink_to(tmp_path / "Data.zip")
-    with raises(UnsafeArchive, "unsafe-link", "out.png"):
-        raw(folder)
+    elsewhere = write(tmp_path / "disk", files={"9.png": b"nine"})
+    (folder / "images" / "out.png").symlink_to(elsewhere / "9.png")
+    (folder / "images" / "self").symlink_to(folder)
+    (folder / "images" / "round").symlink_to("round")
+    (folder / "images" / "gone.png").symlink_to(elsewhere / "gone.png")
+    (folder / "images" / "disk").symlink_to(elsewhere)
+    assert raw(folder).read("images/out.png") == b"nine"
+    assert raw(folder).read("images/disk/9.png") == b"nine"
+    assert not [path for path in raw(folder).files if "self" in path]
+    with pytest.raises(SourceNotFound, match=r"gone.png is a link to .* does not exist"):
+        raw(folder).read("images/gone.png")
 
 
 def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path, monkeypatch):
@@ -138,10 +153,9 @@ def test_truncated_and_damaged_archives(tmp_path):
     path = zipped(tmp_path / "Data.zip", files=FILES | {"images/3.png": os.urandom(10_000)}, method=zipfile.ZIP_STORED)
     whole = path.read_bytes()
     path.write_bytes(whole[:5000])
-    with pytest.raises(SourceNotFound, match="neither a folder nor a zip archive"):
-        raw(path)
-    with raises(SourceBroken, "broken-archive"):
-        raw(tmp_path)
+    for location in (path, tmp_path):
+        with raises(SourceBroken, "broken-archive"):
+            raw(location)
 
     middle = whole.index(b"images/3.png") + 5000
     path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
@@ -179,15 +193,22 @@ def test_an_archive_that_cannot_be_unpacked(tmp_path, offset, value, words):
 def test_files_that_are_no_images(tmp_path, data):
     write(tmp_path, files=FILES | {"images/3.png": data})
 
-    with pytest.raises(SourceBroken, match=r"images/3.png in .*: no readable image"):
+    with pytest.raises(SourceBroken, match=r"images/3.png in .*: not a readable"):
         raw(tmp_path).image("images/3.png")
 
 
-def test_an_image_bomb_is_refused_before_it_decodes(tmp_path, monkeypatch):
-    monkeypatch.setattr("medimeta.builders.raw.MAX_PIXELS", 100)
+def test_an_image_with_a_long_side_is_refused_before_it_decodes(tmp_path):
     buffer = io.BytesIO()
-    Image.new("1", (20, 20)).save(buffer, "PNG")
+    Image.new("L", (10_001, 1)).save(buffer, "PNG")
     write(tmp_path, files=FILES | {"images/3.png": buffer.getvalue()})
 
-    with pytest.raises(SourceBroken, match="20x20 pixels are more than any image of the source has"):
+    with pytest.raises(SourceBroken, match=r"images/3.png in .*10001x1 pixels"):
         raw(tmp_path).image("images/3.png")
+
+
+def test_litter_is_not_listed(tmp_path):
+    write(tmp_path, files=FILES | dict.fromkeys(LITTER, b"x"))
+    zipped(tmp_path / "a.zip", files=FILES | dict.fromkeys(LITTER, b"x"))
+
+    assert FolderFiles(tmp_path).names() == ["a.zip", "images/10.png", "images/2.png", "table.csv"]
+    assert ZipFiles(tmp_path / "a.zip").names() == ["images/10.png", "images/2.png", "table.csv"]

@@ -7,6 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from medimeta.builders.layout import Layout
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.raw import Raw
 from medimeta.builders.rows import to_table
@@ -45,7 +46,7 @@ def test_published_counts_follow_from_the_public_tables(shared, tmp_path):
         shutil.copy(shared / "real" / "tables" / "rfmid" / table, tmp_path / TABLES)
     card = DATASETS["fundus"]
 
-    rows = manifest(Raw(tmp_path, "fundus", MARKERS, card.archives))
+    rows = manifest(Raw(tmp_path, "fundus", Layout(MARKERS, card.archives)))
 
     assert pd.Series(official_split(rows, card.splits)).value_counts().to_dict() == card.splits.counts
     assert rows["original_filepath"].iloc[[0, 1919, 1920, -1]].to_list() == [
@@ -103,7 +104,7 @@ def test_a_missing_table_is_named(folder):
 def test_a_table_in_another_encoding_is_named(folder):
     (folder / TABLE).write_text((folder / TABLE).read_text(encoding="utf-8-sig"), encoding="utf-16")
 
-    with pytest.raises(SourceBroken, match=r"no readable table .*codec can't decode"):
+    with pytest.raises(SourceBroken, match=r"not a readable table .*codec can't decode"):
         source(folder).manifest()
 
 
@@ -116,7 +117,7 @@ def test_listed_but_absent_is_an_error_or_dropped(folder):
     assert absent not in set(source(folder).manifest()["path"])
 
 
-@pytest.mark.parametrize(("kept", "problem"), [(0, "no readable image"), (50_000, "cannot be rendered")])
+@pytest.mark.parametrize(("kept", "problem"), [(0, "not a readable"), (50_000, "cannot be rendered")])
 def test_a_broken_image_is_named(folder, kept, problem):
     file = folder / ROOT / "1. Original Images" / "a. Training Set" / "2.png"
     file.write_bytes(file.read_bytes()[:kept])

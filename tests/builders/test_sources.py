@@ -135,7 +135,7 @@ def test_a_damaged_image_is_named(tmp_path, cut):
     path = tmp_path / "Dataset_BUSI_with_GT" / "benign" / "benign (2).png"
     path.write_bytes(path.read_bytes()[:cut])
 
-    with pytest.raises(SourceBroken, match=r"benign/benign \(2\).png in .*(no readable image|cannot be rendered)"):
+    with pytest.raises(SourceBroken, match=r"benign/benign \(2\).png in .*(not a readable|cannot be rendered)"):
         bus.encode(bus.manifest())
 
 
@@ -161,7 +161,7 @@ def bus_rows(**columns):
         ({"case category": [0, None]}, "is no label of task 'case category'"),
         ({"split": ["train", "dev"]}, "rows of split dev; the splits are train, validation, test"),
         ({"original_filepath": ["a", "a"], "case category": [0, 0]}, r"1 row\(s\) occur twice: a"),
-        ({"original_image_size": [[1, 2], "big"]}, "'big' in column 'original_image_size', row 1, is no list<int32>"),
+        ({"original_image_size": [[1, 2], "big"]}, "'big' in column 'original_image_size', row 1, is not list<int32>"),
     ],
 )
 def test_the_manifest_check_names_row_value_and_choices(columns, message):

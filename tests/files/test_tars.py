@@ -15,7 +15,8 @@ import pytest
 from fakes.errors import raises
 from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.files import tars
-from medimeta.files.archives import FolderFiles, ZipFiles
+from medimeta.files.archives import ZipFiles
+from medimeta.files.folders import FolderFiles
 from medimeta.files.tars import TarFiles
 
 NAMES = [f"images/{n:03d}.png" for n in range(60)]

@@ -1,0 +1,1 @@
+"""Reading medical file formats within bounds, for the source modules."""
