@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from medimeta.learn.data.protocols import cross_domain, leave_domain_out
     from medimeta.learn.data.statistics import class_weights
     from medimeta.learn.data.views import load_task
+    from medimeta.learn.episodes.drawing import episodes
     from medimeta.learn.episodes.episode_set import EpisodeSet
-    from medimeta.learn.episodes.sampler import episodes
     from medimeta.learn.evaluation.metric import metric
     from medimeta.learn.evaluation.results import Result
 
@@ -48,7 +48,7 @@ _HOME = {
     "load_task": "learn.data.views",
     "loader": "learn.data.loader",
     "class_weights": "learn.data.statistics",
-    "episodes": "learn.episodes.sampler",
+    "episodes": "learn.episodes.drawing",
     "metric": "learn.evaluation.metric",
     "cross_domain": "learn.data.protocols",
     "leave_domain_out": "learn.data.protocols",

@@ -79,8 +79,8 @@ def episodes(
 ) -> None:
     """Draw few-shot episodes of one task, as a file or as a config on the Hub."""
     from ..files.retry import quiet
+    from ..learn.episodes.drawing import episodes as draw_episodes
     from ..learn.episodes.hub import check
-    from ..learn.episodes.sampler import episodes as draw_episodes
 
     if path is None and repo is None:
         raise typer.BadParameter("Say where the episodes go: --out FILE, --push REPO, or both.")

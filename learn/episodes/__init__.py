@@ -1,1 +1,1 @@
-"""Few-shot episodes: drawing them, keeping them, sharing them."""
+"""Few-shot episodes: draw, store and share them."""

@@ -1,4 +1,4 @@
-"""Episode sets on the Hub: each a config of its own, best in the repository of the data."""
+"""Episode sets on the Hub, each as its own config, preferably in the repository of the data."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from ...files.retry import clean, patiently
 
 
 def check(repo: str, name: str | None = None, *, token: str | None = None, private: bool = False) -> None:
-    """Refuse, before anything is drawn, what could not be published after it.
+    """Check, before anything is drawn, that a set can be published.
 
     Args:
-        repo: See `EpisodeSet.push`, as for the others.
-        name: Of the config; None is fine.
-        token: Of the user.
+        repo: As for `EpisodeSet.push`.
+        name: Name of the config; None for the default name.
+        token: User access token; by default the one stored by `hf auth login`.
         private: Whether the repository must not be public.
 
     Raises:
-        PushRefused: If the repository has no owner or is public and should not be, or if nobody is logged in.
-        MedIMetaError: If the config's name is that of a dataset, or none.
+        PushRefused: If the repository name has no owner, the repository is public and should not be, or nobody is
+            logged in.
+        MedIMetaError: If the name of the config is that of a dataset, or not a valid name.
         PushFailed: If the Hub cannot be reached, or does not know the user.
     """
     repository_name(repo)
     if name is not None and (name in DATASETS or not re.fullmatch(r"\w[\w.-]*", name)):
-        why = "is a dataset, whose rows it would replace" if name in DATASETS else "is no name for a config"
-        raise MedIMetaError(f"{name!r} {why}. Take letters, digits, _ and -, such as 'episodes_{name or 'bus'}'.")
+        why = "is a dataset, whose rows it would replace" if name in DATASETS else "is not a valid name of a config"
+        safe = re.sub(r"\W+", "_", name).strip("_")
+        raise MedIMetaError(f"{name!r} {why}. Use letters, digits, _ and -, such as 'episodes_{safe or 'bus'}'.")
     api = HfApi(token=token)
     logged_in(repo, api)
     patiently(api.whoami)
@@ -50,7 +52,7 @@ def push(
     private: bool | None,
     revision: str | None,
 ) -> None:
-    """Publish the rows of a set; see `EpisodeSet.push`."""
+    """Publish a set as a dataset; see `EpisodeSet.push`."""
     check(repo, name, token=token, private=bool(private))
     parts = DatasetDict({re.sub(r"\W", "_", split): rows})  # "train+validation" cannot name a split
     patiently(
@@ -67,9 +69,9 @@ def push(
 
 
 def pull(repo: str, name: str, *, token: str | None, revision: str | None) -> Dataset:
-    """The rows of a published set; see `EpisodeSet.pull`."""
+    """Read a published set as a dataset; see `EpisodeSet.pull`."""
     where = {"token": token, "revision": revision}
-    # The one has lost what it came from, which says whether to try again; the other is damage.
+    # Neither can be retried: the first hides its cause, which would say whether to retry, the second is damage.
     final = (DatasetNotFoundError, DatasetGenerationError)
     try:
         names = patiently(lambda: get_dataset_config_names(repo, **where), final)
@@ -78,12 +80,12 @@ def pull(repo: str, name: str, *, token: str | None, revision: str | None) -> Da
         parts = patiently(lambda: load_dataset(repo, name, **where), final)
     except (*final, PushFailed) as error:
         raise MedIMetaError(
-            f"{name} of {repo} cannot be read. {clean(str(error))} Check the name; a private repository wants a token "
+            f"{name} of {repo} cannot be read. {clean(str(error))} Check the name; a private repository needs a token "
             "(hf auth login, or HF_TOKEN)."
         ) from None
     if len(parts) != 1:
         raise MedIMetaError(
-            f"{name} of {repo} has the splits {some(list(parts))}, so it is no set that `push` published."
+            f"{name} of {repo} has the splits {some(list(parts))}, so it is not a set published by `EpisodeSet.push`."
         )
     (rows,) = parts.values()
     return rows

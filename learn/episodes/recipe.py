@@ -1,8 +1,10 @@
-"""What an episode is made of, and what comes of it: rows, and in the end pixels."""
+"""What an episode consists of, and episodes themselves: row positions and, with images, pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -13,47 +15,56 @@ from ...errors import MedIMetaError
 from ..data.draws import Positions
 
 Labels = NDArray[np.int64] | NDArray[np.float32]
+PUBLISHED = 50  # images that a class of a target has in the whole dataset, as published
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an episode is made of.
+    """What an episode consists of.
 
     Attributes:
-        shots: Support images per class; multilabel: positives, and negatives, per label at least. A pair (a, b) draws
-            a number from a to b for each episode.
+        shots: Support images per class; multilabel: the least number of positives, and of negatives, per label. A pair
+            (a, b), or "a-b", draws a number from a to b for each episode.
         queries: The same for the query set.
-        ways: Number of classes, drawn at random for each episode; "random" draws the number too, from 2 to all; None
-            takes all. A binary task has two.
-        min_images: Leave out classes with fewer images (multilabel: positives or negatives); by default those with
-            fewer than the most shots and the queries together. The published settings: 50 for targets, 40 for source
-            tasks. A binary task is never left with one class: too few images are an error.
+        ways: Number of classes, drawn at random for each episode. "random" draws the number as well, from 2 to all;
+            None takes all classes. A binary task always has two.
+        min_images: Leave out classes with fewer images (multilabel: positives or negatives) in the split. By default
+            those that cannot fill the largest episode, with the most shots and the queries. "published" is the rule of
+            the published targets: leave out classes with fewer than 50 images in the whole dataset, and of the others
+            those that cannot fill an episode from this split. The classes of a binary task are never left out: too few
+            images are an error.
         classes: Names of the classes to use; each must have enough images.
-        subject_disjoint: Whether support and query may share no subject; images without one count as of their own.
+        subject_disjoint: Whether support and query share no subject. Images without a known subject count as a subject
+            each.
 
     Raises:
-        MedIMetaError: If a number is out of range.
+        MedIMetaError: If a value is out of range.
     """
 
     shots: int | tuple[int, int] = 5
     queries: int = 10
     ways: int | Literal["random"] | None = None
-    min_images: int | None = None
-    classes: tuple[str, ...] | None = None
+    min_images: int | Literal["published"] | None = None
+    classes: Sequence[str] | None = None
     subject_disjoint: bool = True
 
     def __post_init__(self) -> None:
-        low, high = self.shot_range
-        if not 1 <= low <= high:
-            raise MedIMetaError(f"shots is {self.shots}; it must be 1 or more, or a pair (a, b) with 1 <= a <= b.")
-        if self.queries < 1:
-            raise MedIMetaError(f"queries is {self.queries}; it must be 1 or more.")
-        if self.ways not in (None, "random") and not (isinstance(self.ways, int) and self.ways >= 2):
-            raise MedIMetaError(f'ways is {self.ways!r}; it must be 2 or more, "random", or None for all classes.')
+        set_field = object.__setattr__
+        set_field(self, "shots", _shots(self.shots))
+        set_field(self, "queries", whole_number("queries", self.queries, 1))
+        if self.ways not in (None, "random"):
+            choices = ', or "random", or None for all classes'
+            set_field(self, "ways", whole_number("ways", self.ways, 2, choices))
+        if self.min_images not in (None, "published"):
+            set_field(self, "min_images", whole_number("min_images", self.min_images, 0, ', or "published"'))
+        if self.classes is not None:
+            set_field(self, "classes", (self.classes,) if isinstance(self.classes, str) else tuple(self.classes))
+        if not isinstance(self.subject_disjoint, bool):
+            raise MedIMetaError(f"subject_disjoint is {self.subject_disjoint!r}; it must be True or False.")
 
     @property
     def shot_range(self) -> tuple[int, int]:
-        """Fewest and most shots."""
+        """Smallest and largest number of shots."""
         return (self.shots, self.shots) if isinstance(self.shots, int) else self.shots
 
     @property
@@ -64,11 +75,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Episode:
-    """One few-shot problem; unpacks as `support, query`.
+    """One few-shot problem. It unpacks as `support, query`.
 
     Attributes:
         number: Its number in the set.
-        classes: Ids of its classes in the task, ascending; their places here are the labels of the episode.
+        classes: Ids of its classes in the task, ascending. The labels of the episode are their indices here.
         shots: Support images of every class; multilabel: every label has at least so many positives and negatives.
         support: Positions of rows in the split, int64, shape (s,); by class, in the order drawn.
         query: The same, shape (q,). No row, and with `subject_disjoint` no subject, is in both.
@@ -91,9 +102,44 @@ class Episode:
 
 
 class EpisodeBatch(NamedTuple):
-    """The pixels of one episode, as the image provider gives them, with the labels of `Episode`."""
+    """The pixels of one episode, as the image provider returns them, with the labels of `Episode`."""
 
     support: Any
     support_labels: Labels
     query: Any
     query_labels: Labels
+
+
+def whole_number(name: str, value: Any, least: int, choices: str = "") -> int:
+    """Check an argument that must be a whole number, and return it; digits in a string count.
+
+    Args:
+        name: Name of the argument, for messages.
+        value: Its value.
+        least: Smallest value allowed.
+        choices: What else is allowed, for messages.
+
+    Raises:
+        MedIMetaError: If it is not a whole number, or less than `least`.
+    """
+    try:
+        number = int(value) if isinstance(value, str) else operator.index(value)
+    except (TypeError, ValueError):
+        number = least - 1
+    if number < least or isinstance(value, bool | np.bool_):
+        raise MedIMetaError(f"{name} is {value!r}; it must be a whole number, {least} or more{choices}.")
+    return number
+
+
+def _shots(shots: Any) -> int | tuple[int, int]:
+    if isinstance(shots, str) and (bounds := re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", shots)):
+        shots = bounds.groups()
+    if not isinstance(shots, tuple | list):
+        return whole_number("shots", shots, 1, ", or a pair (a, b)")
+    try:
+        low, high = (whole_number("shots", number, 1) for number in shots)
+    except ValueError:  # a number out of range, or more or fewer than two
+        low, high = 1, 0
+    if low > high:
+        raise MedIMetaError(f"shots is {shots!r}; a pair must be (a, b) with whole numbers 1 <= a <= b.")
+    return low, high

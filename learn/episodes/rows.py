@@ -1,4 +1,4 @@
-"""What episodes need of the rows of a split: labels, subjects, a fingerprint and, in the end, pixels."""
+"""What episodes need of the rows of a split: labels, subjects, a fingerprint and pixels."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from ...files.json_values import canonical
 from ..data.draws import Positions
 from ..data.labels import multi_hot
 from ..data.pixels import pixels
+from .pools import memberships
 
 
 def fingerprint(rows: Dataset, task: Task) -> dict[str, str]:
-    """SHA-256 of what episodes are drawn from, per column, written as JSON; no image is looked at.
+    """Return the SHA-256 of each column that episodes are drawn from, written as JSON; images are not read.
 
     Args:
         rows: The rows of a split.
-        task: Its task, whose label names count too.
+        task: Its task, whose label names count as well.
 
     Raises:
         MedIMetaError: If a column is missing.
@@ -34,21 +35,26 @@ def fingerprint(rows: Dataset, task: Task) -> dict[str, str]:
 
 
 def labels_and_subjects(rows: Dataset, task: Task) -> tuple[np.ndarray, list[str | None]]:
-    """What a sampler needs of the rows.
+    """Return the labels and subjects of rows, as a sampler takes them.
 
     Returns:
         Ids, int64, shape (N,), -1 for unknown; multilabel: float32 of 0, 1 or NaN (unknown), shape (N, k). And the
-        subject ids, None where there is none.
+        subject ids, None where unknown.
     """
     columns = columns_of(rows, task)
     subjects: list[str | None] = columns["subject_id"].to_pylist()
-    if task.kind == "multilabel":
-        return multi_hot(columns["labels"], len(task.labels)), subjects
-    return columns["labels"].fill_null(-1).to_numpy(), subjects
+    return _labels(columns["labels"], task), subjects
+
+
+def pool_sizes(rows: Dataset, task: Task) -> np.ndarray:
+    """Count the images of each pool (see `pools.memberships`) in some rows: shape (pools,)."""
+    labels = rows.select_columns([task.column]).with_format("arrow")[:][task.column]
+    sizes: np.ndarray = memberships(task, _labels(labels, task)).sum(axis=0)
+    return sizes
 
 
 def columns_of(rows: Dataset, task: Task) -> dict[str, pa.ChunkedArray]:
-    """The columns that say which image each row is: labels, subject_id, index and original_filepath.
+    """Return the columns that identify each row: labels, subject_id, index and original_filepath.
 
     Raises:
         MedIMetaError: If one is missing.
@@ -58,37 +64,48 @@ def columns_of(rows: Dataset, task: Task) -> dict[str, pa.ChunkedArray]:
     if missing := [name for name in names.values() if name not in rows.column_names]:
         raise MedIMetaError(
             f"Episodes of {task.dataset} / {task.name} need the columns {', '.join(names.values())}; these rows lack "
-            f"{', '.join(missing)}. Give all columns, as medimeta.load_dataset does."
+            f"{', '.join(missing)}. Use the `rows` of the episode set, or all columns of medimeta.load_dataset."
         )
     table = rows.select_columns(list(names.values())).with_format("arrow")[:]
     return {name: table[column] for name, column in names.items()}
 
 
-def gatherer(images: Any, count: int) -> Callable[[Positions], Any]:
-    """A function from row positions to pixels; see `EpisodeSet.batches` for what it can be made of.
+def gatherer(images: Any, count: int, split: str) -> Callable[[Positions], Any]:
+    """Return a function from row positions to pixels; see `EpisodeSet.batches` for what it can be made from.
 
     Args:
         images: Where pixels come from.
         count: Number of rows of the split.
+        split: The split.
 
     Raises:
-        MedIMetaError: If none can come from there, or if it has another number of rows.
+        MedIMetaError: If it cannot provide pixels, or provides those of another split.
     """
-    source: Any = pixels(images, store=False) if isinstance(images, Dataset) else images
-    size = source.shape[0] if hasattr(source, "shape") else len(source) if hasattr(source, "__len__") else count
+    provider: Any = pixels(images, store=False) if isinstance(images, Dataset) else images
+    size = provider.shape[0] if hasattr(provider, "shape") else len(provider) if hasattr(provider, "__len__") else count
     if size != count:
         raise MedIMetaError(
             f"The episodes were drawn from {count:,} rows, but there are images of {size:,}. Give those of the split."
         )
-    if hasattr(source, "batch"):  # a PixelDataset: its labels are not those of the episode
-        return lambda rows: source.batch(rows)["pixel_values"]
-    if hasattr(source, "__array__"):  # an array or a tensor, whose `take` means something else
-        return lambda rows: source[rows]
-    methods = [getattr(source, name) for name in ("take", "gather", "__getitems__") if hasattr(source, name)]
-    if not methods and not callable(source):
+    other = getattr(provider, "split", None)
+    if split and isinstance(other, str) and other != split:
+        raise MedIMetaError(f"The episodes were drawn from split {split}, but the images are of {other}.")
+    if hasattr(provider, "batch"):  # a PixelDataset: its labels are not those of the episode
+        return lambda rows: provider.batch(rows)["pixel_values"]
+    if hasattr(provider, "__array__"):  # an array or a tensor, whose `take` means something else
+        return lambda rows: provider[rows]
+    methods = [getattr(provider, name) for name in ("take", "gather", "__getitems__") if hasattr(provider, name)]
+    if not methods and not callable(provider):
         raise MedIMetaError(
             "There are no images to take pixels from. Give the rows of the split (medimeta.load_dataset), their pixel "
-            f"store, or a function of row positions; got {type(images).__name__}."
+            f"store, or a function of row positions, not {type(images).__name__}."
         )
-    gather: Callable[[Positions], Any] = methods[0] if methods else source
+    gather: Callable[[Positions], Any] = methods[0] if methods else provider
     return gather
+
+
+def _labels(labels: pa.ChunkedArray, task: Task) -> np.ndarray:
+    if task.kind == "multilabel":
+        return multi_hot(labels, len(task.labels))
+    ids: np.ndarray = labels.fill_null(-1).to_numpy()
+    return ids

@@ -1,136 +1,89 @@
-"""Drawing episodes: which images of a split are support, and which are query.
+"""Draw episodes: choose which images of a split are support and which are query.
 
-One rule serves all kinds of target. A *pool* is all images of a class, or, for a multilabel task, all positives or all
-negatives of a label; every pool that an episode uses owes the support set `shots` images and the query set `queries`.
-The pools are filled one after the other, the smallest first (of equal ones the lower label first; multilabel: all
-positives before all negatives). To fill one, walk through it in random order:
+One rule serves all kinds of tasks. A *pool* holds all images of a class, or, for a multilabel task, all positives or
+all negatives of a label. Every pool that an episode uses must give `shots` images to the support set and `queries` to
+the query set. Pools are filled one after the other, the smallest first (ties: the lower label first; multilabel: all
+positives before all negatives). To fill a pool, go through it in random order:
 
-* an image whose subject is new to the episode goes to support or query with odds of the places still open in this
-  pool, e.g. 5 to 10, and its subject stays on that side for the whole episode;
-* an image whose subject has a side goes there if a place is open, else it is passed over;
-* stop when both sides are full. A multilabel image counts at once for all pools it is in.
+* An image whose subject is new to the episode goes to support or query with odds given by the places still open in
+  this pool, e.g. 5 to 10, and its subject stays on that side for the whole episode.
+* An image whose subject has a side goes there if a place is open; otherwise it is skipped.
+* Stop when both sides are full. A multilabel image counts for all pools that it is in.
 
-When a pool runs out of images first, everything drawn is thrown away and the episode starts again, up to 1,000 times.
+If a pool runs out of images first, the whole draw is discarded and the episode starts again, up to 1,000 times.
 
-What that means for the distribution:
+Consequences for the distribution:
 
-* Binary, multiclass and ordinal tasks without subjects (none known, or `subject_disjoint=False`), or with an image per
-  subject: every pair of disjoint support and query sets is equally likely, as published.
-* With subjects that have several images: no sampler can keep all images equally likely (a class of two subjects with 9
-  images and 1, one shot and one query, always has that 1). Here the images of a class are equally likely but for those
-  that are passed over, further images of a subject whose side is full. Images of one subject come together more often
-  than by chance. Subjects with the same labels are treated alike.
-* Multilabel: an image with several labels has several ways in, and those of rare labels are drawn first, so images are
-  not equally likely. Labels go together, so that sets are small, but not the smallest possible ones: with labels like
-  those of cxr, 5 shots and 10 queries, 37 and 73 images. The published sampler, which draws more and then strikes out
+* Binary, multiclass and ordinal tasks without subjects (none known, or `subject_disjoint=False`), or with one image
+  per subject: every pair of disjoint support and query sets is equally likely, as published.
+* With several images per subject, no sampler can keep all images equally likely (of a class of two subjects with 9
+  images and 1, one shot and one query always include that 1). Here the images of a class are equally likely except for
+  those skipped, which are further images of a subject whose side is full. Images of one subject occur together more
+  often than by chance. Subjects with the same labels are treated alike.
+* Multilabel: an image with several labels can enter through several pools, and those of rare labels are drawn first,
+  so images are not equally likely. Labels share images, so sets are small, but not the smallest possible: with labels
+  like those of cxr, 5 shots and 10 queries, 37 and 73 images. The published sampler, which draws more and then removes
   what it can spare, gives 36 and 67 there, and other probabilities.
-* Throwing away a draw that cannot be finished conditions all of this on draws that can.
+* Discarding draws that cannot be finished conditions all of this on draws that can.
 
-Episode `i` depends on the seed, on `i`, on the labels and subjects, and on nothing else; see `draws`.
+Episode `i` depends only on the seed, on `i`, and on the labels and subjects; see `draws`.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import numpy as np
 from datasets import Dataset
 
-from ...builders.dataset import load_dataset
-from ...cards.catalogue import DATASETS
-from ...cards.facts import Task, split_name
+from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.parallel import ordered_map, pool
 from ..data.draws import Draws, Positions
 from .episode_set import EpisodeSet
 from .pools import Pools, advice
-from .recipe import Episode, Labels, Recipe
+from .recipe import Episode, Labels, Recipe, whole_number
 from .rows import labels_and_subjects
 
 TRIES = 1000
 
 
-def episodes(
-    dataset: str,
-    task: str | None = None,
+def sample_episodes(
+    rows: Dataset,
+    task: Task,
+    recipe: Recipe,
     *,
-    shots: int | tuple[int, int] = 5,
-    queries: int = 10,
     n: int = 100,
     seed: int = 0,
-    split: str = "test",
-    ways: int | Literal["random"] | None = None,
-    min_images: int | None = None,
-    classes: Sequence[str] | None = None,
-    subject_disjoint: bool = True,
+    split: str = "",
     workers: int = 0,
-    data_dir: str | os.PathLike[str] | None = None,
-    **options: Any,
+    totals: np.ndarray | None = None,
 ) -> EpisodeSet:
-    """Draw few-shot episodes of one task.
-
-    The published evaluation is `shots=5, queries=10, n=100, min_images=50`; the published meta-training is
-    `split="train", shots=(1, 10), queries=10, ways="random", n=1000, min_images=40`. Both were drawn without regard to
-    subjects, from whole datasets (`subject_disjoint=False, split="train+validation+test"`).
-
-    Args:
-        dataset: Id of the dataset.
-        task: Name or column of the task, in any case; the main task by default.
-        shots: See `Recipe`, as for `queries`, `ways`, `min_images`, `classes` and `subject_disjoint`.
-        queries: Query images per class.
-        n: Number of episodes.
-        seed: The same seed gives the same episodes, with any number of workers and on any machine.
-        split: "train", "validation" (or "val"), "test", or several, "train+validation".
-        ways: Classes per episode.
-        min_images: Images that a class needs.
-        classes: Names of the classes to use.
-        subject_disjoint: Whether support and query may share no subject.
-        workers: Processes that draw; 0 draws here.
-        data_dir: Where the data are, as for `medimeta.load_dataset`.
-        **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
-
-    Raises:
-        UnknownName: If there is no such dataset, task, split, class or option.
-        SourceNotFound: If there are no data.
-        MedIMetaError: If a class has too few images or subjects, or a number is out of range.
-    """
-    card = DATASETS[dataset]
-    wanted = card.tasks[0] if task is None else card.task(task)
-    split = "+".join(split_name(part.strip()) for part in split.split("+"))
-    recipe = Recipe(shots, queries, ways, min_images, None if classes is None else tuple(classes), subject_disjoint)
-    rows = load_dataset(dataset, split=split, data_dir=data_dir, **options)
-    return sample_episodes(rows, wanted, recipe, n=n, seed=seed, split=split, workers=workers)
-
-
-def sample_episodes(
-    rows: Dataset, task: Task, recipe: Recipe, *, n: int = 100, seed: int = 0, split: str = "", workers: int = 0
-) -> EpisodeSet:
-    """Draw episodes from rows that are already loaded; see `episodes`.
+    """Draw episodes from rows that are already loaded; see `medimeta.episodes`.
 
     Args:
         rows: Rows of a dataset with the columns of its task, `subject_id`, `index` and `original_filepath`.
         task: The task.
-        recipe: What an episode is made of.
+        recipe: What an episode consists of.
         n: Number of episodes, 1 or more.
         seed: 0 or more.
-        split: What the rows are, as it is written into the set.
-        workers: Processes that draw; 0 draws here.
+        split: Name of the split, as it is written into the set.
+        workers: Number of processes that draw; 0 draws in this process.
+        totals: Images of each pool in the whole dataset (`pool_sizes`), for `min_images="published"`.
     """
-    if n < 1:
-        raise MedIMetaError(f"n is {n}; ask for 1 episode or more.")
-    sampler = EpisodeSampler(task, *labels_and_subjects(rows, task), recipe, split)
+    n, seed = whole_number("n", n, 1), whole_number("seed", seed, 0)
+    workers = whole_number("workers", workers, 0)
+    sampler = EpisodeSampler(task, *labels_and_subjects(rows, task), recipe, split, totals)
     numbers = range(n)
     if workers < 1:
-        drawn = [sampler.sample(seed, number) for number in numbers]
+        episodes = [sampler.sample(seed, number) for number in numbers]
     else:
         share = -(-n // workers)
         work = [(sampler, seed, numbers[start : start + share]) for start in range(0, n, share)]
         with pool(workers, at_once=True) as (executor, _):
-            drawn = [episode for part in ordered_map(_sample, work, executor, window=workers) for episode in part]
-    return EpisodeSet.of(drawn, task, rows, recipe, seed=seed, split=split)
+            episodes = [episode for part in ordered_map(_sample, work, executor, window=workers) for episode in part]
+    return EpisodeSet.of(episodes, task, rows, recipe, seed=seed, split=split)
 
 
 def _sample(work: tuple[EpisodeSampler, int, range]) -> list[Episode]:
@@ -139,17 +92,18 @@ def _sample(work: tuple[EpisodeSampler, int, range]) -> list[Episode]:
 
 
 class EpisodeSampler:
-    """Draws the episodes of one task from the labels and subjects of a split.
+    """Draw the episodes of one task from the labels and subjects of a split.
 
     Args:
         task: The task.
         labels: Ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
-        subjects: Subject ids, None where there is none, length N.
-        recipe: What an episode is made of.
-        split: What the rows are, for messages.
+        subjects: Subject ids, None where unknown, length N.
+        recipe: What an episode consists of.
+        split: Name of the split, for messages.
+        totals: As for `sample_episodes`.
 
     Attributes:
-        classes: Ids of the classes that episodes may have.
+        classes: Ids of the classes that episodes can have.
 
     Raises:
         UnknownName: If the recipe names a class that does not exist.
@@ -157,22 +111,28 @@ class EpisodeSampler:
     """
 
     def __init__(
-        self, task: Task, labels: np.ndarray, subjects: Sequence[str | None], recipe: Recipe, split: str = ""
+        self,
+        task: Task,
+        labels: np.ndarray,
+        subjects: Sequence[str | None],
+        recipe: Recipe,
+        split: str = "",
+        totals: np.ndarray | None = None,
     ) -> None:
         self.recipe = recipe
         where = f"{task.dataset} / {task.name}" + (f", split {split}" if split else "")
         self.pools = Pools(task, labels, subjects if recipe.subject_disjoint else [None] * len(labels), where)
-        self.classes = self.pools.choose(recipe)
+        self.classes = self.pools.choose(recipe, totals)
 
     def sample(self, seed: int, number: int) -> Episode:
-        """Draw one episode, by the rule at the head of this file.
+        """Draw one episode, by the rule described at the head of this module.
 
         Args:
             seed: Seed of the set, 0 or more.
             number: Number of the episode, 0 or more.
 
         Raises:
-            MedIMetaError: If no draw can be finished: too few subjects, or labels that go too much together.
+            MedIMetaError: If no draw can be finished, because of too few subjects or strongly correlated labels.
         """
         random = Draws(seed, number)
         recipe, pools = self.recipe, self.pools
@@ -181,15 +141,15 @@ class EpisodeSampler:
         classes = self._draw_classes(random)
         short: Counter[int] = Counter()
         for _ in range(TRIES):
-            drawn = self._draw(random, pools.of(classes), (shots, recipe.queries), short)
-            if drawn is not None:
-                support, query = (self._labelled(rows, classes) for rows in drawn)
+            sides = self._draw(random, pools.of(classes), (shots, recipe.queries), short)
+            if sides is not None:
+                support, query = (self._labelled(rows, classes) for rows in sides)
                 return Episode(number, classes, shots, support[0], query[0], support[1], query[1])
         scarce = short.most_common(1)[0][0]
-        apart = " whose support and query share no subject" if recipe.subject_disjoint else ""
+        disjoint = " whose support and query share no subject" if recipe.subject_disjoint else ""
         raise MedIMetaError(
             f"{pools.describe(scarce)}; it ran short most often in {TRIES:,} attempts at episode {number} with "
-            f"{shots} shots and {recipe.queries} queries of {len(classes)} classes{apart}. {advice(recipe)}"
+            f"{shots} shots and {recipe.queries} queries of {len(classes)} classes{disjoint}. {advice(recipe)}"
         )
 
     def _draw_classes(self, random: Draws) -> tuple[int, ...]:
@@ -203,7 +163,7 @@ class EpisodeSampler:
     def _draw(
         self, random: Draws, pools: Sequence[int], need: tuple[int, int], short: Counter[int]
     ) -> tuple[list[int], list[int]] | None:
-        """Fill all pools once; None, and a count for the pool that ran short, if that cannot be."""
+        """Fill all pools once. If one runs short, count it in `short` and return None."""
         member, subjects = self.pools.member, self.pools.subjects
         have = np.zeros((2, member.shape[1]), np.int64)
         taken: tuple[list[int], list[int]] = ([], [])
@@ -231,7 +191,7 @@ class EpisodeSampler:
         return taken
 
     def _labelled(self, taken: list[int], classes: tuple[int, ...]) -> tuple[Positions, Labels]:
-        """Rows and their labels in the episode; by class where they have one."""
+        """Return rows and their labels in the episode, sorted by class if each has one."""
         rows = np.array(taken, np.int64)
         chosen = self.pools.member[rows][:, classes]
         if self.pools.multilabel:

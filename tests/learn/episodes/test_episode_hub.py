@@ -84,7 +84,7 @@ def drawn():
 
 @pytest.mark.parametrize("name", ["bus", "a/b", "", "../x", "a b"])
 def test_a_config_of_episodes_takes_no_datasets_place(hub, drawn, name):
-    with pytest.raises(MedIMetaError, match=r"is a dataset|is no name"):
+    with pytest.raises(MedIMetaError, match=r"is a dataset|is not a valid name"):
         drawn.push(REPO, name)
     assert not hub.log
 
@@ -208,7 +208,7 @@ def test_the_command(hub, tmp_path, monkeypatch, capsys):
         assert words in " ".join(shown.replace("│", " ").split())
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     monkeypatch.setattr(
-        "medimeta.learn.episodes.sampler.episodes", lambda *_, **__: pytest.fail("drawn before the login was checked")
+        "medimeta.learn.episodes.drawing.episodes", lambda *_, **__: pytest.fail("drawn before the login was checked")
     )
     code, shown = command("--push", REPO)
     assert code == 1

@@ -117,12 +117,12 @@ def test_a_changed_file_is_refused(tmp_path):
     with pytest.raises(MedIMetaError, match="has version 2, not 1"):
         EpisodeSet.load(path)
     pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(MedIMetaError, match=r"is no episode set.*medimeta episodes ID"):
+    with pytest.raises(MedIMetaError, match=r"is not an episode set.*medimeta episodes ID"):
         EpisodeSet.load(path)
     path.write_bytes(b"PAR1 not really")
-    with pytest.raises(MedIMetaError, match="is no episode set"):
+    with pytest.raises(MedIMetaError, match="is not an episode set"):
         EpisodeSet.load(path)
-    with pytest.raises(MedIMetaError, match="is no episode set"):
+    with pytest.raises(MedIMetaError, match="is not an episode set"):
         EpisodeSet.load(tmp_path / "nowhere.parquet")
 
 
@@ -142,7 +142,7 @@ def test_other_rows_are_refused(tmp_path):
         ),
         (rows.map(lambda row: row | {"original_filepath": row["original_filepath"].upper()}), "filepath differs"),
         (rows.select(range(39)), "39 instead of 40"),
-        (rows.remove_columns(["index"]), "lack index. Give all columns"),
+        (rows.remove_columns(["index"]), "lack index. Use the `rows` of the episode set"),
         (rows.rename_column("sick", "label"), "lack sick"),
     ):
         for refuse in (episodes.check, episodes.batches, lambda rows: EpisodeSet.load(tmp_path / "e.parquet", rows)):
@@ -182,7 +182,7 @@ def test_back_from_a_dataset(task, tmp_path):
         (stored.map(lambda row: {"support": row["support"][::-1]}), "changed after it was written"),
         (stored.map(lambda row: {"about": row["about"].replace('"seed":4', '"seed":5')}), "changed after"),
         (stored.map(lambda row: {"about": row["about"].replace('"version":1', '"version":9')}), "has version 9"),
-        (stored.map(lambda row: {"about": "{}"}), "is no episode set"),
+        (stored.map(lambda row: {"about": "{}"}), "is not an episode set"),
         (stored.remove_columns("about"), "columns are missing"),
         (stored.select([]), "there are no rows"),
         (concatenate_datasets([stored, other]), "more than one"),
@@ -211,6 +211,68 @@ def test_from_the_data_of_a_dataset(tmp_path):
         medimeta.episodes("oct", **settings | {"n": 0})
     with pytest.raises(UnknownName, match="split"):
         medimeta.episodes("oct", split="train[:10%]")
+
+
+@pytest.fixture(scope="module")
+def derm(tmp_path_factory):
+    return write_miniature("derm", tmp_path_factory.mktemp("derm"), per_class=8)
+
+
+def test_a_set_carries_its_rows_its_ways_and_the_classes_left_out(derm):
+    settings = {"data_dir": derm, "partial": True, "n": 3, "shots": "1", "queries": 1}
+    whole = medimeta.episodes("derm", split="train+val+test", classes=("Vascular lesion", "melanoma"), **settings)
+    names = medimeta.DATASETS["derm"].tasks[0].labels
+
+    assert (whole.ways, whole.classes) == ("2", ("Melanoma", "Vascular lesion"))
+    assert set(whole.classes) | set(whole.excluded) == set(names)
+    assert all(name in whole.summary() for name in whole.excluded)
+    for episode in whole[:2]:
+        rows = whole.rows.select(episode.support)
+        found = [rows.features["disease_category"].int2str(label) for label in rows["disease_category"][:]]
+        assert [whole.task.labels[episode.classes[label]] for label in episode.support_labels] == found
+    assert [episode.number for episode in whole[1:]] == [1, 2]
+    assert whole[-1:][0].number == 2
+    random = medimeta.episodes("derm", split="train", ways="random", **settings | {"n": 20})
+    low, _, high = random.ways.partition("-")
+    assert 2 <= int(low) < int(high) <= len(random.classes)
+
+
+def test_a_set_is_shown_in_a_line():
+    assert repr(draw()) == "<EpisodeSet toy/Kind, split test: 8 episodes, 5 shots, 3 ways, seed 4>"
+
+
+def test_the_published_classes_are_drawn_from_any_split(derm, monkeypatch):
+    monkeypatch.setattr("medimeta.learn.episodes.pools.PUBLISHED", 8)
+    settings = {"data_dir": derm, "partial": True, "n": 2, "shots": 1, "queries": 1, "split": "train"}
+    published = medimeta.episodes("derm", min_images="published", **settings)
+    split = medimeta.episodes("derm", min_images=8, **settings | {"split": "train+validation+test"})
+
+    assert published.classes == split.classes
+    assert published.about["recipe"]["min_images"] == "published"
+
+
+def test_a_task_may_be_named_in_every_way_and_mistakes_take_a_sentence(derm):
+    settings = {"data_dir": derm, "partial": True, "n": 2, "shots": 1, "queries": 1, "split": "train"}
+    task = medimeta.DATASETS["derm"].tasks[0]
+    named = [(task,), ("derm",), ("derm", task), (f"derm/{task.name}",), ("derm", task.column)]
+    assert len({medimeta.episodes(*names, **settings).sha256 for names in named}) == 1
+    wrong = [{"seed": None}, {"seed": -1}, {"n": "many"}, {"n": None}, {"workers": -1}, {"split": "train+train"}]
+    for one in [*wrong, {"split": None}, {"split": ""}, {"classes": ["none"]}, {"shots": None}]:
+        with pytest.raises(MedIMetaError):
+            medimeta.episodes("derm", **settings | one)
+
+
+def test_pixels_of_another_split_are_refused(derm):
+    pixel_dataset = pytest.importorskip("medimeta.learn.data.pixel_dataset", reason="torch is not installed")
+    options = {"data_dir": derm, "partial": True}
+    drawn = medimeta.episodes("derm", split="train", shots=1, queries=1, n=2, **options)
+    train, test = (medimeta.load_task("derm", split=split, **options) for split in ("train", "test"))
+
+    assert len(list(drawn.batches(pixel_dataset.PixelDataset(train)))) == 2
+    other = pixel_dataset.PixelDataset(test)
+    other.__class__ = type("Padded", (type(other),), {"__len__": lambda self: len(train)})
+    with pytest.raises(MedIMetaError, match="drawn from split train, but the images are of test"):
+        drawn.batches(other)
 
 
 def test_the_command(tmp_path):

@@ -184,12 +184,40 @@ def test_classes_that_can_be_divided_alone_but_not_together():
 
 @pytest.mark.parametrize(
     "recipe",
-    [{"shots": 0}, {"shots": (3, 2)}, {"shots": (0, 2)}, {"queries": 0}, {"ways": 1}, {"ways": "all"}],
+    [{"shots": 0}, {"shots": (3, 2)}, {"shots": (0, 2)}, {"queries": 0}, {"ways": 1}, {"ways": "all"}]
+    + [{"shots": value} for value in ("few", "2-1", "0-2", None, 2.5, True, (1, 2, 3), ("a", 2), [], {})]
+    + [{"queries": None}, {"queries": "ten"}, {"queries": 1.5}, {"ways": 2.5}, {"ways": True}]
+    + [{"min_images": -1}, {"min_images": "all"}, {"subject_disjoint": None}],
     ids=str,
 )
 def test_numbers_out_of_range(recipe):
     with pytest.raises(MedIMetaError, match=next(iter(recipe))):
         Recipe(**recipe)
+
+
+def test_numbers_may_be_text():
+    assert Recipe("5", "10", "3") == Recipe(5, 10, 3)
+    assert Recipe("1-10") == Recipe([1, 10]) == Recipe((np.int64(1), 10))
+    assert Recipe(classes="b").classes == ("b",)
+    assert isinstance(Recipe(np.int64(5)).shots, int)
+
+
+def test_the_published_threshold_is_of_the_whole_dataset():
+    labels, totals = [0] * 20 + [1] * 16 + [2] * 15 + [-1] * 9, np.array([100, 50, 49])
+
+    published = EpisodeSampler(KIND, np.array(labels), [None] * 60, Recipe(min_images="published"), totals=totals)
+    assert published.classes == (0, 1)
+    few = EpisodeSampler(KIND, np.array(labels), [None] * 60, Recipe(6, min_images="published"), totals=totals + 50)
+    assert few.classes == (0, 1)  # 'c' has 99 images, but too few of them are in this split
+    both = EpisodeSampler(SICK, np.array([0, 1] * 15), [None] * 30, Recipe(min_images="published"), totals=totals[1:])
+    assert both.classes == (0, 1)
+    many = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 1]] * 15, np.float32)
+    source = EpisodeSampler(
+        FINDINGS, many, [None] * 45, Recipe(min_images="published"), totals=np.array([50, 60, 70, 80, 80, 49])
+    )
+    assert source.classes == (0, 1)  # 'z' has 49 negatives
+    with pytest.raises(MedIMetaError, match="counts images of the whole dataset"):
+        sampler(KIND, labels, min_images="published")
 
 
 def test_an_episode_depends_on_its_seed_and_number_alone():

@@ -80,7 +80,7 @@ def test_pixels_of_nothing_or_of_other_rows():
     episodes = draw()
     with pytest.raises(MedIMetaError, match="drawn from 400 rows, but there are images of 20"):
         episodes.batches(np.zeros(20))
-    with pytest.raises(MedIMetaError, match="got int"):
+    with pytest.raises(MedIMetaError, match="not int"):
         episodes.batches(3)
-    with pytest.raises(MedIMetaError, match="got NoneType"):
+    with pytest.raises(MedIMetaError, match="not NoneType"):
         EpisodeSet(episodes.table).batches()
