@@ -77,7 +77,7 @@ class Described:
 
     def __repr__(self) -> str:
         what = f"{self.task.dataset}/{self.task.name}, split {self.split}: {self.table.num_rows:,} episodes"
-        return f"<EpisodeSet {what}, {self.shots} shots, {self.ways} ways, seed {self.seed}>"
+        return f"<EpisodeSet {what}, {self.ways}-way {self.shots}-shot, seed {self.seed}>"
 
     def summary(self) -> str:
         """Describe the set in a few sentences, with the classes that were left out."""

@@ -238,7 +238,7 @@ def test_a_set_carries_its_rows_its_ways_and_the_classes_left_out(derm):
 
 
 def test_a_set_is_shown_in_a_line():
-    assert repr(draw()) == "<EpisodeSet toy/Kind, split test: 8 episodes, 5 shots, 3 ways, seed 4>"
+    assert repr(draw()) == "<EpisodeSet toy/Kind, split test: 8 episodes, 3-way 5-shot, seed 4>"
 
 
 def test_the_published_classes_are_drawn_from_any_split(derm, monkeypatch):
