@@ -6,13 +6,37 @@
     >>> [task.name for task in medimeta.tasks(kind="ordinal")][:2]
     ['DR level', 'Artifact']
 
-Importing it also teaches `datasets.load_dataset` the name "medimeta": `load_dataset("medimeta", "crc")`.
+    images = medimeta.load_task("bus/malignancy", split="train")    # columns image, label, subject_id
+    rows = medimeta.load_dataset("bus")                             # all columns, all splits
+    datasets.load_dataset("medimeta", "bus")                        # the same, after `import medimeta`
+
+What to find, load and cite:
+    DATASETS            the 19 datasets by id, each a DatasetCard with its tasks, splits, licence and sources
+    tasks               list tasks, optionally of one domain or kind
+    load_dataset        load a dataset with all columns
+    load_task           load one task as image, label and subject
+    loader              iterate over batches of pixels and labels, fast, in PyTorch
+    class_weights       weights against class imbalance
+    cite                BibTeX entries and attribution of the datasets used
+    add_cards           add datasets of your own
+
+What to evaluate with:
+    episodes            draw few-shot episodes of a task
+    metric              metrics of a task as an `evaluate` metric, also for Trainer
+    cross_domain        source and target tasks of the cross-domain protocol
+    leave_domain_out    the same for every domain in turn
+    Result              a result in the common JSON format
+
+Classes that these return, or that `datasets` needs: Task, DatasetCard, EpisodeSet, Citation, MedIMeta, MedIMetaConfig.
+Every mistake that a user can fix raises MedIMetaError, a ValueError. Get help on one name: help(medimeta.load_task).
+The command line has the same functions: medimeta --help.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if "__path__" not in globals():
@@ -23,7 +47,31 @@ from medimeta.builders.registration import register
 from medimeta.files.version import VERSION
 
 if TYPE_CHECKING:
-    from medimeta.builders.dataset import MedIMeta, MedIMetaConfig, load_dataset
+    __all__ = [  # noqa: RUF022  in the order of `_HOME`
+        "DATASETS",
+        "tasks",
+        "load_dataset",
+        "load_task",
+        "loader",
+        "class_weights",
+        "episodes",
+        "metric",
+        "cross_domain",
+        "leave_domain_out",
+        "cite",
+        "add_cards",
+        "Task",
+        "DatasetCard",
+        "EpisodeSet",
+        "Result",
+        "Citation",
+        "MedIMeta",
+        "MedIMetaConfig",
+        "MedIMetaError",
+    ]
+
+    from medimeta.builders.dataset import MedIMeta, MedIMetaConfig
+    from medimeta.builders.loading import load_dataset
     from medimeta.cards.catalogue import DATASETS, add_cards, tasks
     from medimeta.cards.citing import Citation, cite
     from medimeta.cards.facts import DatasetCard, Task
@@ -44,7 +92,7 @@ __version__ = VERSION
 _HOME = {
     "DATASETS": "cards.catalogue",
     "tasks": "cards.catalogue",
-    "load_dataset": "builders.dataset",
+    "load_dataset": "builders.loading",
     "load_task": "learn.data.views",
     "loader": "learn.data.loader",
     "class_weights": "learn.data.statistics",
@@ -63,31 +111,13 @@ _HOME = {
     "MedIMetaConfig": "builders.dataset",
     "MedIMetaError": "errors",
 }
-__all__ = [  # noqa: RUF022  in the order of `_HOME`
-    "DATASETS",
-    "tasks",
-    "load_dataset",
-    "load_task",
-    "loader",
-    "class_weights",
-    "episodes",
-    "metric",
-    "cross_domain",
-    "leave_domain_out",
-    "cite",
-    "add_cards",
-    "Task",
-    "DatasetCard",
-    "EpisodeSet",
-    "Result",
-    "Citation",
-    "MedIMeta",
-    "MedIMetaConfig",
-    "MedIMetaError",
-]
 
 
 def __getattr__(name: str) -> Any:
+    # pydoc prints the whole documentation of every name in `__all__`, over 1,000 lines. Without it, help(medimeta) is
+    # the text at the head of this file, which lists the same names.
+    if name == "__all__" and sys._getframe(1).f_globals.get("__name__") != "pydoc":
+        return list(_HOME)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"medimeta.{_HOME[name]}"), name)
@@ -96,7 +126,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return list(_HOME)
 
 
 register()

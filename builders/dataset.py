@@ -1,6 +1,6 @@
 """The `datasets` builder: one config per dataset, one column per task.
 
-`datasets` takes every name of the module that holds a builder, so this one holds nothing else.
+`datasets` lists all names of the module that holds a builder, so this module holds nothing else.
 """
 
 from __future__ import annotations
@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import datasets
 
 from ..cards.catalogue import DATASETS
-from ..cards.facts import DatasetCard, split_name
+from ..cards.facts import SPLITS, DatasetCard, split_name
+from ..errors import MedIMetaError, UnknownName, unknown
 from ..files.stamp import stamp
 from ..files.transfer import shown
 from .keys import PIPELINE, cache_key
 from .locate import find_local, open_source
-from .registration import NAME
+from .registration import NAME, check_version
 from .release.download import BASE_URL, RELEASE_VARIABLE, download_release
 from .rows import batches, features, splits_of, to_table
 from .source import Options, Source
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+check_version()
 CACHE_KEY = f"pipeline{PIPELINE}"
+OPTIONS = tuple(option.name for option in fields(Options))
 
 
 @dataclass
@@ -38,12 +42,12 @@ class MedIMetaConfig(datasets.BuilderConfig):
     """One dataset and how to read it.
 
     Attributes:
-        labels: "released" (default) keeps the published labels, errors included; "corrected" applies the corrections
-            that the catalogue lists.
-        partial: Accept a raw source with fewer rows than published; the published algorithm, splits included, is
-            applied to the rows that are there.
-        splits_from: A release folder, zip or annotations.csv whose split membership is applied.
-        with_masks: Add mask columns and boxes where the dataset has them.
+        labels: "released" (default) keeps the published labels, including errors; "corrected" applies the corrections
+            listed in the catalogue.
+        partial: Accept a raw source with other images than published. The published algorithm, including the splits,
+            is applied to the available files.
+        splits_from: A release folder, zip or annotations.csv; its splits are used.
+        with_masks: Add mask columns and boxes, if the dataset has them.
     """
 
     labels: str = "released"
@@ -53,12 +57,12 @@ class MedIMetaConfig(datasets.BuilderConfig):
 
     @property
     def options(self) -> Options:
-        """The same as the builders' options."""
+        """The options of `builders.source`."""
         return Options(self.labels, self.partial, self.splits_from, self.with_masks)  # type: ignore[arg-type]
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
         """Return the name of the cached rows: the dataset and its `cache_key`."""
-        options = self.options  # an unknown kind of labels is an error here, before any work
+        options = self.options  # an unknown kind of labels raises here, before any work
         if (location := find_local(self.name, self.data_dir)) is not None:
             source = stamp(location)
         else:
@@ -88,9 +92,21 @@ class MedIMeta(datasets.ArrowBasedBuilder):
     builder_configs = _Configs(lambda configs: {config.name: config for config in configs})
     DEFAULT_WRITER_BATCH_SIZE = 100
 
+    def _create_builder_config(self, config_name: str | None = None, **more: Any) -> Any:
+        """Check names first: `datasets` names neither similar ones nor the valid options."""
+        if config_name is None or config_name == "default":
+            raise UnknownName(
+                f'Which dataset? Give its id, e.g. load_dataset("{NAME}", "bus"). The ids: {", ".join(DATASETS)}.'
+            )
+        known = DATASETS[config_name].id
+        for option in more:
+            if option not in (*OPTIONS, "data_dir", "data_files", "custom_features", "config_id"):
+                raise unknown("option", option, OPTIONS, hint=f"See: medimeta info {known}")
+        return super()._create_builder_config(known, **more)
+
     @property
     def card(self) -> DatasetCard:
-        """The facts of the dataset that this builder reads."""
+        """The card of the dataset that this builder reads."""
         return DATASETS[self.config.name]
 
     def _info(self) -> datasets.DatasetInfo:
@@ -104,7 +120,7 @@ class MedIMeta(datasets.ArrowBasedBuilder):
         )
 
     def _published_splits(self) -> datasets.SplitDict | None:
-        """The splits of a download, known before it; a source on this machine, or a partial one, tells its own."""
+        """Return the splits of a download; those of a source on this machine are known only when it is read."""
         if self.config.partial or find_local(self.config.name, self.config.data_dir) is not None:
             return None
         splits = datasets.SplitDict(dataset_name=NAME)
@@ -141,67 +157,59 @@ class MedIMeta(datasets.ArrowBasedBuilder):
         for number, batch in enumerate(rows):
             yield number, to_table(source, batch)
 
+    def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        # In the process that renders: the cause of an error does not survive the way back from a worker.
+        with _own_errors():
+            yield from super()._prepare_split_single(*args, **kwargs)
+
+    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """Prepare the cache as `datasets` does, but raise a MedIMetaError as it is, not inside another error."""
+        with _own_errors():
+            super().download_and_prepare(*args, **kwargs)
+
     def as_dataset(self, split: Any = None, **kwargs: Any) -> Any:
-        """As in `datasets`; a split may also be called "val"."""
-        return super().as_dataset(split=_full_names(split), **kwargs)
+        """Return the rows as `datasets` does; a split may also be called "val"."""
+        return super().as_dataset(split=full_names(split), **kwargs)
 
     def as_streaming_dataset(self, split: Any = None, **kwargs: Any) -> Any:
-        """As in `datasets`; a split may also be called "val"."""
-        return super().as_streaming_dataset(split=_full_names(split), **kwargs)
+        """Return a stream of rows as `datasets` does; a split may also be called "val"."""
+        split = full_names(split)
+        if isinstance(split, list):
+            return [self.as_streaming_dataset(one, **kwargs) for one in split]
+        if "[" in str(split):
+            raise UnknownName(f"A stream reads whole splits, not {split}. Take rows from it: stream.take(100).")
+        return super().as_streaming_dataset(split=split, **kwargs)
 
 
-def load_dataset(
-    dataset: str,
-    *,
-    split: str | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
-    streaming: bool = False,
-    num_proc: int | None = None,
-    cache_dir: str | None = None,
-    download_mode: str | None = None,
-    **options: Any,
-) -> Any:
-    """Load one of the datasets; the same as `datasets.load_dataset("medimeta", dataset, ...)`.
-
-    Args:
-        dataset: Its id, e.g. "crc"; `medimeta.DATASETS` lists them.
-        split: "train", "validation" (or "val"), "test", or an expression such as "train[:10%]+test"; all by default.
-        data_dir: A raw source, a release folder or zip, or a Hub folder, recognised by content. Without it the data
-            are looked for under MEDIMETA_DATA, then downloaded.
-        streaming: Read rows as they are asked for, without preparing a cache.
-        num_proc: Processes that prepare the cache.
-        cache_dir: Cache folder, that of `datasets` by default.
-        download_mode: As in `datasets`, e.g. "force_redownload".
-        **options: The fields of `MedIMetaConfig`.
-
-    Returns:
-        A `Dataset` or `IterableDataset` for one split, or a dict of them.
+def full_names(split: Any) -> Any:
+    """Replace "val" by "validation" in a split, an expression of splits, or a list of them.
 
     Raises:
-        UnknownName: If there is no such dataset, split or option.
-        SourceNotFound: If there are no data.
+        UnknownName: If there is no such split.
     """
-    known = DATASETS[dataset].id
-    split = _full_names(split)  # a wrong name is an error here, before any work
-    builder = MedIMeta(
-        config_name=known,
-        dataset_name=NAME,
-        hash=CACHE_KEY,
-        cache_dir=cache_dir,
-        data_dir=None if data_dir is None else os.fspath(data_dir),
-        **options,
-    )
-    if streaming:
-        return builder.as_streaming_dataset(split=split)
-    builder.download_and_prepare(download_mode=download_mode, num_proc=num_proc)
-    return builder.as_dataset(split=split)
-
-
-def _full_names(split: Any) -> Any:
-    """A split or an expression of some, with "val" as "validation"; other names are an error."""
-    if not isinstance(split, str):
+    if isinstance(split, list | tuple):
+        return [full_names(one) for one in split]
+    if split is None or isinstance(split, datasets.ReadInstruction):
         return split
+    if not isinstance(split, str):
+        raise unknown("split", split, SPLITS, hint="Give one, a list of them, or an expression such as train[:10%].")
     for name in re.findall(r"(?:^|\+)\s*(\w+)", split):
         if name != "all":
             split_name(name)
     return re.sub(r"\bval\b", split_name("val"), split)
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Raise the MedIMetaError that another error hides: `datasets` wraps what goes wrong while it generates rows."""
+    try:
+        yield
+    except MedIMetaError:
+        raise
+    except Exception as error:
+        hidden: BaseException | None = error
+        while hidden is not None and not isinstance(hidden, MedIMetaError):
+            hidden = hidden.__cause__ or hidden.__context__
+        if hidden is None:
+            raise
+        raise hidden from None

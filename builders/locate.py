@@ -30,7 +30,7 @@ def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> 
     """
     card = DATASETS[dataset]
     if data_dir is not None:
-        path = Path(data_dir).expanduser().absolute()
+        path = _home_of("data_dir", data_dir)
         if not path.exists():
             raise SourceNotFound(
                 f"data_dir {path} does not exist. Give the folder that holds {', '.join(card.archives)}, packed or "
@@ -39,11 +39,25 @@ def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> 
         return path
     if not (variable := os.environ.get(DATA_VARIABLE)):
         return None
-    home = Path(variable).expanduser().absolute()
+    home = _home_of(DATA_VARIABLE, variable)
     if not home.is_dir():
         raise SourceNotFound(f"{DATA_VARIABLE}={variable} is no folder. Set it to a folder that holds datasets by id.")
     names = (dataset, f"{dataset}.zip", card.builder, f"{card.builder}.zip")
     return next((home / name for name in names if (home / name).exists()), None)
+
+
+def _home_of(what: str, given: str | os.PathLike[str]) -> Path:
+    """Return a path given by the user as an absolute one.
+
+    Raises:
+        SourceNotFound: If it is empty, or names the home of a user who does not exist.
+    """
+    if not os.fspath(given).strip():
+        raise SourceNotFound(f"{what} is empty. Give a folder or an archive, or leave it out.")
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError as error:
+        raise SourceNotFound(f"{what} {given} does not exist: {error} Give the path in full.") from None
 
 
 def where_to_get(card: DatasetCard) -> str:

@@ -78,9 +78,11 @@ class Catalogue(Mapping[str, DatasetCard]):
         }
 
     def __getitem__(self, dataset: str) -> DatasetCard:
+        if not isinstance(dataset, str):
+            raise UnknownName(f'A dataset is named by its id, e.g. "bus", not by {dataset!r:.80}. See: medimeta list')
         try:
             return self._cards[dataset]
-        except (KeyError, TypeError):  # TypeError: a list of ids, or another value that is not hashable
+        except KeyError:
             raise unknown("dataset", dataset, self._cards, hint="See: medimeta list") from None
 
     def __iter__(self) -> Iterator[str]:

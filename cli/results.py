@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..builders.dataset import load_dataset
+from ..builders.loading import load_dataset
 from ..cards.catalogue import DATASETS
 from ..cards.facts import split_name
 from .console import AsJson, From, Id, Labels, OneTask, Partial, Split, out, print_json, print_table

@@ -18,7 +18,6 @@ import medimeta
 from fakes.workers import indices
 from medimeta.builders import dataset, registration
 from medimeta.builders.phantoms import write_miniature
-from medimeta.errors import SourceIncomplete, SourceNotFound, UnknownName
 
 ROOT = Path(__file__).parents[1]
 
@@ -243,22 +242,3 @@ def test_other_names_pass_through_and_registering_twice_changes_nothing(tmp_path
     factory = datasets.load.dataset_module_factory
     registration.register()
     assert datasets.load.dataset_module_factory is factory is datasets.inspect.dataset_module_factory
-
-
-def test_mistakes_say_what_to_do(raw, tmp_path):
-    with pytest.raises(ValueError, match=r"(?s)'bsu' not found.*bus"):
-        load_dataset("medimeta", "bsu")
-    with pytest.raises(UnknownName, match=r"(?s)Unknown dataset 'bsu'. Did you mean 'bus'"):
-        medimeta.load_dataset("bsu")
-    with pytest.raises(ValueError, match="Config name is missing"):
-        load_dataset("medimeta")
-    with pytest.raises(SourceIncomplete, match=r"(?s)expects 780 images, found 120.*missing files.*--partial"):
-        load_dataset("medimeta", "bus", data_dir=str(raw))
-    with pytest.raises(SourceNotFound, match=r"does not exist.*Dataset_BUSI.zip"):
-        load_dataset("medimeta", "bus", data_dir=str(tmp_path / "nowhere"))
-    with pytest.raises(SourceNotFound, match=r"does not look like the source of pbc.*medimeta info pbc"):
-        medimeta.load_dataset("pbc", data_dir=raw, partial=True)
-    with pytest.raises(UnknownName, match=r"Unknown kind of labels 'right'\. Choices: released, corrected"):
-        medimeta.load_dataset("bus", data_dir=raw, labels="right")
-    with pytest.raises(ValueError, match=r"Unknown split .?dev"):
-        load(raw, split="dev")

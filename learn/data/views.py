@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, IterableDataset, Value
 from datasets import Sequence as ListOf
 
-from ...builders.dataset import load_dataset
+from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...builders.dataset import load_dataset
+from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import Task
 from ...cards.split_names import join_splits

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, config
 
-from ...builders.dataset import load_dataset
+from ...builders.loading import load_dataset
 from ...builders.locate import DATA_VARIABLE
 from ...builders.phantoms import write_miniature
 from ...cards.catalogue import DATASETS

@@ -1,0 +1,116 @@
+"""The metrics of a task as an `evaluate` metric; importing this module needs `evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+from ...cards.catalogue import DATASETS
+from ...cards.facts import Task
+from ...errors import MedIMetaError
+from .bootstrap import RESAMPLES, bootstrap
+from .intervals import ends
+from .metrics import RANKING, Scored, absent_labels, evaluate_scores, flat
+from .scores import probabilities
+
+_INPUTS = """
+Args:
+    predictions: Probabilities, one row per image: of each label, or, for a binary task, of the second label alone. Or,
+        unless the task is multilabel, predicted label ids; metrics of probabilities are left out then.
+    references: Label ids; multilabel: 0, 1 or NaN (unknown) for each label.
+    subjects: Subject of each row, in the order in which rows were added, None where it is unknown. Adds intervals over
+        subjects.
+    resamples: Number of resamples of the bootstrap; by default 1000 with subjects, else none.
+    seed: Seed of the bootstrap.
+    logits: Whether the predictions are a model's logits.
+
+Returns:
+    The metrics of `medimeta.learn.evaluation.metrics.evaluate_scores` by name; "absent_labels", the names of the labels
+    that means leave out; and, with a bootstrap, "<name>_low" and "<name>_high", the ends of 95 % intervals.
+"""
+
+
+class TaskMetric(evaluate.Metric):
+    """The metrics of one task; see `medimeta.metric`.
+
+    Args:
+        config_name: "dataset", whose main task is meant, or "dataset/task", by name or column.
+        task: The task itself, instead.
+        **options: As for `evaluate.Metric`, e.g. `num_process` and `process_id`, to gather from several processes.
+
+    Attributes:
+        task: The task.
+
+    Raises:
+        UnknownName: If there is no such dataset or task.
+    """
+
+    def __init__(self, config_name: str | None = None, *, task: Task | None = None, **options: Any) -> None:
+        self.task = DATASETS.find_task(config_name or "") if task is None else task
+        # One process keeps what it was given in memory; only several need files to meet in.
+        options = {"keep_in_memory": options.get("num_process", 1) == 1} | options
+        super().__init__(config_name=f"{self.task.dataset}-{self.task.column}", **options)
+
+    def _info(self) -> evaluate.MetricInfo:
+        count, number = len(self.task.labels), datasets.Value("float64")
+        each = datasets.Sequence(number, length=count)
+        truth = each if self.task.kind == "multilabel" else datasets.Value("int64")
+        alone = {"binary": [number], "multilabel": []}.get(self.task.kind, [datasets.Value("int64")])
+        return evaluate.MetricInfo(
+            description=f"Metrics of {self.task.name} ({self.task.dataset}, {self.task.kind}).",
+            citation="",
+            inputs_description=_INPUTS,
+            features=[datasets.Features(predictions=form, references=truth) for form in [each, *alone]],
+        )
+
+    def _compute(
+        self,
+        *,
+        predictions: Any,
+        references: Any,
+        subjects: Sequence[str | None] | None = None,
+        resamples: int | None = None,
+        seed: int = 0,
+        logits: bool = False,
+    ) -> dict[str, Any]:
+        scores, labels = np.asarray(predictions), np.asarray(references)
+        only_ids = scores.ndim == 1 and self.task.kind != "binary" and not logits
+        if logits:
+            scores = probabilities(self.task, scores)
+        elif only_ids:
+            scores = self._certain(scores)
+        scored = Scored(self.task, scores, labels)
+        values: dict[str, Any] = flat(self.task, scored.measure())
+        wanted = (0 if subjects is None else RESAMPLES) if resamples is None else resamples
+        if wanted:
+            for name, sample in bootstrap(scored, subjects, resamples=wanted, seed=seed).overall.items():
+                values[f"{name}_low"], values[f"{name}_high"] = ends(sample)
+        if only_ids:
+            values = {name: value for name, value in values.items() if not name.startswith(RANKING)}
+        return values | {"absent_labels": absent_labels(self.task, labels)}
+
+    def _certain(self, ids: np.ndarray) -> np.ndarray:
+        count = len(self.task.labels)
+        if (off := np.flatnonzero((ids < 0) | (ids >= count))).size:
+            raise MedIMetaError(
+                f"Prediction {off[0]} of {self.task.name!r} ({self.task.dataset}) is {ids[off[0]]}; ids are 0 to "
+                f"{count - 1}."
+            )
+        return np.asarray(np.eye(count)[ids])
+
+    def __call__(self, prediction: Any) -> dict[str, float]:
+        """Return what Trainer expects of `compute_metrics`.
+
+        Args:
+            prediction: An `EvalPrediction` of logits (the first, where the model gives several outputs) and labels.
+
+        Returns:
+            The metrics of `evaluate_scores`.
+        """
+        logits, labels = prediction.predictions, prediction.label_ids
+        logits = logits[0] if isinstance(logits, tuple) else logits
+        return evaluate_scores(self.task, probabilities(self.task, logits), labels)
