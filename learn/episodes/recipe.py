@@ -5,12 +5,13 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ..data.draws import Positions
 
@@ -143,3 +144,18 @@ def _shots(shots: Any) -> int | tuple[int, int]:
     if low > high:
         raise MedIMetaError(f"shots is {shots!r}; a pair must be (a, b) with whole numbers 1 <= a <= b.")
     return low, high
+
+
+def task_of(task: Task, classes: Sequence[int]) -> Task:
+    """Return the task that an episode poses: with its classes only, whose ids are their places in the episode.
+
+        >>> import medimeta
+        >>> task_of(medimeta.DATASETS["oct"].task("disease class"), (1, 3)).labels
+        ('DME', 'NORMAL')
+
+    Args:
+        task: The whole task.
+        classes: Ids of the classes, ascending.
+    """
+    scores = None if task.scores is None else tuple(task.scores[label] for label in classes)
+    return replace(task, labels=tuple(task.labels[label] for label in classes), scores=scores)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ..episodes.episode_set import EpisodeSet
+from ..episodes.recipe import task_of
 from ..episodes.rows import fingerprint, labels_and_subjects
 from . import stored
 from .bootstrap import bootstrap, describe
@@ -83,7 +83,7 @@ def query_sets(
     of_classes: dict[int, dict[str, list[float]]] = {}
     checked = []
     for episode, given in zip(episodes, scores, strict=True):
-        asked = task_of_episode(episodes.task, episode.classes)
+        asked = task_of(episodes.task, episode.classes)
         scored = Scored(asked, given, episode.query_labels)
         checked.append(scored.scores)
         measured = scored.measure()
@@ -129,17 +129,6 @@ def episodes(
         },
     }
     return fields, {"undefined": undefined} if undefined else {}
-
-
-def task_of_episode(task: Task, classes: Sequence[int]) -> Task:
-    """Return what an episode asks: the same task with some of its labels, in the episode's order.
-
-    Args:
-        task: The task.
-        classes: Ids of labels.
-    """
-    scores = None if task.scores is None else tuple(task.scores[label] for label in classes)
-    return replace(task, labels=tuple(task.labels[label] for label in classes), scores=scores)
 
 
 def _measured(value: float, samples: np.ndarray | None) -> Measured:

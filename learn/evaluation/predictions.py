@@ -28,7 +28,7 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError, some
 from ..episodes.episode_set import EpisodeSet
-from .measuring import task_of_episode
+from ..episodes.recipe import task_of
 from .metrics import RANKING
 from .results import FULL_SUPERVISION, Result, few_shot_protocol
 from .scores import first_without_sum_one, probabilities
@@ -112,7 +112,7 @@ class Predictions:
         for episode in episodes:
             if (part := parts.get(episode.number)) is None:
                 raise self.wrong(f"has no predictions for episode {episode.number}")
-            asked = task_of_episode(self.task, episode.classes)
+            asked = task_of(self.task, episode.classes)
             scores.append(self.scores(indices[episode.query], part, asked, f" of episode {episode.number}"))
         return self._without_ranking(Result.of_episode_scores(episodes, scores, rows, **about))
 

@@ -18,6 +18,7 @@ from ..encoders import backbones, models
 from ..evaluation.results import FILE, Result, few_shot_protocol
 from ..few_shot import targets
 from ..few_shot.curves import plot_shots
+from ..few_shot.problems import unpacked
 from ..few_shot.solver import Solver
 from ..training import runs
 from ..training.arguments import model_name
@@ -49,7 +50,11 @@ def run(args: argparse.Namespace) -> list[Result]:
     # Every episode is solved once, by one process, and not again after an interruption.
     folder = args.output_dir / "progress"
     if accelerator.is_main_process:
-        Records.prepare(folder, identity | {"episodes": [one.sha256 for one in sets]}, resume=args.resume)
+        Records.prepare(
+            folder,
+            identity | {"episodes": [one.sha256 for one in sets], "records": "probabilities"},
+            resume=args.resume,
+        )
     accelerator.wait_for_everyone()
     records = Records(folder, rank)
     units = solver.units(args.methods)
@@ -67,17 +72,17 @@ def run(args: argparse.Namespace) -> list[Result]:
     results, points = [], []
     for cell in dict.fromkeys(key._replace(episode=0) for unit in units for key in solver.keys(unit)):
         episodes, shots = sets[cell.set], sets[cell.set].shots
-        metrics = [done[cell._replace(episode=number)] for number in range(len(episodes))]
+        scores = [unpacked(done[cell._replace(episode=number)]) for number in range(len(episodes))]
         setting = "" if cell.method == "prototype" else f", lr {cell.lr:g}, {cell.steps} steps"
-        result = Result.of_episodes(
+        result = Result.of_episode_scores(
             episodes,
-            {metric: [one[metric] for one in metrics] for metric in metrics[0]},
+            scores,
+            rows,
             protocol=few_shot_protocol(episodes),
             method=f"{name}, {cell.method}{setting}",
             model=model_name(args),
             seed=args.seed,
             settings=identity | {"method": cell.method, "lr": cell.lr, "steps": cell.steps, "labels": args.labels},
-            extra={"classes": targets.used_classes(episodes)},
         )
         auroc = result.metrics["auroc"]
         accelerator.print(f"{shots} shots  {cell.method}{setting}: AUROC {auroc}")

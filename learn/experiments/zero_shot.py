@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..data.pixels import pixels
 from ..encoders import backbones, prompts
 from ..encoders.clip import load_zero_shot
+from ..episodes.recipe import task_of
 from ..evaluation.results import FILE, Result, few_shot_protocol
 from ..few_shot import adapt, problems, targets
 from ..training import runs
@@ -64,14 +65,14 @@ def run(args: argparse.Namespace) -> list[Result]:
         scores = problems.probabilities(task, model.logits(task, vectors, asked))
         results.append(Result.of_scores(task, scores, rows, split=args.split, protocol="zero-shot", **about))
     for episodes in sets:
-        metrics = []
+        answers = []
         for episode in episodes:
-            posed = problems.task_of(task, episode.classes)
+            posed = task_of(task, episode.classes)
             here = vectors[[places[row] for row in episode.query.tolist()]]
             logits = model.logits(posed, here, prompts.prompts_of(posed, templates))
-            metrics.append(problems.measure(posed, logits, episode.query_labels))
-        measured = {metric: [one[metric] for one in metrics] for metric in metrics[0]}
-        results.append(Result.of_episodes(episodes, measured, protocol=few_shot_protocol(episodes), **about))
+            answers.append(problems.probabilities(posed, logits))
+        protocol = few_shot_protocol(episodes)
+        results.append(Result.of_episode_scores(episodes, answers, rows, protocol=protocol, **about))
     if accelerator.is_main_process:
         for number, result in enumerate(results):
             folder = args.output_dir / (f"{sets[number].shots}-shots" if sets else args.split)

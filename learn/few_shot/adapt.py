@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 
 from ...cards.facts import Task
 from ..encoders.backbones import Network
-from ..episodes.recipe import Episode
-from .problems import losses, outputs_of, task_of
+from ..episodes.recipe import Episode, task_of
+from .problems import losses, outputs_of
 
 Context = Callable[[], AbstractContextManager[object]]
 

@@ -20,12 +20,11 @@ from ..data.pixels import PixelProvider, pixels
 from ..encoders.backbones import pixel_values
 from ..encoders.models import Preprocessing
 from ..episodes.episode_set import EpisodeSet
-from ..episodes.recipe import Recipe
+from ..episodes.recipe import Recipe, task_of
 from ..episodes.rows import fingerprint
 from ..episodes.sampler import sample_episodes
 from ..training.arguments import load_rows
 from .maml import Problem
-from .problems import task_of
 from .targets import MINIATURE
 
 

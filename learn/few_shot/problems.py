@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,21 +13,6 @@ from torch.nn import functional
 
 from ...cards.facts import Task
 from ..evaluation.metrics import evaluate_scores
-
-
-def task_of(task: Task, classes: Sequence[int]) -> Task:
-    """Return the task of an episode: only its classes, whose ids are their places in the episode.
-
-        >>> import medimeta
-        >>> task_of(medimeta.DATASETS["oct"].task("disease class"), (1, 3)).labels
-        ('DME', 'NORMAL')
-
-    Args:
-        task: The whole task.
-        classes: Ids of the classes, ascending.
-    """
-    scores = None if task.scores is None else tuple(task.scores[label] for label in classes)
-    return replace(task, labels=tuple(task.labels[label] for label in classes), scores=scores)
 
 
 def outputs_of(task: Task) -> int:
@@ -65,6 +52,18 @@ def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:
     if task.kind == "binary":
         return logits.sigmoid()[:, 0].numpy()
     return (logits.sigmoid() if task.kind == "multilabel" else logits.softmax(dim=-1)).numpy()
+
+
+def packed(scores: np.ndarray) -> dict[str, Any]:
+    """Return probabilities as a small JSON value, in float32."""
+    text = b64encode(zlib.compress(scores.astype("<f4").tobytes())).decode("ascii")
+    return {"shape": list(scores.shape), "float32": text}
+
+
+def unpacked(value: Mapping[str, Any]) -> np.ndarray:
+    """Return the probabilities that `packed` wrote, float32."""
+    content = zlib.decompress(b64decode(value["float32"]))
+    return np.frombuffer(content, "<f4").reshape(value["shape"])
 
 
 def measure(task: Task, logits: torch.Tensor, labels: np.ndarray) -> dict[str, float]:

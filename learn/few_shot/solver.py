@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ from ..data.pixels import PixelProvider
 from ..encoders.backbones import Network, pixel_values
 from ..encoders.models import Preprocessing
 from ..episodes.episode_set import EpisodeSet
-from ..episodes.recipe import Episode
+from ..episodes.recipe import Episode, task_of
 from .adapt import Context, fine_tune, linear_probes, passed, prototypes
-from .problems import measure, outputs_of, task_of
+from .problems import outputs_of, packed, probabilities
 
 TOGETHER = 50  # episodes whose heads are trained at once
 
@@ -105,11 +105,11 @@ class Solver:
         steps = [0] if unit.method == "prototype" else sorted(set(self.steps))
         return [Key(unit.method, unit.set, unit.lr, step, number) for number in unit.episodes for step in steps]
 
-    def solve(self, unit: Unit) -> list[tuple[Key, dict[str, float]]]:
+    def solve(self, unit: Unit) -> list[tuple[Key, dict[str, Any]]]:
         """Solve the episodes of a unit.
 
         Returns:
-            The metrics of the query set, for each of `keys(unit)`.
+            The probabilities of the query set, as `packed` writes them, for each of `keys(unit)`.
         """
         episodes = [self.sets[unit.set][number] for number in unit.episodes]
         if unit.method == "finetune":
@@ -122,7 +122,7 @@ class Solver:
         return [
             (
                 Key(unit.method, unit.set, unit.lr, steps, number),
-                measure(task_of(self.task, episode.classes), answer, episode.query_labels),
+                packed(probabilities(task_of(self.task, episode.classes), answer)),
             )
             for steps, logits in answers.items()
             for number, episode, answer in zip(unit.episodes, episodes, logits, strict=True)

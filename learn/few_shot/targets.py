@@ -63,11 +63,5 @@ def draw_episodes(args: argparse.Namespace, task: Task, rows: Dataset) -> list[E
     return [sample_episodes(rows, task, recipe, n=args.n, seed=args.seed, split=split) for recipe in recipes]
 
 
-def used_classes(episodes: EpisodeSet) -> list[str]:
-    """Return the names of the classes that episodes use, in the order of the task's labels."""
-    used = {label for classes in episodes.table["classes"].to_pylist() for label in classes}
-    return [name for label, name in enumerate(episodes.task.labels) if label in used]
-
-
 def _split(args: argparse.Namespace) -> str:
     return "+".join(split_name(part.strip()) for part in args.split.split("+"))

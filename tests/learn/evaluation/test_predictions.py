@@ -11,10 +11,9 @@ import pytest
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS, random_toy, toy
 from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError
-from medimeta.learn.episodes.recipe import Recipe
+from medimeta.learn.episodes.recipe import Recipe, task_of
 from medimeta.learn.episodes.rows import labels_and_subjects
 from medimeta.learn.episodes.sampler import sample_episodes
-from medimeta.learn.evaluation.measuring import task_of_episode
 from medimeta.learn.evaluation.metrics import evaluate_scores
 from medimeta.learn.evaluation.predictions import read_result
 from medimeta.learn.evaluation.results import Result
@@ -122,7 +121,7 @@ def test_episodes_are_measured_one_by_one(task, tmp_path):
         scores = 1 / (1 + np.exp(-logits)) if task.kind == "multilabel" else softmax(logits)
         part = pd.DataFrame(scores, columns=[task.labels[label] for label in episode.classes])
         parts.append(part.reindex(columns=task.labels).assign(episode=episode.number, index=episode.query))
-        asked = task_of_episode(task, episode.classes)
+        asked = task_of(task, episode.classes)
         wanted.append(evaluate_scores(asked, scores, episode.query_labels)["auroc"])
     pd.concat(parts).sample(frac=1, random_state=0).to_csv(tmp_path / "p.csv", index=False)
 
@@ -264,8 +263,7 @@ def test_stored_predictions_of_episodes_give_the_same_result_again(task, tmp_pat
 
     assert again == first
     asked = [
-        evaluate_scores(task_of_episode(task, e.classes), s, e.query_labels)
-        for e, s in zip(episodes, scores, strict=True)
+        evaluate_scores(task_of(task, e.classes), s, e.query_labels) for e, s in zip(episodes, scores, strict=True)
     ]
     assert first.per_episode["auroc"] == pytest.approx([one["auroc"] for one in asked])
     assert sum(of_class["support"].value for of_class in first.classes.values()) >= 4 * 3

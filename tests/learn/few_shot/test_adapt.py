@@ -13,7 +13,7 @@ from transformers import ViTConfig, ViTForImageClassification
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS, random_toy
 from medimeta.errors import MedIMetaError
 from medimeta.learn.encoders.backbones import Network
-from medimeta.learn.episodes.recipe import Recipe
+from medimeta.learn.episodes.recipe import Recipe, task_of
 from medimeta.learn.episodes.sampler import sample_episodes
 from medimeta.learn.few_shot import adapt as few_shot
 from medimeta.learn.few_shot import problems
@@ -50,7 +50,7 @@ def test_probes_solved_together_are_the_same_as_alone(task):
 
     assert list(found) == [10, 30]
     for number, episode in enumerate(episodes):
-        posed = problems.task_of(task, episode.classes)
+        posed = task_of(task, episode.classes)
         head = torch.nn.Linear(12, problems.outputs_of(posed))
         torch.nn.init.zeros_(head.weight)
         torch.nn.init.zeros_(head.bias)
@@ -76,7 +76,7 @@ def test_features_that_tell_the_labels_solve_episodes(task, method):
 
     aurocs = []
     for episode, logits in zip(episodes, answers, strict=True):
-        posed = problems.task_of(task, episode.classes)
+        posed = task_of(task, episode.classes)
         aurocs.append(problems.measure(posed, logits, episode.query_labels)["auroc"])
     assert np.mean(aurocs) > 0.8
 
@@ -98,7 +98,7 @@ def test_prototypes_by_hand():
 
 @BY_KIND
 def test_fine_tuning_is_adam_on_the_whole_support_set(task):
-    posed = problems.task_of(task, range(len(task.labels)))
+    posed = task_of(task, range(len(task.labels)))
     network = small_network()
     network.new_head(problems.outputs_of(posed))
     by_hand, parted = copy.deepcopy(network), copy.deepcopy(network)
@@ -141,9 +141,9 @@ def test_losses_by_their_formula(task):
 
 
 def test_an_episode_has_the_classes_it_has():
-    posed = problems.task_of(GRADE, (0, 2))
+    posed = task_of(GRADE, (0, 2))
     assert (posed.labels, posed.scores, posed.kind) == (("none", "much"), (0, 10), "ordinal")
-    assert [problems.outputs_of(problems.task_of(task, (0, 1))) for task in (KIND, GRADE, SICK, FINDINGS)] == [
+    assert [problems.outputs_of(task_of(task, (0, 1))) for task in (KIND, GRADE, SICK, FINDINGS)] == [
         2,
         2,
         1,
