@@ -17,7 +17,7 @@ from ..errors import CatalogueError, MedIMetaError, UnknownName, unknown
 from . import plugins
 from .display import html_table
 from .facts import DatasetCard, Kind, Task
-from .reading import check_overlaps, read_card
+from .reading import check_overlaps, read_card, read_facts
 
 TaskLike = Task | str | tuple[str, str | None]
 
@@ -86,13 +86,13 @@ class Catalogue(Mapping[str, DatasetCard]):
             raise unknown("dataset", dataset, self._cards, hint="See: medimeta list") from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._cards)
+        return iter(self._paths)
 
     def __len__(self) -> int:
-        return len(self._cards)
+        return len(self._paths)
 
     def __contains__(self, dataset: object) -> bool:
-        return isinstance(dataset, str) and dataset in self._cards
+        return isinstance(dataset, str) and dataset in self._paths
 
     def __repr__(self) -> str:
         return f"<{len(self)} datasets, {len(self.tasks())} tasks: {', '.join(self)}>"
@@ -111,6 +111,10 @@ class Catalogue(Mapping[str, DatasetCard]):
     def get(self, dataset: str, default: Any = None) -> Any:
         """Return the card of a dataset, or `default` if there is none."""
         return self._cards.get(dataset, default)
+
+    def facts(self, dataset: str) -> dict[str, Any]:
+        """Return the content of one card file without checking it: quick, for shell completion."""
+        return read_facts(self._paths[dataset][0])
 
     @property
     def domains(self) -> tuple[str, ...]:

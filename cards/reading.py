@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,12 +24,7 @@ def read_card(path: Path) -> DatasetCard:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    try:
-        facts = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  a safe loader
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise CatalogueError(f"{path.name}: not valid YAML: {error}. Fix the file; see CONTRIBUTING.md.") from error
-    if not isinstance(facts, dict):
-        raise CatalogueError(f"{path.name}: expected a mapping of keys, got {type(facts).__name__}.")
+    facts = read_facts(path)
     for position, task in enumerate(facts.get("tasks") or ()):
         if isinstance(task, dict):
             task |= {"dataset": facts.get("id"), "is_main": position == 0}
@@ -39,6 +35,21 @@ def read_card(path: Path) -> DatasetCard:
         raise CatalogueError("\n".join([f"{path.name}: {len(lines)} invalid key(s):", *lines])) from None
     _check_card(card, path)
     return card
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Read a `cards/<id>.yaml` without checking its keys.
+
+    Raises:
+        CatalogueError: If it is not a YAML mapping.
+    """
+    try:
+        facts = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  a safe loader
+    except (yaml.YAMLError, UnicodeError) as error:
+        raise CatalogueError(f"{path.name}: not valid YAML: {error}. Fix the file; see CONTRIBUTING.md.") from error
+    if not isinstance(facts, dict):
+        raise CatalogueError(f"{path.name}: expected a mapping of keys, got {type(facts).__name__}.")
+    return facts
 
 
 def _check_card(card: DatasetCard, path: Path) -> None:

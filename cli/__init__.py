@@ -1,1 +1,1 @@
-"""The `medimeta` command."""
+"""The `medimeta` command. Its modules import the other rooms inside the commands, so that it starts quickly."""

@@ -1,4 +1,4 @@
-"""The `medimeta` command: the commands of all rooms, and what becomes of errors."""
+"""The `medimeta` command: the table of commands, and how errors end."""
 
 from __future__ import annotations
 
@@ -8,74 +8,107 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from typer.core import TyperGroup
 
-from ..cards.catalogue import DATASETS
-from ..errors import MedIMetaError, UnknownName
+from ..errors import MedIMetaError, UnknownName, install_command, visible
 from ..files.version import VERSION
-from .build import build, card, demo, verify
-from .console import err, out
-from .experiments import PASS_ON, few_shot, pretrain, sweep, train, zero_shot
-from .find import cite, list_datasets
-from .info import info
-from .learn import audit, cache, episodes
-from .new_dataset import new_dataset
-from .preview import preview
-from .push import push
-from .results import evaluate, table
+from . import build, demo, experiments, find, info, learn, new_dataset, preview, push, results
+from .console import err, make_streams_safe, print_error
 
-# In the order of `medimeta --help`.
+# Commands by group, in the order of `medimeta --help`. A new command is one entry here.
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Find": {"list": list_datasets, "info": info, "cite": cite},
-    "Learn": {"demo": demo, "episodes": episodes, "evaluate": evaluate, "table": table, "cache": cache},
-    "Train": {"train": train, "pretrain": pretrain, "few-shot": few_shot, "zero-shot": zero_shot, "sweep": sweep},
-    "Build": {"build": build, "verify": verify, "audit": audit, "new-dataset": new_dataset},
-    "Publish": {"preview": preview, "card": card, "push": push},
+    "Find": {"list": find.list_datasets, "info": info.info, "cite": find.cite},
+    "Learn": {
+        "demo": demo.demo,
+        "episodes": learn.episodes,
+        "evaluate": results.evaluate,
+        "table": results.table,
+        "cache": learn.cache,
+    },
+    "Train": {
+        "train": experiments.train,
+        "pretrain": experiments.pretrain,
+        "few-shot": experiments.few_shot,
+        "zero-shot": experiments.zero_shot,
+        "sweep": experiments.sweep,
+    },
+    "Build": {
+        "build": build.build,
+        "verify": build.verify,
+        "audit": learn.audit,
+        "new-dataset": new_dataset.new_dataset,
+    },
+    "Publish": {"preview": preview.preview, "card": build.card, "push": push.push},
 }
 RESUMABLE = ("build", "demo", "push")
+_UsageError: Any = typer.BadParameter.__base__
 _state = {"debug": False}
 
 
-class _Interruptible(TyperGroup):
-    """Ctrl-C ends any command in one line."""
+class _Group(TyperGroup):
+    """Lists commands in their groups with whole sentences, and ends Ctrl-C in one line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by group; click would cut their help at one line."""
+        width = max(len(name) for commands in COMMANDS.values() for name in commands)
+        for group, commands in COMMANDS.items():
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(name.ljust(width), _first_sentence(command)) for name, command in commands.items()]
+                )
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the options before the command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except _UsageError as error:
+            error.message = visible(error.message)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
         try:
             return super().invoke(ctx)
+        except _UsageError as error:
+            error.message = visible(error.message)
+            raise
         except KeyboardInterrupt:
             if _state["debug"]:
-                err.print_exception()
-            going_on = "What was finished is kept; run the same command to go on."
-            whole = "Nothing is half written, and a download goes on where it was."
-            err.print(f"Interrupted. {going_on if ctx.invoked_subcommand in RESUMABLE else whole}", soft_wrap=True)
+                err().print_exception()
+            resumable = "Finished parts are kept; rerun the command to continue."
+            atomic = "No file is half written; a download resumes where it stopped."
+            print_error(f"Interrupted. {resumable if ctx.invoked_subcommand in RESUMABLE else atomic}")
             ctx.exit(130)
 
 
+def _first_sentence(command: Callable[..., None]) -> str:
+    return (command.__doc__ or "").partition("\n")[0]
+
+
 app = typer.Typer(
-    cls=_Interruptible,
-    help=f"MedIMeta: {len(DATASETS)} medical imaging datasets, {len(DATASETS.tasks())} tasks, one interface.",
-    epilog="Start with: medimeta list, medimeta info ID. Exit codes: 0 worked, 1 did not, 2 a mistake in the command, "
+    cls=_Group,
+    help="MedIMeta: medical imaging datasets and tasks for the Hugging Face ecosystem, with one interface.",
+    epilog="Start with: medimeta list, medimeta info ID. Exit codes: 0 success, 1 failure, 2 wrong usage, "
     "130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich" if out.is_terminal else None,  # no boxes in a pipe
+    rich_markup_mode=None,  # plain help: the same in a pipe, never cut, and no rich to import
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group, commands in COMMANDS.items():
-    for name, command in commands.items():
-        app.command(name, rich_help_panel=group, context_settings=PASS_ON if group == "Train" else None)(command)
+for _group, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, context_settings=experiments.PASS_ON if _group == "Train" else None)(_command)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        out.print(f"medimeta-hf {VERSION}", highlight=False)
+        typer.echo(f"medimeta-hf {VERSION}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and codes of errors.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -84,35 +117,37 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: exit code 0 when it worked, 1 when not, 2 for a mistake in it, 130 when interrupted."""
+    """Run the command line and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
+
+    Args:
+        arguments: The arguments; those of the process by default.
+    """
+    make_streams_safe()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="medimeta")
     except UnknownName as error:
-        sys.exit(_fail(str(error), 2))
+        sys.exit(_fail(str(error), 2, error.code))
     except MedIMetaError as error:
-        sys.exit(_fail(str(error), 1))
+        sys.exit(_fail(str(error), 1, error.code))
     except ModuleNotFoundError as error:
-        sys.exit(_fail(f"This needs {error.name}. Install it with: pip install 'medimeta-hf[all]'", 1))
+        sys.exit(_fail(f"This needs {error.name}. Install it with: {install_command('all')}", 1, "missing-extra"))
     except OSError as error:
-        sys.exit(_fail(_os_problem(error), 1))
+        sys.exit(_fail(_os_problem(error), 1, "system-error"))
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(message: str, exit_code: int, code: str) -> int:
     if _state["debug"]:
-        err.print_exception()
-    err.print(f"[bold red]Error:[/bold red] {escape(message)}", soft_wrap=True, highlight=False)
-    return code
+        err().print_exception()
+        message = f"{message} [{code}]"
+    print_error(message, "Error:")
+    return exit_code
 
 
 def _os_problem(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     advice = {
-        errno.ENOSPC: "Free some space and run the same command again; what was finished is kept.",
+        errno.ENOSPC: "Free some space and rerun the command; finished parts are kept.",
         errno.EROFS: "Choose an output folder that can be written.",
-        errno.EACCES: "Choose a folder that you may read and write, or change its permissions.",
-    }.get(error.errno or 0, "Run the command with --debug to see where it happened.")
+        errno.EACCES: "Choose a folder that you can read and write, or change its permissions.",
+    }.get(error.errno or 0, "Rerun the command with --debug to see where it happened.")
     return f"{error.strerror or error}{where}. {advice}"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,84 +1,124 @@
-"""What the commands of all rooms share: options, tables, progress bars."""
+"""Output of the commands: text, tables, JSON. All of it passes through `visible`, which escapes control characters.
+
+rich is imported on first use, which keeps `--help` and shell completion quick.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+import logging
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+from ..errors import visible
 
-from . import completion as complete
+if TYPE_CHECKING:
+    from rich.console import Console
 
-out = Console()
-err = Console(stderr=True)
+LINES = "\n\t"  # control characters that texts of several lines may contain
+NARROW = 14  # characters; a column of text with less than this is left out before ids are broken
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Id = Annotated[
-    str, typer.Argument(metavar="ID", help="Dataset id; see `medimeta list`.", autocompletion=complete.dataset)
-]
-OneTask = Annotated[
-    str | None, typer.Argument(metavar="TASK", help="The main task by default.", autocompletion=complete.task)
-]
-Ids = Annotated[
-    list[str],
-    typer.Argument(metavar="ID...", help="Dataset ids; see `medimeta list`.", autocompletion=complete.dataset),
-]
-# One place for data, with one name for the maintainer's commands and the learner's: each takes both.
-From = Annotated[
-    Path | None,
-    typer.Option(
-        "--source", "--data-dir", help="Archives, a release or a Hub folder; by default under the folder MEDIMETA_DATA."
-    ),
-]
-Split = Annotated[str, typer.Option(help='The split, or several: "train+validation".', autocompletion=complete.split)]
-Labels = Annotated[str, typer.Option(help='"released" or "corrected".', autocompletion=complete.labels)]
-Partial = Annotated[bool, typer.Option("--partial", help="Take what is there of an incomplete source.")]
-SplitsFrom = Annotated[
-    str | None, typer.Option(help="Release folder, zip or annotations.csv whose split membership is applied.")
-]
-WithMasks = Annotated[bool, typer.Option("--with-masks", help="Add mask and box columns.")]
-NumProc = Annotated[int, typer.Option(min=1, help="Processes that render images; others start when the work lasts.")]
+
+@cache
+def out() -> Console:
+    """Return the console on standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@cache
+def err() -> Console:
+    """Return the console on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return out().is_terminal
+
+
+def make_streams_safe() -> None:
+    """Let standard output and error escape what their encoding lacks, and show warnings of this package safely."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    logger = logging.getLogger("medimeta")
+    if not logger.hasHandlers():
+        logger.addHandler(_SafeHandler(logging.WARNING))
+
+
+class _SafeHandler(logging.Handler):
+    """Prints log records on standard error without control characters."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_error(self.format(record))
+
+
+def print_text(text: str) -> None:
+    """Print text, which may have several lines, as it is: no markup, no line breaks added."""
+    out().print(visible(text, LINES), markup=False, soft_wrap=True)
+
+
+def print_error(text: str, label: str = "") -> None:
+    """Print a message on standard error; continued lines are indented, so that a name in it cannot fake a line.
+
+    Args:
+        text: The message.
+        label: Shown before it, e.g. "Error:".
+    """
+    from rich.markup import escape
+
+    start = f"[bold red]{escape(label)}[/bold red] " if label else ""
+    err().print(start + escape(visible(text, LINES).replace("\n", "\n  ")), soft_wrap=True)
+
+
+def print_styled(text: str, style: str = "") -> None:
+    """Print text in a style on a terminal, wrapped to its width; in a pipe, on one line."""
+    out().print(visible(text, LINES), markup=False, style=style or None, soft_wrap=not is_terminal())
 
 
 def print_json(content: Any) -> None:
-    """JSON, coloured on a terminal, in one line in a pipe."""
-    if out.is_terminal:
-        out.print_json(json.dumps(content))
+    """Print JSON, in colour on a terminal, on one line in a pipe."""
+    text = json.dumps(content)  # ASCII: control characters and undecodable bytes are escaped
+    if is_terminal():
+        out().print_json(text)
     else:
-        out.file.write(json.dumps(content) + "\n")
+        print_text(text)
 
 
 def print_hint(text: str) -> None:
-    """What to do next, for people: not in a pipe."""
-    if out.is_terminal:
-        out.print(f"\n{escape(text)}", style="dim", highlight=False)
+    """Print the next step, on a terminal only."""
+    if is_terminal():
+        print_styled(f"\n{text}", "dim")
 
 
 def print_facts(facts: Mapping[str, str | Sequence[str] | None]) -> None:
-    """Names and values; several values below each other; nothing for None and for no values.
+    """Print names and values.
 
-    On a terminal values are broken to its width beside their names; in a pipe each stays in one line.
+    Args:
+        facts: Values by name. Several values are printed below each other; None and empty ones are left out.
     """
+    lines = []
+    for name, value in facts.items():
+        values = [value] if isinstance(value, str) and value else value or []
+        lines += [(name if position == 0 else "", visible(line)) for position, line in enumerate(values)]
+    if not is_terminal():
+        print_text("\n".join(f"{name:<16} {line}" for name, line in lines))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table.grid(padding=(0, 2), pad_edge=False)
     grid.add_column(min_width=16, no_wrap=True)
     grid.add_column(overflow="fold", max_width=96)
-    for name, value in facts.items():
-        lines = [value] if isinstance(value, str) and value else value or []
-        for position, line in enumerate(lines):
-            shown = name if position == 0 else ""
-            grid.add_row(f"[bold]{shown}[/bold]", escape(line))
-            if not out.is_terminal:
-                out.file.write(f"{shown:<16} {line}\n")
-    if out.is_terminal:
-        out.print(grid, highlight=False)
+    for name, line in lines:
+        grid.add_row(Text(name, "bold"), Text(line))
+    out().print(grid)
 
 
 def print_table(
@@ -86,66 +126,49 @@ def print_table(
     rows: Iterable[Sequence[str]],
     right: Collection[int] = (),
     *,
-    first: str = "",
     titles: bool = False,
 ) -> None:
-    """A table on a terminal; tab-separated lines in a pipe.
+    """Print a table on a terminal, tab-separated lines in a pipe.
+
+    The first column and numbers are never wrapped. On a narrow terminal, other columns are wrapped at words, and the
+    last ones are left out if they would get too narrow.
 
     Args:
-        columns: Their titles.
-        rows: Texts.
-        right: Columns of numbers.
-        first: Style of the first column.
-        titles: Whether a pipe gets the titles, too.
+        columns: Titles.
+        rows: Cells as text.
+        right: Positions of columns of numbers, aligned to the right.
+        titles: Whether titles are printed in a pipe, too.
     """
-    if not out.is_terminal:
-        for row in [columns, *rows] if titles else rows:
-            out.file.write("\t".join(row) + "\n")
+    cells = [[visible(cell) for cell in row] for row in rows]
+    if not is_terminal():
+        print_text("\n".join("\t".join(row) for row in ([list(columns)] if titles else []) + cells))
         return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
-    for position, column in enumerate(columns):
-        style = first if position == 0 else ""
-        table.add_column(column, justify="right" if position in right else "left", overflow="fold", style=style)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    out.print(table, highlight=False)
+    fixed = {0, *right}
+    shown = _columns_that_fit(columns, cells, fixed, out().width)
+    for position in shown:
+        justify: Any = "right" if position in right else "left"
+        style = "cyan" if position == 0 and position not in right else None
+        table.add_column(columns[position], justify=justify, no_wrap=position in fixed, overflow="fold", style=style)
+    for row in cells:
+        table.add_row(*(Text(row[position]) for position in shown))
+    out().print(table)
+    if hidden := [title for position, title in enumerate(columns) if title and position not in shown]:
+        print_hint(f"Only in a wider terminal: {', '.join(hidden)}")
 
 
-class _Rate(ProgressColumn):
-    """Images, or something else, per second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
-    def render(self, task: Task) -> Text:
-        rate = task.completed / max(task.elapsed or 0, 0.001)
-        return Text(f"{rate:,.0f} {self.unit}/s" if rate >= 10 else f"{rate:.2g} {self.unit}/s")
-
-
-def progress_bar(unit: str = "images") -> Progress:
-    """A bar with images, or something else, per second and the time that is left, on standard error."""
-    return Progress(
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(unit),
-        TimeRemainingColumn(),
-        console=err,
-    )
-
-
-def follow(progress: Progress, name: str) -> dict[str, Callable[[int], None]]:
-    """Add a bar that long work moves.
-
-    Returns:
-        `expect`, to be called with how much is to come, once or in parts, and `advance`, with what was done.
-    """
-    bar, total = progress.add_task(name, total=None), 0
-
-    def expect(count: int) -> None:
-        nonlocal total
-        total += count
-        progress.update(bar, total=total)
-
-    return {"expect": expect, "advance": lambda count: progress.advance(bar, count)}
+def _columns_that_fit(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], fixed: Collection[int], width: int
+) -> list[int]:
+    """Return the positions of the columns to show: wrappable ones are dropped, last first, until the others fit."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    needed = {p: (size if p in fixed else min(size, NARROW)) + 3 for p, size in enumerate(widths)}
+    shown = list(range(len(columns)))
+    for position in reversed([p for p in shown if p not in fixed]):
+        if sum(needed[p] for p in shown) - 3 > width:
+            shown.remove(position)
+    return shown

@@ -1,6 +1,6 @@
-"""The main job offline: source archive -> Hub folder -> dataset -> fine-tuned tiny ViT, with two pictures of it.
+"""Command `demo`: source archive -> Hub folder -> dataset -> fine-tuned tiny ViT, offline, on phantoms.
 
-It takes less than a minute on two cores. The images are drawn, not anyone's: stripes whose angle tells the class.
+It takes less than a minute on two cores.
 """
 
 from __future__ import annotations
@@ -9,60 +9,105 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import torch
-import transformers
-from datasets import Dataset, load_dataset
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from ..cards.catalogue import DATASETS
-from ..files.atomic import whole_file
 from ..files.version import VERSION
-from ..learn.evaluation.results import Result
-from ..learn.experiments import options, train
-from ..upload.folder.miniatures import build_miniatures
+from .build import print_next_steps, splits_text
+from .console import print_facts, print_text
+from .options import NumProc
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from ..learn.evaluation.results import Result
+    from ..upload.folder.record import BuildRecord
 
 DATASET, TASK = "bus", "case category"
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--out", help="Folder to write everything to.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Random seed of images and training.")] = 0,
+    all_datasets: Annotated[
+        bool, typer.Option("--all", help="Build miniatures of all datasets instead, without training.")
+    ] = False,
+    num_proc: NumProc = 1,
+) -> None:
+    """Run all steps offline on phantoms: build, load, fine-tune, plot.
+
+    Builds a miniature of `bus`, loads it, fine-tunes a tiny ViT on it, and plots images and learning curve.
+    """
+    if all_datasets:
+        build_all(folder, seed=seed, num_proc=num_proc)
+    else:
+        run(folder, seed=seed)
+
+
+def build_all(folder: Path, *, seed: int, num_proc: int) -> None:
+    """Build miniatures of all datasets.
+
+    Args:
+        folder: Where to write source/ and hub/.
+        seed: Random seed of the phantoms.
+        num_proc: Number of processes.
+    """
+    from ..cards.catalogue import DATASETS
+    from ..files.parallel import pool
+    from ..upload.folder.miniatures import build_miniatures
+    from .progress import progress_bar
+
+    with pool(num_proc) as (executor, workers), progress_bar("datasets") as progress:
+        bar = progress.add_task("all", total=len(DATASETS))
+
+        def finished(record: BuildRecord) -> None:
+            progress.advance(bar)
+            progress.console.print(f"{record.dataset}: {splits_text(record)}")
+
+        common: Any = {"executor": executor, "workers": workers, "finished": finished}
+        hub = build_miniatures(list(DATASETS), folder, version=VERSION, seed=seed, **common)
+    print_next_steps(hub, DATASET)
 
 
 def run(out: Path, *, seed: int = 0) -> Result:
     """Run the demo.
 
     Args:
-        out: Folder for everything: source/, hub/, montage.png, and in bus/case_category/ the model, result.json and
-            curve.png. Created if need be.
-        seed: Of the drawn images and of the training.
+        out: Folder for everything, created if necessary: source/, hub/, montage.png, and in bus/case_category/ the
+            model, result.json and curve.png.
+        seed: Random seed of phantoms and training.
 
     Returns:
-        What result.json says.
+        The content of result.json.
     """
-    console = Console()
+    from datasets import load_dataset
+
+    from ..cards.catalogue import DATASETS
+    from ..learn.experiments import options, train
+    from ..upload.folder.miniatures import build_miniatures
+
     started = time.perf_counter()
-    hub = _build(out, seed)
-    console.print(f"Built {hub} from {out / 'source'}, a miniature of the {DATASET} source.", soft_wrap=True)
+    hub = build_miniatures([DATASET], out, version=VERSION, per_class=60, seed=seed)
+    print_text(f"Built {hub} from {out / 'source'}, a miniature of the {DATASET} source.")
     dataset = load_dataset("medimeta", DATASET, data_dir=str(hub), cache_dir=str(out / "cache"))
-    console.print(f"Loaded it: {', '.join(f'{split} {len(rows)}' for split, rows in dataset.items())} images.")
+    print_text(f"Loaded it: {', '.join(f'{split} {len(rows)}' for split, rows in dataset.items())} images.")
     montage(dataset["train"], out / "montage.png")
-    with _calm():
+    with _one_thread():
         (result,) = train.run(options.parse("train", _arguments(out, hub, seed)))
-    table = Table(title=f"{DATASET}: {TASK}", show_header=False)
-    table.add_row("test AUROC", str(result.metrics["auroc"]))
-    table.add_row("test accuracy", str(result.metrics["accuracy"]))
-    table.add_row("best epoch", f"{result.extra['epoch']} of {len(result.extra['history'])}")
-    table.add_row("training images/s", f"{result.extra['images_per_second']:.0f}")
-    table.add_row("seconds in all", f"{time.perf_counter() - started:.0f}")
-    console.print(table)
-    console.print(f"  {out / 'montage.png'}", soft_wrap=True)
-    for name in ("curve.png", "result.json", "model"):
-        console.print(f"  {out / DATASET / DATASETS[DATASET].task(TASK).column / name}", soft_wrap=True)
+    place = out / DATASET / DATASETS[DATASET].task(TASK).column
+    print_text(f"\n{DATASET}: {TASK}")
+    print_facts(
+        {
+            "test AUROC": str(result.metrics["auroc"]),
+            "test accuracy": str(result.metrics["accuracy"]),
+            "best epoch": f"{result.extra['epoch']} of {len(result.extra['history'])}",
+            "images/s": f"{result.extra['images_per_second']:.0f} in training",
+            "seconds": f"{time.perf_counter() - started:.0f} in total",
+            "files": [str(out / "montage.png"), *(str(place / name) for name in ("curve.png", "result.json", "model"))],
+        }
+    )
     return result
-
-
-def _build(out: Path, seed: int) -> Path:
-    """Draw the source's archive and make a Hub folder of it, as `medimeta build` does."""
-    return build_miniatures([DATASET], out, version=VERSION, per_class=60, seed=seed)
 
 
 def _arguments(out: Path, hub: Path, seed: int) -> list[str]:
@@ -72,27 +117,34 @@ def _arguments(out: Path, hub: Path, seed: int) -> list[str]:
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
-    """One thread and no progress bars: on a busy machine, threads that share tiny matrices wait for each other."""
+def _one_thread() -> Iterator[None]:
+    """Train with one thread and without progress bars: for tiny matrices, more threads are slower."""
+    import torch
+    from transformers.utils import logging
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    transformers.utils.logging.disable_progress_bar()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        transformers.utils.logging.enable_progress_bar()
+        logging.enable_progress_bar()
 
 
 def montage(rows: Dataset, path: Path, *, columns: int = 6) -> None:
-    """Draw the first few images of every class of the demo's task, a row per class.
+    """Plot the first few images of each class of the demo's task, one row per class.
 
     Args:
         rows: Rows of the dataset.
         path: PNG file to write.
         columns: Images per class.
     """
+    import numpy as np
     from matplotlib.figure import Figure
+
+    from ..cards.catalogue import DATASETS
+    from ..files.atomic import whole_file
 
     task = DATASETS[DATASET].task(TASK)
     labels = np.array(rows[task.column])

@@ -1,4 +1,4 @@
-"""`medimeta train`, `pretrain`, `few-shot`, `zero-shot` and `sweep`: the protocols as whole runs.
+"""Commands `train`, `pretrain`, `few-shot`, `zero-shot` and `sweep`: the protocols as whole runs.
 
 The commands pass their words on to the parsers of `learn/experiments/options.py`, so that torch is imported only after
 a command line has been read. They run in several processes, too: `accelerate launch -m medimeta train ...`.

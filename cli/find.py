@@ -1,37 +1,45 @@
-"""`medimeta list` and `medimeta cite`."""
+"""Commands `list` and `cite`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..cards.catalogue import DATASETS
-from ..cards.citing import cite as find_citation
-from ..cards.facts import DatasetCard
 from ..errors import unknown
 from . import completion as complete
-from .console import AsJson, out, print_hint, print_json, print_table
+from .console import print_hint, print_json, print_table, print_text
+from .options import AsJson
+
+if TYPE_CHECKING:
+    from ..cards.facts import DatasetCard
 
 
 def list_datasets(
     domain: Annotated[
-        str | None, typer.Option(help="Only this imaging domain.", autocompletion=complete.domain)
+        str | None, typer.Option(help="Show only this imaging domain.", autocompletion=complete.domain)
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            "--kind", "--target", help="Only with a task of this kind: binary, ...", autocompletion=complete.kind
+            "--kind", "--target", help="Show only datasets with a task of this kind.", autocompletion=complete.kind
         ),
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option("--license", "--licence", help='"commercial": what may be used so.', autocompletion=complete.use),
+        typer.Option(
+            "--license",
+            "--licence",
+            help='"commercial": show only datasets that allow it.',
+            autocompletion=complete.use,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show all datasets, or some of them."""
+    """List the datasets, optionally filtered by domain, kind of task or licence."""
+    from ..cards.catalogue import DATASETS
+
     tasks = DATASETS.tasks(domain=domain, kind=kind)  # type: ignore[arg-type]
     if licence not in (None, *complete.USES):
         raise unknown("licence filter", licence, complete.USES, hint="All licences: medimeta list")
@@ -43,10 +51,10 @@ def list_datasets(
     rows = [
         [c.id, c.name, c.domain, _tasks(c), f"{c.total:,}", c.licence.id.removeprefix("LicenseRef-")] for c in cards
     ]
-    print_table(["id", "dataset", "domain", "tasks, main first", "images", "licence"], rows, right=(4,), first="cyan")
+    print_table(["id", "dataset", "domain", "tasks (main first)", "images", "licence"], rows, right=(4,))
     count = sum(len(card.tasks) for card in cards)
     print_hint(
-        f"{len(cards)} datasets, {count} tasks, {sum(c.total for c in cards):,} images. All about one: medimeta info ID"
+        f"{len(cards)} datasets, {count} tasks, {sum(c.total for c in cards):,} images. Details: medimeta info ID"
     )
 
 
@@ -56,15 +64,20 @@ def _tasks(card: DatasetCard) -> str:
 
 
 def cite(
-    datasets: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="All by default.")] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="Dataset ids; default: all.", autocompletion=complete.dataset),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what to cite for some datasets: BibTeX, with the attribution that licences ask for as comments."""
-    found = find_citation(*(datasets or ()))
+    """Print BibTeX for some datasets, with the attribution that their licences require as comments."""
+    from ..cards.citing import cite as find_citation
+
+    citation = find_citation(*(datasets or ()))
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(citation))
     else:
-        out.file.write(f"{found}\n")
+        print_text(str(citation))
 
 
 def _summary(card: DatasetCard) -> dict[str, Any]:

@@ -1,43 +1,44 @@
-"""`medimeta info`."""
+"""Command `info`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.markup import escape
+from .console import is_terminal, print_facts, print_hint, print_json, print_styled, print_table, print_text
+from .options import AsJson, From, Id
 
-from ..builders.balance import balance, labels_of
-from ..builders.locate import find_local, open_source, where_to_get
-from ..builders.source import Options
-from ..cards.card import ARXIV, DOI
-from ..cards.catalogue import DATASETS
-from ..cards.facts import DatasetCard, Task
-from .console import AsJson, From, Id, out, print_facts, print_hint, print_json, print_table
+if TYPE_CHECKING:
+    from ..cards.facts import DatasetCard, Task
 
 _BAR = 24  # characters of the longest bar
 Balance = dict[str, dict[str, int]]  # rows per label and split
 
 
 def info(dataset: Id, source: From = None, as_json: AsJson = False) -> None:
-    """Show all about one dataset, and where to get it.
+    """Show everything about a dataset, and where to get it.
 
-    Tasks, labels, splits, subjects, overlaps, licence, known label errors, sources and their archives.
+    Shows tasks, labels, splits, subjects, overlaps, licence, known label errors, sources and their archives.
 
-    With --source, or with the data under MEDIMETA_DATA, also how often each label occurs; no image is decoded.
+    With --source, or with the data under MEDIMETA_DATA, also counts the labels; no image is decoded.
     """
+    from ..builders.locate import where_to_get
+    from ..cards.card import ARXIV, DOI
+    from ..cards.catalogue import DATASETS
+
     card = DATASETS[dataset]
     counts = _count(card, source)
     if as_json:
         print_json(asdict(card) | ({"balance": counts} if counts else {}))
         return
-    out.print(f"[bold]{escape(card.name)}[/bold]  [cyan]{card.id}[/cyan]", highlight=False)
-    out.print(f"{escape(card.domain)}, {card.total:,} images {card.mode}\n", highlight=False)
-    out.print(escape(card.summary), highlight=False, soft_wrap=not out.is_terminal)
+    print_styled(f"{card.name}  {card.id}", "bold")
+    print_styled(f"{card.domain}, {card.total:,} {'grayscale' if card.channels == 1 else 'RGB'} images\n")
+    print_styled(card.summary)
     for task in card.tasks:
         _print_task(task, counts.get(task.column, {}))
     if not counts:
-        print_hint(f"How often each label occurs: medimeta info {card.id} --source FOLDER")
+        print_hint(f"To count the labels: medimeta info {card.id} --source FOLDER")
     _head("Data")
     print_facts(_facts(card))
     for origin in card.sources:
@@ -55,11 +56,15 @@ def info(dataset: Id, source: From = None, as_json: AsJson = False) -> None:
     _head("Cite")
     print_facts({"MedIMeta": [f"https://doi.org/{DOI}", f"https://arxiv.org/abs/{ARXIV}"], "sources": "as above"})
     _head("Build")
-    out.print(escape(where_to_get(card)), highlight=False, soft_wrap=True)
+    print_text(where_to_get(card))
 
 
-def _count(card: DatasetCard, source: Any) -> dict[str, Balance]:
-    """Rows per label and split of each task, where the data are at hand."""
+def _count(card: DatasetCard, source: Path | None) -> dict[str, Balance]:
+    """Return the rows per label and split of each task, if the data are on this machine."""
+    from ..builders.balance import balance, labels_of
+    from ..builders.locate import find_local, open_source
+    from ..builders.source import Options
+
     place = find_local(card.id, source)
     if place is None:
         return {}
@@ -76,19 +81,19 @@ def _print_task(task: Task, counts: Balance) -> None:
     if not counts:
         print_table(["key", "label"], [[key, label] for label, key in keys.items()], right=(0,))
         return
-    totals = {label: sum(found.values()) for label, found in counts.items()}
+    totals = {label: sum(splits.values()) for label, splits in counts.items()}
     most = max(1, *totals.values())
     bar: list[str] = []
     rows = []
-    for label, found in counts.items():
-        bar = ["━" * round(_BAR * totals[label] / most)] if out.is_terminal else []
-        rows.append([keys.get(label, ""), label, *(f"{n:,}" for n in found.values()), f"{totals[label]:,}", *bar])
+    for label, splits in counts.items():
+        bar = ["━" * round(_BAR * totals[label] / most)] if is_terminal() else []
+        rows.append([keys.get(label, ""), label, *(f"{n:,}" for n in splits.values()), f"{totals[label]:,}", *bar])
     columns = ["key", "label", *next(iter(counts.values())), "all", *("" for _ in bar)]
     print_table(columns, rows, {0, *range(2, len(columns) - len(bar))}, titles=True)
 
 
 def _head(text: str) -> None:
-    out.print(f"\n[bold]{escape(text)}[/bold]", highlight=False, soft_wrap=not out.is_terminal)
+    print_styled(f"\n{text}", "bold")
 
 
 def _facts(card: DatasetCard) -> dict[str, str | list[str] | None]:
@@ -96,7 +101,7 @@ def _facts(card: DatasetCard) -> dict[str, str | list[str] | None]:
     return {
         "splits": [splits, card.splits.note],
         "images": card.processing,
-        "subjects": f"subject_id names the {card.subject}" if card.subject else "the source names none",
+        "subjects": f"subject_id identifies the {card.subject}" if card.subject else "not given by the source",
         "same domain": ", ".join(card.domain_overlaps) or "none",
         "shared subjects": [
             f"{o.dataset} ({'published' if o.published else 'found by this project'}): {o.note}"
@@ -105,7 +110,7 @@ def _facts(card: DatasetCard) -> dict[str, str | list[str] | None]:
         or "none known",
         "licence": card.licence.id
         + ("" if card.licence.commercial else ", no commercial use")
-        + ("" if card.licence.redistribution else ", images may not be passed on"),
+        + ("" if card.licence.redistribution else ", no redistribution of images"),
         "licence conflict": card.licence.conflict,
         "known issues": list(card.known_issues),
         "--labels corrected": [

@@ -1,4 +1,4 @@
-"""`medimeta audit`, `medimeta episodes` and `medimeta cache`."""
+"""Commands `audit`, `episodes` and `cache`."""
 
 from __future__ import annotations
 
@@ -8,84 +8,81 @@ from typing import Annotated, Any
 
 import typer
 
-from ..files.parallel import pool
-from .console import (
-    AsJson,
-    From,
-    Id,
-    Labels,
-    NumProc,
-    OneTask,
-    Partial,
-    Split,
-    follow,
-    out,
-    print_json,
-    print_table,
-    progress_bar,
-)
+from .console import is_terminal, print_json, print_table, print_text
+from .options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
 
 
 def audit(
-    places: Annotated[list[str], typer.Argument(metavar="HUBDIR|ID=PATH...", help="Datasets to compare, all at once.")],
-    ledger: Annotated[Path | None, typer.Option("--out", help="Parquet file for the images that were found.")] = None,
-    distance: Annotated[int, typer.Option(help="Bits of 64 in which near duplicates differ, at most.")] = 7,
+    places: Annotated[
+        list[str], typer.Argument(metavar="HUBDIR|ID=PATH...", help="Datasets to compare with each other.")
+    ],
+    ledger: Annotated[
+        Path | None, typer.Option("--out", help="Parquet file to write the ledger to: the images that leak.")
+    ] = None,
+    distance: Annotated[
+        int, typer.Option(help="Largest number of differing bits, of 64, between near duplicates.")
+    ] = 7,
     partial: Partial = False,
     num_proc: NumProc = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Find images and subjects that occur twice.
-
-    Looks within and across splits and datasets.
-    """
+    """Find images and subjects that occur more than once, within and across splits and datasets."""
     from ..builders.source import Options
+    from ..files.parallel import pool
     from ..learn.leakage import audit as leakage
+    from .progress import follow, progress_bar
 
     sources = leakage.find_sources(places, Options(partial=partial))
     with pool(num_proc) as (executor, workers), progress_bar() as progress:
         common: Any = {"executor": executor, "workers": workers, **follow(progress, "audit")}
-        found = leakage.audit(sources, distance=distance, **common)
+        leaks = leakage.audit(sources, distance=distance, **common)
     if ledger is not None:
-        found.save(ledger)
+        leaks.save(ledger)
     if as_json:
-        print_json(found.as_dict())
+        print_json(leaks.as_dict())
     else:
-        out.print(found.summary(), markup=False, highlight=False, soft_wrap=True)
+        print_text(leaks.summary())
 
 
 def episodes(
     dataset: Id,
     task: OneTask = None,
-    path: Annotated[Path | None, typer.Option("--out", help="Parquet file for the episodes.")] = None,
+    path: Annotated[Path | None, typer.Option("--out", help="Parquet file to write.")] = None,
     repo: Annotated[
-        str | None, typer.Option("--push", metavar="REPO", help="Publish them as a config of a dataset repository.")
+        str | None,
+        typer.Option("--push", metavar="REPO", help="Publish the episodes as a config of a dataset repository."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the config; made of dataset, task and shots by default.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="A new repository is only for you.")] = False,
-    shots: Annotated[str, typer.Option(help='Support images per class; "1-10" draws a number per episode.')] = "5",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the config. Default: made of dataset, task and shots.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    shots: Annotated[str, typer.Option(help='Support images per class; "1-10" draws a number for each episode.')] = "5",
     queries: Annotated[int, typer.Option(help="Query images per class.")] = 10,
     number: Annotated[int, typer.Option("-n", help="Number of episodes.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed, the same episodes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same episodes.")] = 0,
     split: Split = "test",
-    ways: Annotated[str | None, typer.Option(help='Classes per episode, or "random"; all by default.')] = None,
+    ways: Annotated[str | None, typer.Option(help='Classes per episode, or "random". Default: all.')] = None,
     min_images: Annotated[int | None, typer.Option(help="Leave out classes with fewer images.")] = None,
-    classes: Annotated[list[str] | None, typer.Option("--class", help="Use only this class; repeatable.")] = None,
+    classes: Annotated[list[str] | None, typer.Option("--class", help="Use only this class; can be repeated.")] = None,
     subject_disjoint: Annotated[
-        bool, typer.Option(help="Whether support and query share no subject, where subjects are known.")
+        bool, typer.Option(help="Draw support and query images of an episode from different subjects.")
     ] = True,
     data_dir: From = None,
+    release: Release = False,
     labels: Labels = "released",
     partial: Partial = False,
 ) -> None:
-    """Draw few-shot episodes of one task, as a file or as a config on the Hub."""
+    """Draw few-shot episodes of a task; write them to a file or publish them on the Hub."""
+    from ..cards.catalogue import DATASETS
     from ..files.retry import quiet
     from ..learn.episodes.drawing import episodes as draw_episodes
     from ..learn.episodes.hub import check
+    from .sources import check_source
 
     if path is None and repo is None:
-        raise typer.BadParameter("Say where the episodes go: --out FILE, --push REPO, or both.")
+        raise typer.BadParameter("Give --out FILE, --push REPO, or both: where the episodes go.")
     if repo is None and (private or name is not None):
-        raise typer.BadParameter("--name and --private are about what --push publishes. Give --push REPO, too.")
+        raise typer.BadParameter("--name and --private need --push REPO.")
     try:
         low, _, high = shots.partition("-")
         shot_range = (int(low), int(high or low))
@@ -95,7 +92,8 @@ def episodes(
     if repo is not None:
         quiet()
         check(repo, name, private=private)
-    found = draw_episodes(
+    check_source(DATASETS[dataset], data_dir, release=release, command="episodes")
+    drawn = draw_episodes(
         dataset,
         task,
         shots=shot_range if high else shot_range[0],
@@ -111,24 +109,24 @@ def episodes(
         labels=labels,
         partial=partial,
     )
-    lines = [found.summary(), f"SHA-256 {found.sha256}"]
+    lines = [drawn.summary(), f"SHA-256 {drawn.sha256}"]
     if path is not None:
-        found.save(path)
+        drawn.save(path)
         lines.append(f"Wrote {path}")
     if repo is not None:
-        name = found.push(repo, name, private=private)
+        name = drawn.push(repo, name, private=private)
         lines.append(f"Published. Read it with: medimeta.EpisodeSet.pull({repo!r}, {name!r})")
-    out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    print_text("\n".join(lines))
 
 
 def cache(
-    clean: Annotated[bool, typer.Option("--clean", help="Delete them, and what killed builds left.")] = False,
-    unused_days: Annotated[
-        float, typer.Option(min=0, help="Only those that nobody asked for within so many days.")
-    ] = 0,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Delete the stores, and leftovers of killed processes.")
+    ] = False,
+    unused_days: Annotated[float, typer.Option(min=0, help="Only stores that were not used for this many days.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the decoded images that are kept in the cache, the ones used last first, or delete them."""
+    """Show or delete the stores of decoded images in the cache, most recently used first."""
     from ..learn.data import store
 
     if clean:
@@ -136,7 +134,7 @@ def cache(
         if as_json:
             print_json({"freed_bytes": freed})
         else:
-            out.print(f"{freed / 1e9:.2f} GB are free again.", highlight=False)
+            print_text(f"Freed {freed / 1e9:.2f} GB.")
         return
     entries = [entry for entry in store.cache_entries() if entry.unused_days >= unused_days]
     if as_json:
@@ -151,6 +149,6 @@ def cache(
         for e in entries
     ]
     print_table(["store", "images", "size", "last used"], rows, right=(1, 2))
-    if out.is_terminal:
+    if is_terminal():
         total = sum(entry.bytes for entry in entries)
-        out.print(f"{len(entries)} store(s), {total / 1e9:.2f} GB, in {store.folder()}", markup=False, soft_wrap=True)
+        print_text(f"{len(entries)} store(s), {total / 1e9:.2f} GB, in {store.folder()}")

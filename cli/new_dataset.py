@@ -1,4 +1,4 @@
-"""`medimeta new-dataset`."""
+"""Command `new-dataset`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ..cards.catalogue import DATASETS
 from ..errors import MedIMetaError
-from .console import out
+from .console import print_text
 
 _TEMPLATES = Path(__file__).parent / "dataset_template"
 _FILES = {  # template: path in the package, and what it is for
@@ -38,13 +37,9 @@ def new_dataset(
     words = _words(name)
     folder = folder or Path(words["project"])
     write_package(folder, words)
-    out.print(f"Created {folder}:", highlight=False, markup=False, soft_wrap=True)
-    for path, purpose in _FILES.values():
-        out.print(
-            f"  {Template(path).substitute(words):42}{purpose}".rstrip(), highlight=False, markup=False, soft_wrap=True
-        )
-    out.print(
-        f"Install it: pip install -e {folder}\nTest it: pytest {folder}", highlight=False, markup=False, soft_wrap=True
+    lines = [f"  {Template(path).substitute(words):42}{purpose}".rstrip() for path, purpose in _FILES.values()]
+    print_text(
+        "\n".join([f"Created {folder}:", *lines, f"Install it: pip install -e {folder}", f"Test it: pytest {folder}"])
     )
 
 
@@ -59,7 +54,7 @@ def write_package(folder: Path, words: dict[str, str]) -> None:
         MedIMetaError: If the folder exists.
     """
     if folder.exists():
-        raise MedIMetaError(f"{folder} exists. Remove it, or name another folder with --out.")
+        raise MedIMetaError(f"{folder} exists. Remove it, or name another folder with --out.", code="folder-exists")
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)  # left by an interrupted run
     for template, (path, _) in _FILES.items():
@@ -70,6 +65,8 @@ def write_package(folder: Path, words: dict[str, str]) -> None:
 
 
 def _words(name: str) -> dict[str, str]:
+    from ..cards.catalogue import DATASETS
+
     if re.fullmatch(r"[a-z][a-z0-9_]*", name) is None:
         close = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
         hint = f" Try: medimeta new-dataset {close}" if close else ""
@@ -77,7 +74,9 @@ def _words(name: str) -> dict[str, str]:
             f"{name!r} is not an id: lower-case letters, digits and underscores, a letter first.{hint}"
         )
     if name in DATASETS:
-        raise MedIMetaError(f"There is a dataset {name!r} already ({DATASETS.path(name)}). Choose another id.")
+        raise MedIMetaError(
+            f"There is a dataset {name!r} already ({DATASETS.path(name)}). Choose another id.", code="dataset-exists"
+        )
     return {
         "id": name,
         "package": f"medimeta_{name}",

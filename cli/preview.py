@@ -1,4 +1,4 @@
-"""`medimeta preview` as a command."""
+"""Command `preview`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from typing import Annotated
 import typer
 
 from ..files.version import VERSION
-from .console import out, progress_bar
+from .console import print_text
 
 
 def preview(
     folder: Annotated[Path, typer.Argument(metavar="HUBDIR", help="The folder that `medimeta build` wrote.")],
     path: Annotated[Path, typer.Option("--out", help="HTML file to write.")] = Path("preview.html"),
     space: Annotated[
-        Path | None, typer.Option(help="Write a folder for a static Space instead, without images that may not leave.")
+        Path | None,
+        typer.Option(help="Write a folder for a static Space instead, without images that may not be redistributed."),
     ] = None,
     only: Annotated[str, typer.Option(metavar="ID,...", help="Show only these datasets.")] = "",
-    seed: Annotated[int, typer.Option(help="The same seed, the same images.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the sample of images.")] = 0,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write a page to look at a Hub folder with.
+    """Write an HTML page that shows the contents of a Hub folder.
 
-    One HTML file without outside parts: images by label and split, class balance, search, the full rows.
+    One self-contained file: images by label and split, class balance, search, full rows.
     """
     from ..upload.preview.contents import contents
     from ..upload.preview.page import check_space, render, write_page, write_space
     from ..upload.push.refusals import chosen
+    from .progress import progress_bar
 
     if space is not None:
         check_space(space)
@@ -36,14 +38,14 @@ def preview(
     with progress_bar("datasets") as progress:
         bar = progress.add_task("preview", total=len(names))
         common = {"only": names, "seed": seed, "public": space is not None}
-        found = contents(folder, **common, finished=lambda _: progress.advance(bar))  # type: ignore[arg-type]
+        shown = contents(folder, **common, finished=lambda _: progress.advance(bar))  # type: ignore[arg-type]
     title = folder.resolve().name
-    html = render(found, title, VERSION)
+    html = render(shown, title, VERSION)
     if space is None:
         write_page(html, path)
     else:
         write_space(html, space, title)
         path = space / "index.html"
-    out.print(f"Wrote {path} ({len(html.encode()) / 1e6:.1f} MB).", markup=False, highlight=False, soft_wrap=True)
+    print_text(f"Wrote {path} ({len(html.encode()) / 1e6:.1f} MB).")
     if show:
         webbrowser.open(path.resolve().as_uri())

@@ -1,4 +1,4 @@
-"""`medimeta push` as a command."""
+"""Command `push`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from .console import err, out
+from .console import print_text
 
 if TYPE_CHECKING:
     from ..upload.push.publish import Pushed
@@ -16,32 +15,36 @@ if TYPE_CHECKING:
 
 def push(
     folder: Annotated[Path, typer.Argument(metavar="HUBDIR", help="The folder that `medimeta build` wrote.")],
-    repo: Annotated[str, typer.Argument(metavar="REPO", help="<namespace>/<name>; made when it is not there.")],
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="<namespace>/<name>; created if it does not exist.")],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and show what would change; change nothing.")
+        bool, typer.Option("--dry-run", help="Check, and show what would change, without changing it.")
     ] = False,
     only: Annotated[str, typer.Option(metavar="ID,...", help="Push only these datasets.")] = "",
-    remove: Annotated[str, typer.Option(metavar="ID,...", help="Take these datasets off the Hub.")] = "",
-    tag: Annotated[str | None, typer.Option(help="Name of the release, as v1.2.0; tags do not move.")] = None,
-    revision: Annotated[str, typer.Option(help="Branch to commit to; made when it is not there.")] = "main",
+    remove: Annotated[str, typer.Option(metavar="ID,...", help="Remove these datasets from the Hub.")] = "",
+    tag: Annotated[
+        str | None, typer.Option(help="Tag of the release, e.g. v1.2.0; existing tags are never moved.")
+    ] = None,
+    revision: Annotated[str, typer.Option(help="Branch to commit to; created if it does not exist.")] = "main",
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead.")] = False,
-    private: Annotated[bool, typer.Option("--private", help="A new repository is only for you.")] = False,
-    gated: Annotated[str | None, typer.Option(help='Readers must ask: "auto" lets them in, "manual" you.')] = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Publish incomplete datasets, too.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    gated: Annotated[
+        str | None, typer.Option(help='Require readers to ask for access: granted "auto" or "manual".')
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Also publish incomplete datasets.")] = False,
     permissions: Annotated[
         str,
         typer.Option(
             "--i-hold-permission-for",
             metavar="ID,...",
-            help="Datasets whose owners allowed you in writing to pass their images on.",
+            help="Datasets whose owners gave you written permission to redistribute the images.",
         ),
     ] = "",
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that check rows.")] = 1,
 ) -> None:
-    """Publish a folder on the Hub in one commit.
+    """Publish a Hub folder in one commit.
 
-    A second run sends what is missing, or nothing.
-    Datasets that are on the Hub and not in the folder stay there. Files that this command did not make are left alone.
+    Rerunning sends only what is missing. Datasets on the Hub that are not in the folder stay there, and so do files
+    that this command did not create.
     """
     from huggingface_hub import constants
 
@@ -51,6 +54,7 @@ def push(
     from ..upload.push.options import PushOptions, Watch
     from ..upload.push.plan import Plan
     from ..upload.push.publish import push as publish
+    from .progress import byte_bars
 
     options = PushOptions(
         only=_names(only),
@@ -65,7 +69,7 @@ def push(
         dry_run=dry_run,
     )
     quiet()
-    with pool(num_proc) as (executor, workers), _progress() as progress:
+    with pool(num_proc) as (executor, workers), byte_bars() as progress:
         files = [path for name in options.only or ["*"] for path in folder.glob(f"{name}/*.parquet")]
         read = progress.add_task("reading, bytes", total=sum(path.stat().st_size for path in files))
         checked = progress.add_task("checking, rows", total=None, visible=False)
@@ -74,8 +78,8 @@ def push(
         def planned(plan: Plan) -> None:
             for task in (read, checked):
                 progress.update(task, visible=False)
-            progress.stop()  # the plan is for standard output, where a live display would tear it
-            out.print(f"{repo}, {revision}:\n{plan.summary()}", markup=False, highlight=False, soft_wrap=True)
+            progress.stop()  # the plan goes to standard output; a live display would garble it
+            print_text(f"{repo}, {revision}:\n{plan.summary()}")
             progress.update(sent, total=plan.bytes, visible=not plan.empty and not dry_run)
             progress.start()
 
@@ -87,7 +91,7 @@ def push(
         )
         common: Any = {"executor": executor, "workers": workers, "watch": watch}
         done = publish(folder, repo, options, version=VERSION, **common)
-    out.print(_result(f"{constants.ENDPOINT}/datasets/{repo}", done), markup=False, highlight=False, soft_wrap=True)
+    print_text(_result(f"{constants.ENDPOINT}/datasets/{repo}", done))
 
 
 def _result(url: str, done: Pushed) -> str:
@@ -101,8 +105,3 @@ def _result(url: str, done: Pushed) -> str:
 
 def _names(listed: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in listed.split(",") if name.strip())
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description} {task.completed:>15,.0f}"), BarColumn(), TaskProgressColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)

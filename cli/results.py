@@ -1,4 +1,4 @@
-"""`medimeta evaluate` and `medimeta table`."""
+"""Commands `evaluate` and `table`."""
 
 from __future__ import annotations
 
@@ -8,60 +8,76 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..builders.loading import load_dataset
-from ..cards.catalogue import DATASETS
-from ..cards.facts import split_name
-from .console import AsJson, From, Id, Labels, OneTask, Partial, Split, out, print_json, print_table
+from ..errors import SourceNotFound
+from .console import print_json, print_table, print_text
+from .options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
 
 if TYPE_CHECKING:
     from ..learn.evaluation.subgroups import Subgroups
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="CSV, Parquet or Excel: a row per image, a column per label.")],
+    predictions: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="CSV, Parquet or Excel: a row per image, a column per label."),
+    ],
     dataset: Id,
     task: OneTask = None,
     split: Split = "test",
     episodes: Annotated[Path | None, typer.Option(help="Episode set whose query images were predicted.")] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="The numbers are logits, not probabilities.")] = False,
-    method: Annotated[str | None, typer.Option(help="Name for tables; the file's by default.")] = None,
-    model: Annotated[str, typer.Option(help="What network made them.")] = "",
+    logits: Annotated[bool, typer.Option("--logits", help="The values are logits, not probabilities.")] = False,
+    method: Annotated[str | None, typer.Option(help="Name in tables. Default: the name of the file.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the network.")] = "",
     protocol: Annotated[
-        str | None, typer.Option(help="Its name; what the training scripts call it by default.")
+        str | None, typer.Option(help="Name of the protocol. Default: as in the training scripts.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of training, if there is one.")] = None,
-    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap over subjects.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Seed of the training run.")] = None,
+    resamples: Annotated[int, typer.Option(min=0, help="Resamples of the bootstrap over subjects.")] = 1000,
     by: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN[:EDGES]", help="Compare groups: patient_sex, patient_age:40,60,80; repeatable."),
+        typer.Option(
+            metavar="COLUMN[:EDGES]", help="Compare groups, e.g. patient_sex or patient_age:40,60,80; can be repeated."
+        ),
     ] = None,
-    cross: Annotated[bool, typer.Option("--cross", help="With several --by: their combinations, too.")] = False,
-    metric: Annotated[str, typer.Option(help="What groups are compared by.")] = "auroc",
-    path: Annotated[Path | None, typer.Option("--out", help="JSON file for the result.")] = None,
+    cross: Annotated[bool, typer.Option("--cross", help="With several --by: also their combinations.")] = False,
+    metric: Annotated[str, typer.Option(help="Metric to compare groups by.")] = "auroc",
+    path: Annotated[Path | None, typer.Option("--out", help="JSON file to write the result to.")] = None,
     data_dir: From = None,
+    release: Release = False,
     labels: Labels = "released",
     partial: Partial = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a file of predictions: all metrics of the task, with intervals.
+    """Compute all metrics of a file of predictions, with intervals.
 
-    Columns: `index`, the image's number (without it, rows in the split's order), and one per label, called like it.
-    Binary tasks may have one called `probability`, of the second label. A column `prediction` with label names or ids
-    does without probabilities. With --episodes, a column `episode` too.
+    Columns: `index`, the number of the image (if absent, rows are in the order of the split), and one column of
+    probabilities per label, named like the label. Binary tasks may have a single column `probability`, of the second
+    label. A column `prediction` with label names or ids replaces probabilities. With --episodes, also `episode`.
 
-    With --out, predictions are stored next to the result, in the same form.
+    With --out, the predictions are stored next to the result, in the same form.
     """
+    if not predictions.is_file():  # before any data are read
+        raise SourceNotFound(
+            f"{predictions} does not exist. Give a CSV or Parquet file with a row per image; its columns: medimeta "
+            "evaluate --help",
+            code="predictions-not-found",
+        )
+    from ..builders.loading import load_dataset
+    from ..cards.catalogue import DATASETS
+    from ..cards.facts import split_name
     from ..learn.evaluation import subgroups
     from ..learn.evaluation.grouping import Grouping
     from ..learn.evaluation.predictions import read_result
+    from .sources import check_source
 
     grouped = [Grouping.parse(text) for text in by or ()]
 
     card = DATASETS[dataset]
     wanted = card.tasks[0] if task is None else card.task(task)
     split = "+".join(split_name(part.strip()) for part in split.split("+"))
+    check_source(card, data_dir, release=release, command=f"evaluate {predictions}")
     rows = load_dataset(card.id, split=split, data_dir=data_dir, labels=labels, partial=partial)
-    found = read_result(
+    result = read_result(
         predictions,
         wanted,
         rows,
@@ -79,74 +95,75 @@ def evaluate(
     )
     compared = []
     if grouped:
-        compared = subgroups.of_result(found, wanted, rows, grouped, cross=cross, metric=metric, resamples=resamples)
-        found.extra["subgroups"] = [asdict(one) for one in compared]
+        compared = subgroups.of_result(result, wanted, rows, grouped, cross=cross, metric=metric, resamples=resamples)
+        result.extra["subgroups"] = [asdict(one) for one in compared]
     if path is not None:
-        found.save(path)
+        result.save(path)
     if as_json:
-        print_json(found.as_dict())
+        print_json(result.as_dict())
         return
     numbers = [
         [name, *("" if end is None else f"{end:.4f}" for end in (measured.value, measured.low, measured.high))]
-        for name, measured in found.metrics.items()
+        for name, measured in result.metrics.items()
     ]
     print_table(["metric", "value", "low", "high"], numbers, right=(1, 2, 3))
-    if absent := found.extra.get("absent"):
-        out.print(f"Left out of means over labels: {', '.join(absent)}, which no row or every row has", markup=False)
-    if flat := [name for name, measured in found.metrics.items() if measured.degenerate]:
-        out.print(f"An interval without width says nothing of uncertainty: {', '.join(flat)}", markup=False)
-    out.print(f"Intervals: {found.interval}", markup=False, highlight=False, soft_wrap=True)
+    if absent := result.extra.get("absent"):
+        print_text(f"Left out of means over labels, because no row or every row has them: {', '.join(absent)}")
+    if flat := [name for name, measured in result.metrics.items() if measured.degenerate]:
+        print_text(f"Intervals without width, which do not measure uncertainty: {', '.join(flat)}")
+    print_text(f"Intervals: {result.interval}")
     for one in compared:
         _show_groups(one)
 
 
-def _show_groups(found: Subgroups) -> None:
+def _show_groups(compared: Subgroups) -> None:
     rows = [
         [group.name, f"{group.images:,}", f"{group.subjects:,}", str(group.measured), group.note]
-        for group in found.groups
+        for group in compared.groups
     ]
-    out.print(f"\n{found.metric} by {found.by}", markup=False, highlight=False)
-    print_table(["group", "images", "subjects", found.metric, "note"], rows, right=(1, 2))
-    if found.best is not None:
-        gap = f"Gap: {found.best} is better than {found.worst} by {found.gap}"
-        out.print(gap, markup=False, highlight=False, soft_wrap=True)
+    print_text(f"\n{compared.metric} by {compared.by}")
+    print_table(["group", "images", "subjects", compared.metric, "note"], rows, right=(1, 2))
+    if compared.best is not None:
+        print_text(f"Gap: {compared.best} is better than {compared.worst} by {compared.gap}")
 
 
 def table(
-    places: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Results, or folders of result.json.")],
-    metric: Annotated[str, typer.Option(help="What to compare by.")] = "auroc",
+    places: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="Files result.json, or folders that contain them.")
+    ],
+    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "auroc",
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="A row per class instead of a mean over them.")
+        bool, typer.Option("--per-class", help="One row per class instead of the mean over classes.")
     ] = False,
     compared: Annotated[
         bool, typer.Option("--compare", help="Add ranks over tasks, tests, and paired differences on each task.")
     ] = False,
-    markdown: Annotated[Path | None, typer.Option(help="File for the table; printed by default.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="File for the numbers, a row per method and task.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file for values and intervals.")] = None,
-    ranks: Annotated[Path | None, typer.Option(help="PNG file for a critical-difference diagram.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="File to write the table to. Default: print it.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="File to write the numbers to, a row per method and task.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG file to plot values and intervals to.")] = None,
+    ranks: Annotated[Path | None, typer.Option(help="PNG file to plot a critical-difference diagram to.")] = None,
     confusion: Annotated[
-        Path | None, typer.Option(help="Folder for a confusion matrix of each result, as PNG.")
+        Path | None, typer.Option(help="Folder to write a confusion matrix of each result to, as PNG.")
     ] = None,
 ) -> None:
-    """Compare methods over tasks, from the results of any script."""
+    """Compare the results of several methods in one table."""
     from ..files.atomic import whole_file
     from ..learn.evaluation.comparing import pictures, report
     from ..learn.evaluation.comparing.result_table import write_frames
     from ..learn.evaluation.results import results
 
-    found = results(places)
-    made = report.make(found, metric, per_class=per_class, compared=compared, ranked=ranks is not None)
+    loaded = results(places)
+    comparison = report.make(loaded, metric, per_class=per_class, compared=compared, ranked=ranks is not None)
     if markdown is not None:
         with whole_file(markdown) as partial:
-            partial.write_text(made.text, encoding="utf-8")
+            partial.write_text(comparison.text, encoding="utf-8")
     if csv is not None:
-        write_frames(made.frames, csv)
+        write_frames(comparison.frames, csv)
     if plot is not None:
-        pictures.write_plot(made.tables, plot)
+        pictures.write_plot(comparison.tables, plot)
     if ranks is not None:
-        pictures.write_ranks(made.only_standing(), ranks)
+        pictures.write_ranks(comparison.only_standing(), ranks)
     if confusion is not None:
-        pictures.write_confusions(found, confusion)
+        pictures.write_confusions(loaded, confusion)
     if markdown is csv is plot is ranks is confusion is None:
-        out.file.write(made.text)
+        print_text(comparison.text.rstrip("\n"))

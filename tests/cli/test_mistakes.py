@@ -77,7 +77,7 @@ def of_command(mistake, places, capsys):
     shown = capsys.readouterr().err
     assert ended.value.code == mistake["code"], shown
     assert "Traceback" not in shown
-    return shown
+    return shown, ended.value.__context__
 
 
 def of_python(mistake, places, monkeypatch):
@@ -92,7 +92,7 @@ def of_python(mistake, places, monkeypatch):
     names["offline"] = lambda: monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(MedIMetaError) as raised:
         eval(mistake["python"], names)
-    return str(raised.value)
+    return str(raised.value), raised.value
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda one: one["mistake"])
@@ -107,8 +107,25 @@ def test_message_names_the_thing_and_says_why_and_what_to_do(mistake, places, tm
         monkeypatch.setattr("medimeta.upload.folder.writing.write_shard", refused)
     if "token" in mistake:
         monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    shown = of_command(mistake, places, capsys) if "command" in mistake else of_python(mistake, places, monkeypatch)
+    by_command = "command" in mistake
+    shown, error = of_command(mistake, places, capsys) if by_command else of_python(mistake, places, monkeypatch)
 
+    if "error" in mistake:  # typer's own errors have no code
+        assert error.code == mistake["error"], (error, shown)
+    import json as _j
+
+    open("/tmp/cli/dump.jsonl", "a").write(
+        _j.dumps(
+            {
+                "mistake": mistake["mistake"],
+                "cmd": mistake.get("command") or mistake["python"],
+                "code": getattr(error, "code", None),
+                "cls": type(error).__name__,
+                "shown": " ".join(shown.split()),
+            }
+        )
+        + "\n"
+    )
     shown = " ".join(shown.split())
     for key in ("names", "why", "do"):
         assert mistake[key].format(**places) in shown, (key, shown)

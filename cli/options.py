@@ -1,0 +1,44 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import completion as complete
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="Dataset id; see `medimeta list`.", autocompletion=complete.dataset)
+]
+OneTask = Annotated[
+    str | None, typer.Argument(metavar="TASK", help="Task; default: the main task.", autocompletion=complete.task)
+]
+Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="Dataset ids; see `medimeta list`.", autocompletion=complete.dataset),
+]
+# One option with two names: maintainers look for --source, learners for --data-dir.
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--source",
+        "--data-dir",
+        help="Raw archives, a release or a Hub folder. Default: found in the folder MEDIMETA_DATA.",
+    ),
+]
+Release = Annotated[
+    bool, typer.Option("--release", help="Download the published release if no source is found on this machine.")
+]
+Split = Annotated[
+    str, typer.Option(help='Split, or several such as "train+validation".', autocompletion=complete.split)
+]
+Labels = Annotated[str, typer.Option(help='"released" or "corrected".', autocompletion=complete.labels)]
+Partial = Annotated[bool, typer.Option("--partial", help="Accept an incomplete source and use the available files.")]
+SplitsFrom = Annotated[
+    str | None, typer.Option(help="Take the split membership from a release: its folder, zip or annotations.csv.")
+]
+WithMasks = Annotated[bool, typer.Option("--with-masks", help="Add mask and box columns.")]
+NumProc = Annotated[int, typer.Option(min=1, help="Processes; extra workers start after 20 s.")]

@@ -1,0 +1,67 @@
+"""Where a command reads a dataset from; a release is only downloaded with `--release`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SourceNotFound
+
+if TYPE_CHECKING:
+    from ..builders.dataset import MedIMeta
+    from ..cards.facts import DatasetCard
+
+
+def check_source(
+    card: DatasetCard, source: Path | None, *, release: bool, command: str, downloaded: bool = True
+) -> None:
+    """Check that a dataset can be read without a download, or that the user has asked for one.
+
+    Args:
+        card: The dataset.
+        source: Where the user says it is.
+        release: Whether the release may be downloaded.
+        command: The command, for messages.
+        downloaded: Whether a release that was downloaded before counts as a source.
+
+    Raises:
+        SourceNotFound: If there is no source and `release` is False.
+    """
+    from ..builders.locate import find_local, where_to_get
+
+    if release or find_local(card.id, source) is not None or (downloaded and _is_downloaded(card.id)):
+        return
+    raise SourceNotFound(
+        f"There is no source of {card.id}: neither --source nor MEDIMETA_DATA names one.\n{where_to_get(card)}\n"
+        f"Or download the published release: medimeta {command} {card.id} --release\n"
+        "Its size is not known in advance; the download shows it, and resumes if it is interrupted."
+    )
+
+
+def _is_downloaded(dataset: str) -> bool:
+    import datasets
+
+    from ..builders.release.download import cached_release
+
+    return cached_release(dataset, cache_dir=datasets.config.DOWNLOADED_DATASETS_PATH).is_file()
+
+
+def open_builder(
+    card: DatasetCard, source: Path | None, *, release: bool, command: str, options: dict[str, Any]
+) -> MedIMeta:
+    """Return the reader of a dataset.
+
+    Args:
+        card: The dataset.
+        source: Where the user says it is.
+        release: Whether the release may be downloaded.
+        command: The command, for messages.
+        options: Fields of `MedIMetaConfig`.
+
+    Raises:
+        SourceNotFound: As for `check_source`.
+    """
+    from ..builders.dataset import MedIMeta
+
+    check_source(card, source, release=release, command=command, downloaded=False)
+    return MedIMeta(config_name=card.id, data_dir=None if source is None else str(source), **options)
