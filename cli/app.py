@@ -131,6 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail(str(error), 1, error.code))
     except ModuleNotFoundError as error:
         sys.exit(_fail(f"This needs {error.name}. Install it with: {install_command('all')}", 1, "missing-extra"))
+    except UnicodeEncodeError as error:  # from libraries that take UTF-8 names only
+        name = visible(error.object)
+        sys.exit(_fail(f"{name} is a name that is not valid UTF-8. Rename the file, and rerun.", 1, "undecodable-name"))
     except OSError as error:
         sys.exit(_fail(_os_problem(error), 1, "system-error"))
 

@@ -61,7 +61,7 @@ class _SafeHandler(logging.Handler):
 
 def print_text(text: str) -> None:
     """Print text, which may have several lines, as it is: no markup, no line breaks added."""
-    out().print(visible(text, LINES), markup=False, soft_wrap=True)
+    out().file.write(visible(text, LINES) + "\n")  # rich would turn tabs into spaces
 
 
 def print_error(text: str, label: str = "") -> None:
@@ -86,7 +86,7 @@ def print_json(content: Any) -> None:
     """Print JSON, in colour on a terminal, on one line in a pipe."""
     text = json.dumps(content)  # ASCII: control characters and undecodable bytes are escaped
     if is_terminal():
-        out().print_json(text)
+        out().print_json(text, ensure_ascii=True)
     else:
         print_text(text)
 
