@@ -116,7 +116,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     # pydoc prints the whole documentation of every name in `__all__`, over 1,000 lines. Without it, help(medimeta) is
     # the text at the head of this file, which lists the same names.
-    if name == "__all__" and sys._getframe(1).f_globals.get("__name__") != "pydoc":
+    if name == "__all__" and sys._getframe(1).f_code.co_name != "docmodule":
         return list(_HOME)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
