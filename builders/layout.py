@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import SourceBroken, SourceNotFound, some
 from ..files.archives import Members, ZipFiles
 from ..files.folders import FolderFiles
+from ..files.tar_members import TarMembers, is_tar, mounted_tars
 
 Part = tuple[str, Members]  # a folder or an archive, with the path at which its files are read
 
@@ -95,7 +96,7 @@ def find_parts(location: Path, dataset: str, layout: Layout) -> tuple[list[Part]
     found nowhere else.
 
     Raises:
-        SourceNotFound: If the location is neither a folder nor a zip archive.
+        SourceNotFound: If the location is neither a folder nor an archive.
         SourceBroken: If it is a damaged archive.
     """
     if location.is_dir():
@@ -105,11 +106,14 @@ def find_parts(location: Path, dataset: str, layout: Layout) -> tuple[list[Part]
         chosen = [name for name in zips if _is_archive(layout, name)]
         parts += [_mounted(name, folder) for name in chosen]
         others = [_mounted(name, folder) for name in zips if name not in chosen]
+        parts += mounted_tars(location, folder.names(), layout.archives)
+    elif location.is_file() and is_tar(location.name):
+        parts, others = [("", TarMembers(location))], []
     elif location.is_file() and (zipfile.is_zipfile(location) or location.suffix.lower() == ".zip"):
         parts, others = [("", ZipFiles(location))], []
     else:
         raise SourceNotFound(
-            f"{location} is neither a folder nor a zip archive. Give the folder that holds {some(layout.archives)}, "
+            f"{location} is neither a folder nor a zip or tar.gz archive. Give the folder that holds {some(layout.archives)}, "
             f"packed or unpacked; see: medimeta info {dataset}"
         )
     missing = set(layout.needed) - _found(layout, parts)

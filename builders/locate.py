@@ -10,6 +10,7 @@ from pathlib import Path
 from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
 from ..errors import SourceNotFound
+from ..files.tar_members import SUFFIXES
 from .hub import SHARD, HubSource
 from .release.release import ReleaseSource
 from .source import Options, RawSource, Source
@@ -42,7 +43,7 @@ def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> 
     home = _home_of(DATA_VARIABLE, variable)
     if not home.is_dir():
         raise SourceNotFound(f"{DATA_VARIABLE}={variable} is no folder. Set it to a folder that holds datasets by id.")
-    names = (dataset, f"{dataset}.zip", card.builder, f"{card.builder}.zip")
+    names = [f"{name}{suffix}" for name in (dataset, card.builder) for suffix in ("", ".zip", *SUFFIXES)]
     return next((home / name for name in names if (home / name).exists()), None)
 
 

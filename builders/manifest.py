@@ -75,7 +75,7 @@ def label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
         raise SourceBroken(f"{task.dataset}: the source gives no column for task {task.name!r}.")
     column = rows[task.name]
     if task.kind == "multilabel":
-        lists = [None if v is None else sorted(one(i, x) for x in listed(v)) for i, v in enumerate(column)]
+        lists = [None if _unknown(v) else sorted(one(i, x) for x in listed(v)) for i, v in enumerate(column)]
         return pd.Series(lists, dtype=object, index=rows.index)
     if task.kind == "ordinal":  # a published key is an integer, but tables with gaps read as float
         column = column.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
@@ -90,6 +90,10 @@ def _integer(bits: int) -> Callable[[Any], int]:
         return int(value)
 
     return convert
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
@@ -107,7 +111,7 @@ def _typed(values: Sequence[Any] | pd.Series, kind: str, column: str, card: Data
     convert = _CONVERT[kind]
     typed: list[Any] = []
     for position, value in enumerate(values):
-        if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        if _unknown(value):
             typed.append(None)
             continue
         try:

@@ -6,7 +6,7 @@ A raw archive, the published release and a Hub folder all become a `Source`; eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
-from ..errors import MedIMetaError, SourceIncomplete, SourceNotFound, some, unknown
+from ..errors import MedIMetaError, SourceBroken, SourceIncomplete, SourceNotFound, some, unknown
 from ..files.unreadable import UNREADABLE_IMAGE
 from .completeness import check_pins, published_paths
 from .images import ORIGINAL_SIZE, encode, own_settings, problem
@@ -141,6 +141,8 @@ class RawSource(Source):
         rows["split"] = official_split(rows, self.card.splits)
         if self.options.splits_from is not None:
             rows["split"] = apply_membership(rows, self.card, Path(self.options.splits_from))
+        if not self.options.partial:
+            self._check_splits(rows)
         return canonical(self.reader.ordered(rows), self.card)
 
     def _rows(self) -> pd.DataFrame:
@@ -179,6 +181,23 @@ class RawSource(Source):
         lines += [f"  {self.raw.variant}"] if self.raw.variant else []
         raise SourceIncomplete("\n".join([*lines, self._get_again()]))
 
+    def _check_splits(self, rows: pd.DataFrame) -> None:
+        rule = self.card.splits
+        stated = [("original_split", "original", rule.original), ("split", "counts", rule.counts)]
+        if rule.order == "listing" and self.options.splits_from is None:
+            stated.pop()  # another membership of subjects with several images gives other counts
+        for column, key, expected in stated:
+            found = rows[column].value_counts().to_dict()
+            if found != expected:
+                shown = (
+                    ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())) for counts in (found, expected)
+                )
+                raise SourceBroken(
+                    f"{self.dataset}: the rows are divided into {next(shown)}; splits.{key} in "
+                    f"{DATASETS.path(self.dataset)} states {next(shown)}. Get {some(self.card.archives)} again, or "
+                    "correct the card."
+                )
+
     def _get_again(self) -> str:
         again = f"Unpack {some(self.card.archives)} again (where to get it: medimeta info {self.dataset})"
         if self.options.partial:
@@ -210,3 +229,7 @@ class RawSource(Source):
         if (size := image.info.get(ORIGINAL_SIZE)) is not None:
             found |= {ORIGINAL_SIZE: size, "original_image_ratio": size[0] / size[1]}
         return found
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count:,}" for split, count in sorted(counts.items()))

@@ -114,7 +114,7 @@ class Tree:
         ours, theirs = self._parts[first[0]][1], self._parts[second[0]][1]
         if isinstance(ours, ZipFiles) and isinstance(theirs, ZipFiles):
             return ours.info(first[1]).CRC == theirs.info(second[1]).CRC
-        return first == second or isinstance(theirs, ZipFiles)
+        return first == second or (isinstance(ours, FolderFiles) and not isinstance(theirs, FolderFiles))
 
     @cached_property
     def files(self) -> tuple[str, ...]:

@@ -335,5 +335,5 @@ def test_without_pydicom(mass, monkeypatch):
     manifest = source.manifest()
     monkeypatch.setitem(sys.modules, "pydicom", None)
 
-    with pytest.raises(MissingExtra, match=r"Reading .* needs pydicom. .*pip install 'medimeta-hf\[build\]'"):
+    with pytest.raises(MissingExtra, match="Reading .* needs pydicom"):
         source.encode(manifest[:1])
