@@ -113,8 +113,8 @@ def find_parts(location: Path, dataset: str, layout: Layout) -> tuple[list[Part]
         parts, others = [("", ZipFiles(location))], []
     else:
         raise SourceNotFound(
-            f"{location} is neither a folder nor a zip or tar.gz archive. Give the folder that holds {some(layout.archives)}, "
-            f"packed or unpacked; see: medimeta info {dataset}"
+            f"{location} is neither a folder nor a zip or tar.gz archive. Give the folder that holds "
+            f"{some(layout.archives)}, packed or unpacked; see: medimeta info {dataset}"
         )
     missing = set(layout.needed) - _found(layout, parts)
     unread = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -58,24 +58,34 @@ def label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
     """
     ids: dict[Any, int] = {name: i for i, name in enumerate(task.labels)} | {key: i for i, key in enumerate(task.keys)}
 
+    def refused(position: int, value: Any, problem: str) -> SourceBroken:
+        return SourceBroken(
+            f"{task.dataset}: {value!r} {problem} of task {task.name!r}, in row {position} "
+            f"({rows['original_filepath'].iloc[position]}). The labels are: {some(task.labels, 20)}. "
+            "Repair the table, or get it from the source again."
+        )
+
     def one(position: int, value: Any) -> int:
         try:
             return ids[value]
         except (KeyError, TypeError):
-            raise SourceBroken(
-                f"{task.dataset}: {value!r} is no label of task {task.name!r}, in row {position} "
-                f"({rows['original_filepath'].iloc[position]}). The labels are: {some(task.labels, 20)}. "
-                "Repair the table, or get it from the source again."
-            ) from None
+            raise refused(position, value, "is not a label") from None
 
-    def listed(value: Any) -> Iterable[Any]:
-        return value if isinstance(value, list | tuple | set) else [value]  # anything else is refused as a label
+    def several(position: int, cell: Any) -> list[int] | None:
+        if _unknown(cell):
+            return None
+        if not isinstance(cell, list | tuple | set | np.ndarray):
+            raise refused(position, cell, "is not a list of labels")
+        found = sorted(one(position, value) for value in cell)
+        if len(set(found)) < len(found) or any(isinstance(value, bool | np.bool_) for value in cell):
+            raise refused(position, cell, "is not a list of the labels present (by name or number, each once)")
+        return found
 
     if task.name not in rows:
         raise SourceBroken(f"{task.dataset}: the source gives no column for task {task.name!r}.")
     column = rows[task.name]
     if task.kind == "multilabel":
-        lists = [None if _unknown(v) else sorted(one(i, x) for x in listed(v)) for i, v in enumerate(column)]
+        lists = [several(i, cell) for i, cell in enumerate(column)]
         return pd.Series(lists, dtype=object, index=rows.index)
     if task.kind == "ordinal":  # a published key is an integer, but tables with gaps read as float
         column = column.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)

@@ -77,7 +77,7 @@ def test_without_the_table_there_is_no_source(folder):
 
 
 BAD_TABLES = {
-    "XYZ/XYZ_0001.tiff XYZ nan nan": "'XYZ' is no label of task 'morphological class', in row 15",
+    "XYZ/XYZ_0001.tiff XYZ nan nan": "'XYZ' is not a label of task 'morphological class', in row 15",
     "BAS/BAS_0001.tiff BAS nan nan nan": "annotations.dat in .*not a readable table",
 }
 

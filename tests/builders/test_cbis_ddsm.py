@@ -270,9 +270,9 @@ def edit(folder: Path, old: str, new: str) -> None:
         (
             ",CIRCUMSCRIBED,",
             ",CIRCUMSCRIBED-WOOLLY,",
-            "'WOOLLY' is no label of task 'mass margins', in row 0 .*SPICULATED",
+            "'WOOLLY' is not a label of task 'mass margins', in row 0 .*SPICULATED",
         ),
-        ("BENIGN", "PERHAPS", "'PERHAPS' is no label of task 'pathology', in row 0 .*benign, malignant"),
+        ("BENIGN", "PERHAPS", "'PERHAPS' is not a label of task 'pathology', in row 0 .*benign, malignant"),
     ],
 )
 def test_a_table_with_something_wrong(mass, old, new, message):
@@ -335,5 +335,5 @@ def test_without_pydicom(mass, monkeypatch):
     manifest = source.manifest()
     monkeypatch.setitem(sys.modules, "pydicom", None)
 
-    with pytest.raises(MissingExtra, match="Reading .* needs pydicom"):
+    with pytest.raises(MissingExtra, match=r"Reading .* needs pydicom"):
         source.encode(manifest[:1])

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fakes.golden import golden_folder
 from fakes.tars import unpack
 from medimeta.builders.layout import Layout
 from medimeta.builders.phantoms import write_miniature
@@ -216,10 +215,10 @@ BAD_TABLES = {
     "unknown finding": (
         TABLE,
         lambda t: t.replace("Hernia", "Hernya"),
-        "'Hernya' is no label of task 'disease labels'",
+        "'Hernya' is not a label of task 'disease labels'",
     ),
-    "no finding text": (TABLE, lambda t: t.replace(",No Finding,", ",,"), "'' is no label of task 'disease labels'"),
-    "unknown sex": (TABLE, lambda t: t.replace(",M,PA", ",X,PA"), "'X' is no label of task 'patient sex', in row"),
+    "no finding text": (TABLE, lambda t: t.replace(",No Finding,", ",,"), "'' is not a label of task 'disease labels'"),
+    "unknown sex": (TABLE, lambda t: t.replace(",M,PA", ",X,PA"), "'X' is not a label of task 'patient sex', in row"),
     "no age": (TABLE, lambda t: t.replace(",21,", ",058Y,"), "'058Y' in column 'patient_age', row 0, is not int32"),
     "a row twice": (TABLE, lambda t: t + t.splitlines()[-1], r"1 row\(s\) occur twice: images/"),
     "in no list": (

@@ -127,9 +127,13 @@ def test_missing_columns_are_named(folder, column, message):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("Overall quality", "3", r"3 is no label of task 'Overall quality', in row \d+ \(.*_l1.jpg\). The labels are"),
-        ("Artifact", "2", "2 is no label of task 'Artifact'"),
-        ("patient_DR_Level", "", "nan is no label of task 'DR level'"),
+        (
+            "Overall quality",
+            "3",
+            r"3 is not a label of task 'Overall quality', in row \d+ \(.*_l1.jpg\)",
+        ),
+        ("Artifact", "2", "2 is not a label of task 'Artifact'"),
+        ("patient_DR_Level", "", "nan is not a label of task 'DR level'"),
         ("left_eye_DR_Level", "low", "'low' in column 'left_eye_dr_level', row \\d+, is not int32"),
         ("patient_id", "four", "not a readable table .*four"),
         ("image_id", "", "a row has no patient_id or image_id or image_path"),
@@ -163,7 +167,7 @@ def test_a_label_outside_the_vocabulary_is_named(folder):
     path = folder / TEST / "Challenge1_labels.xlsx"
     pd.read_excel(path).assign(DR_Levels=7).to_excel(path, index=False)
 
-    with pytest.raises(SourceBroken, match=r"7 is no label of task 'DR level', in row 0 \(.*Evaluation/Images"):
+    with pytest.raises(SourceBroken, match=r"7 is not a label of task 'DR level', in row 0 \(.*Evaluation/Images"):
         source(folder).manifest()
 
 

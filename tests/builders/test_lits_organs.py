@@ -344,5 +344,5 @@ def test_without_nibabel(liver, monkeypatch):
     for module in [name for name in sys.modules if name.partition(".")[0] == "nibabel"]:
         monkeypatch.setitem(sys.modules, module, None)
 
-    with pytest.raises(MissingExtra, match="Reading .* needs nibabel"):
+    with pytest.raises(MissingExtra, match=r"Reading .* needs nibabel"):
         RawSource("organs_axial", liver, PARTIAL).manifest()

@@ -81,7 +81,7 @@ def test_an_unknown_folder_is_named(folder):
     (folder / "NCT-CRC-HE-100K" / "ADI").rename(folder / "NCT-CRC-HE-100K" / "FAT")
 
     with pytest.raises(
-        SourceBroken, match=r"'FAT' is no label of task 'tissue class', in row \d+ \(NCT-CRC-HE-100K/FAT/"
+        SourceBroken, match=r"'FAT' is not a label of task 'tissue class', in row \d+ \(NCT-CRC-HE-100K/FAT/"
     ):
         source(folder).manifest()
 

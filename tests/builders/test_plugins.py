@@ -115,10 +115,19 @@ def test_an_unknown_multilabel_cell_is_none(folder, tmp_path, nothing):
     assert rows["findings"].to_list()[:3] == [None, [0], [1]]
 
 
-def test_text_is_not_a_multilabel_cell(folder, tmp_path):
-    edit(folder / "nailfold.py", 'text.split("|") if isinstance(text, str) else []', "text")
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("text", r"'haemorrhage' is not a list of labels of task 'findings', in row 1 \(images/healthy_1.png\)"),
+        ("[1, 0, 1]", r"\[1, 0, 1\] is not a list of the labels present"),  # flags instead of labels
+        ("[True, False]", r"\[True, False\] is not a list of the labels present"),
+        ("['swelling']", "'swelling' is not a label of task 'findings'"),
+    ],
+)
+def test_other_multilabel_cells_are_refused(folder, tmp_path, cell, message):
+    edit(folder / "nailfold.py", 'text.split("|") if isinstance(text, str) else []', cell)
 
-    with pytest.raises(SourceBroken, match=r"'haemorrhage' .*task 'findings'.*images/healthy_1.png"):
+    with pytest.raises(SourceBroken, match=message):
         open_source("nailfold", drawn(folder, tmp_path)).manifest()
 
 

@@ -93,7 +93,7 @@ def test_wrong_places_say_what_was_looked_for(tmp_path):
 
     with pytest.raises(SourceNotFound, match=r"found none of images, table.csv.*Data.zip.*medimeta info bus"):
         raw(tmp_path)
-    with pytest.raises(SourceNotFound, match="neither a folder nor a zip archive"):
+    with pytest.raises(SourceNotFound, match="neither a folder nor a zip or"):
         raw(tmp_path / "other.txt")
     with pytest.raises(SourceNotFound, match=r"images/9.png is missing in .*Get Data.zip again"):
         raw(write(tmp_path)).read("images/9.png")

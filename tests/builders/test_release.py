@@ -282,7 +282,7 @@ CONTRADICTIONS = {
             edit_table(f, 3, "tasks/malignancy", "9"),
             edit_labels(f, lambda a: np.where(np.arange(12) == 3, 9, a)),
         ),
-        r"9 is no label of task 'malignancy', in row 3",
+        r"9 is not a label of task 'malignancy', in row 3",
     ),
     "a label that is no number": (
         lambda f: edit_table(f, 3, "tasks/malignancy", "benign"),

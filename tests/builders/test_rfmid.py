@@ -79,8 +79,8 @@ BAD_TABLES = {
     "a finding too many": (lambda t: t.assign(ARMD2=0), "has findings that fundus does not know: ARMD2"),
     "neither 0 nor 1": (lambda t: t.assign(DR=2), "findings other than 0 and 1 for ID 1, 2"),
     "empty": (lambda t: t.assign(DR=None), "findings other than 0 and 1 for ID"),
-    "no such risk": (lambda t: t.assign(Disease_Risk=7), "7 is no label of task 'disease presence', in row 0"),
-    "no number": (lambda t: t.assign(Disease_Risk="high"), "'high' is no label of task 'disease presence'"),
+    "no such risk": (lambda t: t.assign(Disease_Risk=7), "7 is not a label of task 'disease presence', in row 0"),
+    "no number": (lambda t: t.assign(Disease_Risk="high"), "'high' is not a label of task 'disease presence'"),
     "a row twice": (lambda t: pd.concat([t, t[:1]]), r"1 row\(s\) occur twice: .*a\. Training Set/1\.png"),
 }
 

@@ -156,9 +156,12 @@ def bus_rows(**columns):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"malignancy": [0, 7]}, r"7 is no label of task 'malignancy', in row 1 \(b\). The labels are: no malignant"),
-        ({"case category": ["normal", "sick"]}, "'sick' is no label of task 'case category'"),
-        ({"case category": [0, None]}, "is no label of task 'case category'"),
+        (
+            {"malignancy": [0, 7]},
+            r"7 is not a label of task 'malignancy', in row 1 \(b\). The labels are: no",
+        ),
+        ({"case category": ["normal", "sick"]}, "'sick' is not a label of task 'case category'"),
+        ({"case category": [0, None]}, "is not a label of task 'case category'"),
         ({"split": ["train", "dev"]}, "rows of split dev; the splits are train, validation, test"),
         ({"original_filepath": ["a", "a"], "case category": [0, 0]}, r"1 row\(s\) occur twice: a"),
         ({"original_image_size": [[1, 2], "big"]}, "'big' in column 'original_image_size', row 1, is not list<int32>"),
