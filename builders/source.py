@@ -189,13 +189,10 @@ class RawSource(Source):
         for column, key, expected in stated:
             found = rows[column].value_counts().to_dict()
             if found != expected:
-                shown = (
-                    ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())) for counts in (found, expected)
-                )
                 raise SourceBroken(
-                    f"{self.dataset}: the rows are divided into {next(shown)}; splits.{key} in "
-                    f"{DATASETS.path(self.dataset)} states {next(shown)}. Get {some(self.card.archives)} again, or "
-                    "correct the card."
+                    f"{self.dataset}: the rows are divided into {_counts(found)}; splits.{key} in "
+                    f"{DATASETS.path(self.dataset)} states {_counts(expected)}. Get {some(self.card.archives)} again, "
+                    "or correct the card."
                 )
 
     def _get_again(self) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fakes.golden import golden_folder
 from fakes.tars import unpack
 from medimeta.builders.layout import Layout
 from medimeta.builders.phantoms import write_miniature
