@@ -64,7 +64,7 @@ def evaluate(
         )
     from ..builders.loading import load_dataset
     from ..cards.catalogue import DATASETS
-    from ..cards.facts import split_name
+    from ..cards.split_names import join_splits
     from ..learn.evaluation import subgroups
     from ..learn.evaluation.grouping import Grouping
     from ..learn.evaluation.predictions import read_result
@@ -74,7 +74,7 @@ def evaluate(
 
     card = DATASETS[dataset]
     wanted = card.tasks[0] if task is None else card.task(task)
-    split = "+".join(split_name(part.strip()) for part in split.split("+"))
+    split = join_splits(split)
     check_source(card, data_dir, release=release, command=f"evaluate {predictions}")
     rows = load_dataset(card.id, split=split, data_dir=data_dir, labels=labels, partial=partial)
     result = read_result(

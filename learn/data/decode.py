@@ -63,10 +63,10 @@ def image_shape(images: datasets.Dataset) -> tuple[int, ...]:
 def _decode(data: bytes, row: int, shape: tuple[int, ...] | None = None) -> PixelArray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            found = (image.height, image.width, len(image.getbands()))
-            if shape not in (None, found) or found[0] * found[1] > MAX_PIXELS:
+            size = (image.height, image.width, len(image.getbands()))
+            if shape not in (None, size) or size[0] * size[1] > MAX_PIXELS:
                 expected = f"others have {shape}" if shape else f"at most {MAX_PIXELS:,} pixels are decoded"
-                raise _unusable(row, f"has shape {found}, but {expected}")
+                raise _unusable(row, f"has shape {size}, but {expected}")
             image.load()
             mode, pixels = image.mode, np.asarray(image)
     except MedIMetaError:

@@ -142,8 +142,8 @@ class MixedBatches:
             places = np.searchsorted(bounds, drawn, side="right")
         turns = np.zeros(len(places), np.int64)
         for place in range(len(self._batches)):
-            here = places == place
-            turns[here] = np.arange(here.sum())
+            chosen = places == place
+            turns[chosen] = np.arange(chosen.sum())
         return np.stack([places.astype(np.int64), turns], axis=1)
 
     @cached_property

@@ -164,7 +164,7 @@ def few_shot() -> Parser:
     add("--shots", type=COUNT, nargs="+", default=[5], metavar="N", help="support images per class (5)")
     add("--queries", type=COUNT, default=10, metavar="N", help="query images per class (%(default)s)")
     add("-n", type=COUNT, default=100, metavar="N", help="episodes for each number of shots (%(default)s)")
-    add_min_images(add, "50 in whole datasets; else as many as an episode takes")
+    add_min_images(add, "50 in the whole dataset, as published")
     add = parser.add_argument_group("methods").add_argument
     add("--name", help="name of the backbone in tables, e.g. mm-MAML; the checkpoint if not given")
     add(

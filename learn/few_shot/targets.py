@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
 from ...cards.catalogue import DATASETS
-from ...cards.facts import SPLITS, Task, split_name
+from ...cards.facts import SPLITS, Task
+from ...cards.split_names import join_splits
 from ...errors import MedIMetaError
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import Recipe
+from ..episodes.rows import pool_sizes
 from ..episodes.sampler import sample_episodes
 from ..training.arguments import load_rows
 
-MIN_IMAGES = 50  # of a class of the target, as published, where episodes are drawn from the whole dataset
 MINIATURE = 100  # images per class that `--tiny` draws: a test split of 20 % then has 15 of every class
 
 
@@ -45,23 +48,27 @@ def load_target(args: argparse.Namespace) -> tuple[Task, Dataset, list[EpisodeSe
 def draw_episodes(args: argparse.Namespace, task: Task, rows: Dataset) -> list[EpisodeSet]:
     """Draw an episode set for each number of shots.
 
-    Classes with fewer images than `--min-images` are left out: by default fewer than 50 in the whole dataset, as
-    published, and in a single split, which has few images of rare classes, fewer than an episode takes.
+    Classes with fewer images than `--min-images` are left out. By default they are those of the published protocol,
+    which have 50 images in the whole dataset, as far as the split has enough images for an episode.
 
     Raises:
         MedIMetaError: If they cannot be drawn.
     """
     split = _split(args)
-    whole = set(split.split("+")) == set(SPLITS)
-    least = MIN_IMAGES if whole and not args.tiny else max(args.shots) + args.queries
-    if args.min_images is not None:
-        least = args.min_images
+    least: Any = args.min_images
+    if least is None:
+        least = max(args.shots) + args.queries if args.tiny else "published"
+    totals = None
+    if least == "published":
+        parts = [load_rows(args, task.dataset, name, per_class=MINIATURE) for name in SPLITS]
+        totals = np.sum([pool_sizes(part, task) for part in parts], axis=0)
     recipes = [
         Recipe(shots, args.queries, min_images=least, subject_disjoint=not args.share_subjects)
         for shots in dict.fromkeys(args.shots)
     ]
-    return [sample_episodes(rows, task, recipe, n=args.n, seed=args.seed, split=split) for recipe in recipes]
+    common: Any = {"n": args.n, "seed": args.seed, "split": split, "totals": totals}
+    return [sample_episodes(rows, task, recipe, **common) for recipe in recipes]
 
 
 def _split(args: argparse.Namespace) -> str:
-    return "+".join(split_name(part.strip()) for part in args.split.split("+"))
+    return join_splits(args.split)

@@ -6,7 +6,6 @@ brightened, resized or shifted by a pixel) and shared subjects.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -24,6 +23,7 @@ from ...builders.source import Options, Source
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
 from ...errors import MedIMetaError, SourceBroken, SourceNotFound
+from ...files.json_values import canonical
 from ...files.parallel import ordered_map
 from ...files.unreadable import UNREADABLE_IMAGE
 from ..data.ledger import KINDS, SCHEMA, Ledger, leaked_indices
@@ -168,4 +168,4 @@ def _table(
         part = rows.iloc[members].assign(kind=kind, group=numbers + done, distance=distances)
         parts.append(pa.Table.from_pandas(part[SCHEMA.names], SCHEMA, preserve_index=False))
         done += len(set(numbers.tolist()))
-    return pa.concat_tables(parts).replace_schema_metadata({"medimeta": json.dumps(about)})
+    return pa.concat_tables(parts).replace_schema_metadata({"medimeta": canonical(about)})

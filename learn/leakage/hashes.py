@@ -120,10 +120,10 @@ def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Indices, Indices]
         keys, sorted_codes = quarter[order].astype(np.intp), codes[order]
         start = np.searchsorted(keys, np.arange((1 << 16) + 1))
         for flip in flips:
-            wanted = keys ^ flip
+            flipped = keys ^ flip
             # Each pair once: only partners that come later in the order.
-            low = np.maximum(start[wanted], np.arange(1, len(keys) + 1))
-            for which, partner in _ranges(low, np.maximum(start[wanted + 1], low)):
+            low = np.maximum(start[flipped], np.arange(1, len(keys) + 1))
+            for which, partner in _ranges(low, np.maximum(start[flipped + 1], low)):
                 near = _ones(sorted_codes[which] ^ sorted_codes[partner]) <= distance
                 yield order[which[near]], order[partner[near]]
 
