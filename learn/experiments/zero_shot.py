@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> list[Result]:
         "model": name,
         "method": args.name or f"{name}, zero-shot",
         "seed": args.seed if args.model is None else None,
-        "settings": {"shows": args.shows, "lacks": args.lacks, "mixed_precision": args.mixed_precision},
+        "settings": {name: getattr(args, name) for name in ("shows", "lacks", "labels", "mixed_precision")},
     }
     results = []
     if not sets:

@@ -53,6 +53,7 @@ def test_every_method_beats_chance_and_writes_what_it_says(uninterrupted):
     }
     assert all(one.metrics["auroc"].value > 0.75 for one in found)
     assert max(one.metrics["auroc"].value for one in found if "finetune" in one.method) > 0.9
+    assert all([*one.classes] == ["normal", "benign", "malignant"] for one in found)
     assert numbers(one for _, one in results([folder])) == numbers(found)
     assert (folder / "shots.png").read_bytes().startswith(b"\x89PNG")
 
