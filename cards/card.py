@@ -1,4 +1,4 @@
-"""The dataset card: `README.md` of a Hub folder, made from the catalogue and from what was built."""
+"""The dataset card: `README.md` of a Hub folder, from the catalogue and the build."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ Foreign = Mapping[str, Sequence[Mapping[str, Any]]]  # entries of `configs` and 
 NONE, UNKNOWN = "none of these", "unknown"
 
 MEMBERSHIP = {
-    "source": "The source's own splits, so the published membership",
-    "computed": "The published algorithm on the published rows, so the published membership",
+    "source": "The splits of the source, as published",
+    "computed": "The published algorithm on the published rows, hence the published membership",
     "recomputed": "The published algorithm on these rows; membership **differs from the release**",
-    "release": "Taken over from the release, so the published membership",
+    "release": "Read from the release, hence the published membership",
 }
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What the rows of a dataset hold.
+    """Counts over the rows of a dataset.
 
     Attributes:
-        counts: Per task column, name of the label (see `label_names`) and split: the number of rows.
-        subjects: Number of different subjects per split, where the source names them.
-        shared_subjects: Number of subjects with rows in more than one split.
-        nameless: Number of rows without a subject.
+        counts: Number of rows per task column, label (see `label_names`) and split.
+        subjects: Number of distinct subjects per split, if the source identifies them.
+        shared_subjects: Number of subjects with rows in several splits.
+        nameless: Number of rows without a known subject.
     """
 
     counts: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
@@ -49,22 +49,23 @@ class Contents:
 
 @dataclass(frozen=True)
 class Config:
-    """One dataset of a Hub folder, as its card shows it.
+    """One dataset of a Hub folder, as the dataset card shows it.
 
     Attributes:
-        card: The dataset's facts.
-        features: Its columns, as stored in the Parquet files' metadata.
-        sizes: Per split `num_examples`, `num_bytes` and `download_size`.
+        card: The dataset's card.
+        features: Columns, as stored in the metadata of the Parquet files.
+        sizes: `num_examples`, `num_bytes` and `download_size` per split.
         labels: "released" or "corrected".
         membership: A key of `MEMBERSHIP`.
-        contents: What its rows hold.
-        source: What it was built from: "raw", "release" or "hub".
+        contents: Counts over its rows.
+        source: Kind of source it was built from: "raw", "release" or "hub".
         source_files: Number of files in that source.
-        source_bytes: Their size.
-        masks: Whether mask columns are there.
+        source_bytes: Total size of these files.
+        masks: Whether it has mask columns.
         version: Version of this project that built it.
-        montage: Path of the example images in the folder; None where there are none.
-        chart: Path of the chart of class balance in the folder.
+        dataset_version: Version of the dataset that was built, see `DatasetCard.version`.
+        montage: Path of the example images in the folder; None if there are none.
+        chart: Path of the class balance chart in the folder.
     """
 
     card: DatasetCard
@@ -78,6 +79,7 @@ class Config:
     source_bytes: int = 0
     masks: bool = False
     version: str = ""
+    dataset_version: str = ""
     montage: str | None = None
     chart: str = ""
 
@@ -88,46 +90,46 @@ class Config:
 
     @property
     def partial(self) -> bool:
-        """Whether splits have other sizes than published."""
+        """Whether split sizes differ from those published."""
         return {split: size["num_examples"] for split, size in self.sizes.items()} != self.card.splits.counts
 
     @property
     def heading(self) -> str:
-        """Title of its section."""
+        """Heading of its section."""
         return f"{self.card.id}: {self.card.name}"
 
     @property
     def anchor(self) -> str:
-        """How links within the card name its section."""
+        """Anchor of its section, for links within the card."""
         return re.sub(r"[^\w\- ]", "", self.heading.lower()).replace(" ", "-")
 
     def balance(self, task: Task) -> list[tuple[str, Mapping[str, int]]]:
-        """Name and rows per split of each label of a task; no label and unknown ones only where there are such rows."""
+        """Return each label of a task with its rows per split; "no label" and "unknown" only if there are such rows."""
         counts = self.contents.counts[task.column]
         return [(name, counts[name]) for name in label_names(task) if name in task.labels or any(counts[name].values())]
 
 
 def label_names(task: Task) -> tuple[str, ...]:
-    """What a row can be counted under: the labels, then `NONE` (multilabel) and `UNKNOWN`."""
+    """Return the names under which rows are counted: the labels, then `NONE` (multilabel) and `UNKNOWN`."""
     return (*task.labels, *((NONE,) if task.kind == "multilabel" else ()), UNKNOWN)
 
 
 def render_card(configs: Sequence[Config], version: str, foreign: Foreign | None = None) -> str:
-    """The text of README.md.
+    """Return the text of README.md.
 
     Args:
-        configs: The datasets of the folder, in order; at least one. Each has its contents.
+        configs: The datasets of the folder, in order; at least one, each with its contents.
         version: Version of this project.
-        foreign: Entries of other configs to keep in the front matter, as `foreign_entries` gives them.
+        foreign: Entries of other configs to keep in the front matter, from `foreign_entries`.
 
     Returns:
-        YAML front matter and Markdown body; the same input gives the same text.
+        YAML front matter and Markdown body, the same for the same input.
     """
     return _render("card.md.jinja", configs, version, foreign)
 
 
 def render_licences(configs: Sequence[Config], version: str) -> str:
-    """The text of LICENSE.md, which the front matter links to; arguments as for `render_card`."""
+    """Return the text of LICENSE.md, which the front matter links to; arguments as for `render_card`."""
     return "# Licences\n\n" + _render("licences.md.jinja", configs, version)
 
 
@@ -140,7 +142,7 @@ def _render(template: str, configs: Sequence[Config], version: str, foreign: For
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  Markdown; every value is from the catalogue
+        autoescape=False,  # noqa: S701  Markdown; every value comes from the catalogue
     )
     environment.filters["number"] = "{:,}".format
     environment.filters["counted"] = lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -160,24 +162,24 @@ def _render(template: str, configs: Sequence[Config], version: str, foreign: For
 
 
 def _split_rule(rule: SplitRule) -> str:
-    """How a dataset was divided, in words."""
+    """Describe how the splits were made."""
     if rule.rule == "source" or rule.train is None or rule.validation is None:
-        return "the source's own division"
-    together = f", rows with the same `{rule.by}` together" if rule.by == "subject_id" else ""
+        return "the splits of the source"
+    together = f", keeping rows with the same `{rule.by}` together" if rule.by == "subject_id" else ""
     if rule.rule == "random":
         return f"at random, {rule.train:.0%} train, {rule.validation:.0%} validation, the rest test{together}"
     return (
-        "the source's held-out part is test; the rest is divided at random, "
+        "the source's held-out part is test, the rest is divided at random, "
         f"{rule.train:.0%} train, {rule.validation:.0%} validation{together}"
     )
 
 
 def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> dict[str, Any]:
-    """The card's YAML: what the Hub and `load_dataset` read; arguments as for `render_card`."""
+    """Return the YAML front matter, which the Hub and `load_dataset` read; arguments as for `render_card`."""
     foreign = foreign or {}
     taken = any(entry.get("default") or _name(entry) == "default" for entry in foreign.get("configs", ()))
     rows = sum(config.rows for config in configs)
-    targets = {task.kind for config in configs for task in config.card.tasks}
+    kinds = {task.kind for config in configs for task in config.card.tasks}
     domains = {config.card.domain.lower().replace(" ", "-") for config in configs}
     return {
         "pretty_name": "MedIMeta",
@@ -186,8 +188,8 @@ def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> d
         "license_link": LICENCES,
         "task_categories": ["image-classification"],
         "task_ids": [
-            *(["multi-class-image-classification"] if targets - {"multilabel"} else []),
-            *(["multi-label-image-classification"] if "multilabel" in targets else []),
+            *(["multi-class-image-classification"] if kinds - {"multilabel"} else []),
+            *(["multi-label-image-classification"] if "multilabel" in kinds else []),
         ],
         "tags": ["medical", *sorted(domains), f"arxiv:{ARXIV}", f"doi:{DOI}"],
         "size_categories": [next(name for limit, name in SIZES if rows < limit)],
@@ -200,17 +202,17 @@ def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> d
 
 
 def foreign_entries(front: Mapping[str, Any]) -> Foreign:
-    """What a front matter says of configs that are no datasets of the catalogue, such as `push_to_hub` adds."""
-    found = {}
+    """Return the entries of configs that are not in the catalogue, such as `push_to_hub` adds."""
+    foreign = {}
     for key in ("configs", "dataset_info"):
-        told = front.get(key)
-        entries = told if isinstance(told, list) else [told]  # `datasets` writes a single `dataset_info` without a list
-        found[key] = [entry for entry in entries if isinstance(entry, dict) and _name(entry) not in DATASETS]
-    return found
+        value = front.get(key)
+        entries = value if isinstance(value, list) else [value]  # `datasets` writes a single entry without a list
+        foreign[key] = [entry for entry in entries if isinstance(entry, dict) and _name(entry) not in DATASETS]
+    return foreign
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    """Name of the config that an entry is about; `datasets` leaves out "default"."""
+    """Return the config name of an entry; `datasets` omits "default"."""
     return str(entry.get("config_name", "default"))
 
 
@@ -235,7 +237,7 @@ def _info(config: Config) -> dict[str, Any]:
 
 
 def _typed(feature: Any) -> dict[str, Any]:
-    """A stored feature in the card's YAML form, which `datasets` 3.6 and later read."""
+    """Return a stored feature in YAML form, as `datasets` 3.6 and later read it."""
     if isinstance(feature, list):
         return {"list": [{"name": name, **_typed(inner)} for name, inner in feature[0].items()]}
     if feature["_type"] == "Sequence":

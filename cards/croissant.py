@@ -1,6 +1,6 @@
-"""The Croissant description of a Hub folder: `croissant.json`, for tools that know neither `datasets` nor the Hub.
+"""The Croissant description of a Hub folder: `croissant.json`, for tools without `datasets` or the Hub.
 
-Version 1.0 of the format. Files are named relative to `croissant.json`, so that it holds for a folder on a disk.
+Version 1.0 of the format. File names are relative to `croissant.json`, so that it is also valid for a local folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from .card import ARXIV, DOI, Config
 from .citing import MEDIMETA
 
-PUBLISHED = "2024-04-24"  # first version of the paper; a date that does not change, so that the file does not either
+PUBLISHED = "2024-04-24"  # first version of the paper: a fixed date keeps the file reproducible
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -55,14 +55,14 @@ _TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "fl
 
 
 def render_croissant(configs: Sequence[Config], version: str) -> str:
-    """The text of croissant.json.
+    """Return the text of croissant.json.
 
     Args:
         configs: The datasets of the folder, in order; at least one.
         version: Version of this project.
 
     Returns:
-        JSON-LD; the same input gives the same text.
+        JSON-LD, the same for the same input.
     """
     facts = {
         "@context": _CONTEXT,
@@ -88,7 +88,7 @@ def render_croissant(configs: Sequence[Config], version: str) -> str:
 
 
 def _licences(config: Config) -> list[str]:
-    """Address of the stated terms, or of the sources where those have no public text."""
+    """Return the URLs of the stated terms, or of the sources if the terms have no public text."""
     stated = config.card.licence.id
     if stated.startswith("LicenseRef-"):
         return [source.url for source in config.card.sources]
@@ -114,7 +114,7 @@ def _files(config: Config) -> dict[str, Any]:
 def _records(config: Config) -> dict[str, Any]:
     card = config.card
     terms = "" if card.licence.commercial else " No commercial use."
-    terms += "" if card.licence.redistribution else " The images may not be passed on."
+    terms += "" if card.licence.redistribution else " The images may not be redistributed."
     return {
         "@type": "cr:RecordSet",
         "@id": card.id,
@@ -130,7 +130,7 @@ def _fields(config: Config) -> Iterator[dict[str, Any]]:
         "@type": "cr:Field",
         "@id": f"{name}/split",
         "name": f"{name}/split",
-        "description": "The split that the image is part of.",
+        "description": "The split of the image.",
         "dataType": "sc:Text",
         "source": {
             "fileSet": {"@id": _file_set(config)},
@@ -143,7 +143,7 @@ def _fields(config: Config) -> Iterator[dict[str, Any]]:
 
 
 def _field(config: Config, column: str, feature: Any) -> dict[str, Any]:
-    """One column; a list of structs (boxes) as a repeated field with a part per member."""
+    """Describe one column; a list of structs (boxes) is a repeated field with one part per member."""
     source = {"fileSet": {"@id": _file_set(config)}, "extract": {"column": column}}
     field: dict[str, Any] = {
         "@type": "cr:Field",
@@ -183,12 +183,12 @@ def _meaning(config: Config, column: str) -> str:
             labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task.labels))
             return f"Task {task.name} ({task.kind}). {labels}."
     known = {annotation.column: annotation.description.strip() for annotation in card.annotations}
-    known |= dict.fromkeys(card.masks, "Mask, white where it applies.")
+    known |= dict.fromkeys(card.masks, "Mask; white is foreground.")
     known |= {
         "image": "The image, 224x224 pixels.",
-        "subject_id": f"The {card.subject}." if card.subject else "Empty: the source names no subjects.",
-        "original_split": "The source's own split.",
+        "subject_id": f"The {card.subject}." if card.subject else "Empty: the source does not identify subjects.",
+        "original_split": "The split in the source.",
         "original_filepath": "Path of the image in the source.",
-        "index": "The published number of the image.",
+        "index": "The published image number.",
     }
-    return known.get(column, "Not a column of this version of the catalogue.")
+    return known.get(column, "Not described in this version of the catalogue.")

@@ -1,6 +1,6 @@
-"""The card's pictures: example images of each class, and how often each label occurs.
+"""Pictures of the dataset card: example images per class, and a chart of class balance.
 
-Drawn with Pillow and the font that comes with it, so that the same input gives the same bytes.
+Drawn with Pillow and its built-in font, so that the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 COLUMNS = 6  # example images per class
 
 _INK, _PALE, _RULE = "#202020", "#6a6a6a", "#d8d8d8"
-_COLOURS = {"train": "#0072b2", "validation": "#c77700", "test": "#00785a"}  # told apart by colour-blind readers too
-_TYPESET = str.maketrans({"–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"'})  # the font knows little more
+_COLOURS = {"train": "#0072b2", "validation": "#c77700", "test": "#00785a"}  # distinguishable by colour-blind readers
+_TYPESET = str.maketrans({"–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"'})  # the font is mostly ASCII
 
-_TILE, _GAP = 112, 4  # half the size of an image, so that a page of them stays small
-_SIDE = 200  # room for a class name, at most
+_TILE, _GAP = 112, 4  # half the size of an image, to keep the page small
+_SIDE = 200  # maximum width of a class name
 
-_WIDTH, _MARGIN, _BAR, _LINE = 1600, 24, 12, 32  # the chart is drawn at twice the size at which it is read
-_NAMES, _BARS, _COUNT = 540, 560, 140  # room for label names, for bars, for one number
+_WIDTH, _MARGIN, _BAR, _LINE = 1600, 24, 12, 32  # the chart is drawn at twice its display size
+_NAMES, _BARS, _COUNT = 540, 560, 140  # widths of label names, bars and one number
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Panel:
     """One task of the chart.
 
     Attributes:
-        title: What stands above it.
-        rows: Label name, and rows with it per split.
+        title: Heading.
+        rows: Label name, and its number of rows per split.
     """
 
     title: str
@@ -38,7 +38,7 @@ class Panel:
 
 
 def montage(classes: Sequence[tuple[str, Sequence[bytes]]]) -> bytes:
-    """Draw example images, a row per class with its name before it.
+    """Draw example images, one row per class with its name on the left.
 
     Args:
         classes: Names of the classes and a few encoded 224x224 images of each.
@@ -63,7 +63,7 @@ def montage(classes: Sequence[tuple[str, Sequence[bytes]]]) -> bytes:
 
 
 def balance_chart(panels: Sequence[Panel], totals: Mapping[str, int]) -> bytes:
-    """Draw, for each task, a bar per label and split: the share of the split's rows that have the label.
+    """Draw a bar per task, label and split: the share of the split's rows with that label.
 
     Args:
         panels: The tasks.
@@ -115,7 +115,7 @@ def _share(count: int, total: int) -> float:
 
 
 def _count_right(column: int) -> int:
-    """Right edge of a column of numbers."""
+    """Return the right edge of a column of numbers."""
     return _MARGIN + _NAMES + _BARS + (column + 1) * _COUNT
 
 
@@ -124,12 +124,12 @@ def _row_height(lines: int, bars: int) -> int:
 
 
 def _typeset(text: str) -> str:
-    """The text in characters that the font has."""
+    """Replace characters that the font lacks."""
     return text.translate(_TYPESET).encode("ascii", "replace").decode()
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, limit: int) -> list[str]:
-    """The text in at most `limit` lines that are no wider than `width` where they can be broken."""
+    """Break a text into at most `limit` lines of at most `width` pixels, where it can be broken."""
     lines = [""]
     for word in _typeset(text).split():
         longer = f"{lines[-1]} {word}".strip()

@@ -111,7 +111,7 @@ def test_dataset_info_equals_the_parquet_files(hub, card, dataset):
 @pytest.mark.parametrize("dataset", BUILT)
 def test_labels_are_counted_in_each_split(hub, card, dataset):
     section = card.text.split(f"## {dataset}:")[1].split("\n## ")[0]
-    table = section.split("<summary>Labels in numbers</summary>")[1].split("</details>")[0]
+    table = section.split("<summary>Number of images per label</summary>")[1].split("</details>")[0]
     told, task = {}, None
     for line in table.strip().splitlines()[2:]:
         name, _, label, *counts = [cell.strip() for cell in line.strip("|").split("|")]
@@ -152,7 +152,7 @@ def test_images_that_may_not_be_passed_on_are_not_shown(hub, card):
     assert not (hub / "assets" / "skinl_derm-montage.png").exists()
     assert (hub / "assets" / "skinl_derm-balance.png").exists()
     assert "No example images are shown, because the terms" in card.text.split("## skinl_derm:")[1]
-    assert "The images may not be passed on:** `skinl_derm`" in card.text
+    assert "The images may not be redistributed:** `skinl_derm`" in card.text
 
 
 def test_pictures_are_the_linked_ones_and_hold_nothing_but_pixels(hub, card):
@@ -183,7 +183,7 @@ def test_an_incomplete_build_says_so_at_the_top_and_in_its_section(card):
 def test_corrections_are_listed_done_or_not(card):
     calc, regular = (card.text.split(f"## {name}:")[1].split("\n## ")[0] for name in ("mammo_calc", "dr_regular"))
 
-    assert "**Corrected:** they differ from the published ones." in calc
+    assert "**Corrected:** they differ from those published." in calc
     assert "calc type (44 rows of the complete dataset): LUCENT_CENTER is no longer set" in calc
     assert 'A build with `labels="corrected"` changes:\n  * DR level: Train and validation images get' in regular
 
@@ -191,7 +191,7 @@ def test_corrections_are_listed_done_or_not(card):
 def test_subjects_overlaps_and_provenance(card):
     calc = card.text.split("## mammo_calc:")[1].split("\n## ")[0]
 
-    assert re.search(r"`subject_id` names the patient: \d+ in train, \d+ in validation, \d+ in test\.", calc)
+    assert re.search(r"`subject_id` identifies the patient: \d+ in train, \d+ in validation, \d+ in test\.", calc)
     assert "**Subjects shared with `mammo_mass`** (found by this project, not in the release)" in calc
     assert "from the source's archives (" in calc
     assert 'with the options `labels="corrected"`, `with_masks=False`' in calc

@@ -379,7 +379,7 @@ def test_overlap_without_its_mirror_is_refused(tmp_path, other, message):
         f"{text}subject_overlaps: [{{dataset: {other}, published: true, note: none}}]\n", encoding="utf-8"
     )
     with pytest.raises(CatalogueError, match=rf"^bus\.yaml: subject_overlaps: {message}"):
-        len(Catalogue(tmp_path))
+        dict(Catalogue(tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_it_says_what_the_labels_mean_and_what_is_not_allowed(hub):
     bus = {field["@id"]: field["description"] for field in records["bus"]["field"]}
 
     assert bus["bus/case_category"] == "Task case category (multiclass). 0: normal, 1: benign, 2: malignant."
-    assert records["skinl_derm"]["description"].endswith("No commercial use. The images may not be passed on.")
+    assert records["skinl_derm"]["description"].endswith("No commercial use. The images may not be redistributed.")
     assert "https://spdx.org/licenses/CC-BY-SA-4.0" in facts["license"]
     assert DATASETS["skinl_derm"].sources[0].url in facts["license"]
 
