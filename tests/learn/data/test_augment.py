@@ -1,4 +1,4 @@
-"""The augmentation: what it may do, how often, and that only seed, epoch and row decide."""
+"""Augmentation: what it does, how often, and that it depends only on seed, epoch and row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def images(count=4, channels=3, side=224):
 
 
 def smooth(side=224):
-    """An image without sharp edges, for comparisons of ways to interpolate; shape (1, side, side, 1)."""
+    """Return an image without sharp edges, to compare interpolations; shape (1, side, side, 1)."""
     y, x = np.mgrid[:side, :side] / side
     grey = 128 + 60 * np.sin(7 * x + 2 * y) + 60 * np.cos(9 * y - 3 * x)
     return torch.from_numpy(grey.astype(np.uint8))[None, ..., None]

@@ -1,4 +1,4 @@
-"""Batches: every image once, the right numbers in every form, the same for any number of workers and any loop."""
+"""Batches: every row once, correct values in every form, and equal for any number of workers and any loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HALF = (0.5,) * 3
 
 @pytest.fixture(scope="module")
 def views(tmp_path_factory):
-    """A grey dataset and a coloured one with subjects, all splits; and a multilabel task."""
+    """A greyscale dataset, an RGB one with subjects, and a multilabel task, with all splits."""
     home = tmp_path_factory.mktemp("views")
     options = {"split": "train+validation+test", "partial": True, "subjects": True, "cache_dir": str(home / "cache")}
     sources = {id: write_miniature(id, home / id, per_class=5) for id in ("bus", "derm", "fundus")}
@@ -40,19 +40,19 @@ def view(views, request):
 
 
 def pictures(view):
-    """Pixels and labels by the plainest means."""
+    """Return pixels and labels, decoded row by row."""
     images = np.stack([np.atleast_3d(np.asarray(row["image"])) for row in view])
     return torch.from_numpy(images), torch.tensor(view["label"][:])
 
 
 def plain(images, mean, std):
-    """The formula."""
+    """Normalise by the formula."""
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
     return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 def gathered(found):
-    """All batches put together."""
+    """Concatenate all batches."""
     found = list(found)
     return {key: torch.cat([batch[key] for batch in found]) for key in ("pixel_values", "labels")}
 
@@ -257,7 +257,7 @@ def test_streamed_rows(view):
 
 
 class Tiny(torch.nn.Module):
-    """Means of the channels, then a linear layer; as a model of transformers is called."""
+    """Channel means and a linear layer, with the signature of a transformers model."""
 
     def __init__(self, labels):
         super().__init__()
@@ -268,7 +268,7 @@ class Tiny(torch.nn.Module):
         return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
-def test_accelerate_takes_it_and_tells_the_epoch(views):
+def test_accelerate_sets_the_epoch(views):
     from accelerate import Accelerator
 
     data = PixelDataset(views["bus"], augmentation=Augmentation())

@@ -1,4 +1,4 @@
-"""Random numbers: even, and never other ones."""
+"""Random numbers: uniform, and pinned to the same values everywhere."""
 
 from __future__ import annotations
 

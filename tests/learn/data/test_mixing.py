@@ -1,4 +1,4 @@
-"""Mixed-task batches: each image of an epoch once, drawn as published, the same for any number of workers."""
+"""Mixed-task batches: every row once per epoch, drawn as published, and equal for any number of workers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_tasks_come_in_proportion_to_their_remaining_batches():
     sizes = {KIND: 5, SICK: 3, GRADE: 2}  # 3, 2 and 1 batches
 
     def published(remaining):
-        """The probability of every sequence, step by step as published."""
+        """Return the probability of every sequence, computed step by step as published."""
         total = sum(remaining.values())
         if not total:
             return {(): 1.0}

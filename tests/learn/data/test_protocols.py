@@ -1,4 +1,4 @@
-"""Source pools: the published ones, and none that leaks."""
+"""Source pools: as published, and never leaky."""
 
 from __future__ import annotations
 

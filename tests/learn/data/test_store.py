@@ -1,4 +1,4 @@
-"""The pixel store: the right pixels, one file per content, whole or not at all, and small to hold."""
+"""The pixel store: correct pixels, one file per content, written atomically, and little memory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def encoded(pixels, kind="PNG"):
 
 
 def rows(pictures):
-    """Rows of nothing but encoded images."""
+    """Return rows that hold only encoded images."""
     cells = [None if data is None else {"bytes": data, "path": None} for data in pictures]
     return Dataset.from_dict({"image": cells}, features=Features({"image": Image()}))
 
@@ -65,7 +65,7 @@ def noise(count, shape=(24, 16, 3), seed=0):
 
 
 def start(code, *arguments):
-    """Start a Python process with this project and the cache that the test has."""
+    """Start a Python process with this package and the cache of the test."""
     script = "import os, sys, time, datasets; from pathlib import Path\n"
     script += "datasets.config.HF_DATASETS_CACHE = Path(sys.argv[1])\n" + textwrap.dedent(code)
     command = [sys.executable, "-c", script, str(store.folder().parent), *map(str, arguments)]
@@ -164,7 +164,7 @@ def test_unfit_images_are_named_and_leave_nothing(picture, message):
     assert not cache_entries()
 
 
-def test_a_full_disk_is_told_before_work(load, monkeypatch):
+def test_a_full_disk_is_reported_before_work(load, monkeypatch):
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
 
     with pytest.raises(MedIMetaError, match=r"12 images take 0.0 GB.*has only 0.0 GB free.*store=False"):
@@ -204,7 +204,7 @@ print(pixels.pixels(datasets.Dataset.from_file(sys.argv[2])).path)
 
 @pytest.fixture
 def on_disk(tmp_path):
-    """An Arrow file of 40 images, for other processes."""
+    """An Arrow file of 40 images, to be read by other processes."""
     folder = tmp_path / "rows"
     rows([encoded(image) for image in noise(40)]).save_to_disk(folder)
     return folder / "data-00000-of-00001.arrow"
@@ -309,7 +309,7 @@ print(start + len(batch), most - before)
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells private memory")
 def test_serving_takes_little_private_memory(tmp_path):
-    """As many images as `pbc` has, 2.6 GB; all zero, so that they take no room on the disk."""
+    """As many images as `pbc` has, 2.6 GB, in a sparse file of zeros."""
     path = tmp_path / "zeros.npy"
     with path.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (17_000, 224, 224, 3)}

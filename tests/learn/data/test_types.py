@@ -1,4 +1,4 @@
-"""What type checkers of users see: which kind of dataset `load_task` gives."""
+"""Type checkers of users infer which kind of dataset `load_task` returns."""
 
 from __future__ import annotations
 

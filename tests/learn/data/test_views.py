@@ -1,4 +1,4 @@
-"""Task views and label statistics: right columns, right numbers, and no image looked at."""
+"""Task views and label statistics: correct columns and numbers, without decoding images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GARBAGE = {"bytes": b"no image", "path": None}
 
 
 def toy(task: Task, labels: list) -> Dataset:
-    """Rows whose images cannot be decoded: whoever looks at one fails."""
+    """Return rows whose images cannot be decoded, so that decoding one fails the test."""
     columns = {
         "image": Image(),
         task.column: task_feature(task),
@@ -149,7 +149,7 @@ def test_unknown_names_say_what_there_is(bus):
 
 
 def plain(view):
-    """All rows, images as pixels."""
+    """Return all rows, with images as pixels."""
     return [row | {"image": np.asarray(row["image"]).tolist()} for row in view]
 
 
@@ -294,7 +294,7 @@ def test_the_room_is_still_the_function():
 
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory):
-    """The source of bus with every image twice, at random in a split, and what an audit says of it."""
+    """The source of bus with every image twice, in random splits, and the ledger of its audit."""
     home = tmp_path_factory.mktemp("doubled")
     raw = write_miniature("bus", home / "raw", per_class=8, packed=False)
     for image in sorted((raw / "Dataset_BUSI_with_GT").glob("*/*).png")):

@@ -1,4 +1,4 @@
-"""Episode sets on the Hub: published whole and once, read again, and every fault told in our own words."""
+"""Episode sets on the Hub: published completely and once, read again, and every fault reported clearly."""
 
 from __future__ import annotations
 
@@ -134,21 +134,21 @@ def test_faults_that_pass_leave_one_commit(hub, drawn, faults):
     ],
     ids=["read", "unknown", "none"],
 )
-def test_what_the_hub_refuses_is_told_without_the_token(hub, drawn, monkeypatch, capfd, token, words):
+def test_refusals_of_the_hub_are_reported_without_the_token(hub, drawn, monkeypatch, capfd, token, words):
     monkeypatch.setenv("HF_TOKEN", token)
     monkeypatch.setattr("huggingface_hub.get_token", lambda: token or None)
     hub.create(REPO, private=True)
 
-    def told(call):
+    def message_of(call):
         with pytest.raises(MedIMetaError) as caught:
             call()
         assert caught.value.__cause__ is None
         return str(caught.value)
 
-    shown = [told(lambda: drawn.push(REPO))]
+    shown = [message_of(lambda: drawn.push(REPO))]
     assert words in shown[0]
     hub.fail(Fault("status", times=10_000, status=500))  # its message repeats the token
-    shown += [told(lambda: drawn.push(REPO)), told(lambda: EpisodeSet.pull(REPO, "mine"))]
+    shown += [message_of(lambda: drawn.push(REPO)), message_of(lambda: EpisodeSet.pull(REPO, "mine"))]
     shown += capfd.readouterr()
     assert not token or not any(token in text for text in shown)
     assert "mine of ns/medimeta cannot be read" in shown[2]

@@ -1,4 +1,4 @@
-"""Episode sets as files: the same content everywhere, and refused when file or data have changed."""
+"""Episode sets as files: equal content everywhere, and refused when file or data have changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling of episodes: exact probabilities on small tables, guarantees on random ones, and what cannot be drawn."""
+"""Sampling of episodes: exact probabilities on small tables, guarantees on random ones, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Episode sets from elsewhere: whatever a file holds, and even if its hash fits, it is a possible set or refused."""
+"""Untrusted episode sets: a file with a correct hash is either a possible set or refused, whatever it holds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ JSON = st.recursive(
 
 @cache
 def valid(kind):
-    """Episodes and description of a set, as plain values."""
+    """Return the episodes and the description of a set, as plain values."""
     task = TASKS[kind]
     ways = None if kind == "binary" else "random"
     episodes = sample_episodes(random_toy(task, 0, 60), task, Recipe((1, 3), 2, ways), n=3, split="test")
@@ -41,7 +41,7 @@ def valid(kind):
 
 
 def forged(path, episodes, about, kind, *, raw=None):
-    """Write a file whose hash fits its content; a table that does not fit the schema gets that of its values."""
+    """Write a file with a correct hash; return False if the episodes do not fit the schema."""
     schema = tables.schema(multilabel=kind == "multilabel")
     try:
         table = pa.Table.from_pylist(episodes, schema)
@@ -55,7 +55,7 @@ def forged(path, episodes, about, kind, *, raw=None):
 
 
 def assert_possible(episodes):
-    """What every consumer of a set relies on."""
+    """Assert what every consumer of a set relies on."""
     rows, labels = episodes.about["rows"], len(episodes.task.labels)
     low, high = episodes.about["recipe"]["shots"]
     assert len(episodes) > 0
@@ -80,7 +80,7 @@ def assert_possible(episodes):
 
 @st.composite
 def mutations(draw):
-    """A function that changes episodes and description in place, in one to three places."""
+    """Draw a function that makes one to three changes to episodes and description in place."""
     changes = draw(
         st.lists(
             st.tuples(st.sampled_from(["cell", "drop", "double", "number", "swap", "key", "value"]), st.randoms()),

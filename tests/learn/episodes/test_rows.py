@@ -1,4 +1,4 @@
-"""Pixels of episodes: right ones from the rows, from a store, or from whatever takes row positions."""
+"""Pixels of episodes: from rows, from a store, or from any provider that takes row positions."""
 
 from __future__ import annotations
 

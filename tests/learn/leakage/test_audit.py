@@ -1,4 +1,4 @@
-"""The leakage ledger: what is found and what is not, the search against brute force, and the rows it leaves out."""
+"""Leakage audit: what is found and what is not, the search against brute force, and the rows left out."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ PARTIAL = Options(partial=True)
 
 
 @dataclass(frozen=True)
-class Pictures(Source):
-    """Pictures in memory: (split, subject, image)."""
+class InMemory(Source):
+    """Images in memory: (split, subject, image)."""
 
     kind = "memory"
     rows: tuple[Any, ...] = ()
@@ -55,11 +55,11 @@ class Pictures(Source):
 
 
 def pictures(dataset, *rows):
-    return Pictures(dataset, Path(), rows=rows)
+    return InMemory(dataset, Path(), rows=rows)
 
 
 def picture(seed, colour=False):
-    """Detail of every size, as photographs have it."""
+    """Return noise with detail at every scale, like a photograph."""
     rng = np.random.default_rng(seed)
     pixels = np.zeros((224, 224, 3))
     for cells in (3, 7, 14, 28, 56):
@@ -90,13 +90,13 @@ CHANGES = {
 
 
 def groups(ledger, kind):
-    """The groups of a kind, each as its members' (dataset, index)."""
+    """Return the groups of a kind, each as (dataset, index) of its members."""
     rows = ledger.rows[ledger.rows["kind"] == kind]
     return [list(zip(part["dataset"], part["index"], strict=True)) for _, part in rows.groupby("group")]
 
 
 def codes(seed, count, distance=5):
-    """Random codes, some planted at all distances up to a bit more than asked for."""
+    """Return random codes, with planted pairs at all distances up to slightly more than asked for."""
     rng = np.random.default_rng(seed)
     found = rng.integers(0, 2**64, count, dtype=np.uint64)
     for i in range(1, count, 2):
@@ -391,7 +391,7 @@ def test_mistakes_are_named(tmp_path):
 
 
 def test_an_image_that_cannot_be_decoded_is_named(monkeypatch):
-    monkeypatch.setattr(Pictures, "encode", lambda self, rows: [{"image": b"RIFF"} for _ in rows["index"]])
+    monkeypatch.setattr(InMemory, "encode", lambda self, rows: [{"image": b"RIFF"} for _ in rows["index"]])
 
     with pytest.raises(SourceBroken, match=r"Image 0 of bus in .* cannot be decoded"):
         audit([pictures("bus", ("train", None, picture(0)))])
