@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import SourceNotFound
 from .console import print_json, print_table, print_text
 from .options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
 
@@ -56,34 +55,26 @@ def evaluate(
 
     With --out, the predictions are stored next to the result, in the same form.
     """
-    if not predictions.is_file():  # before any data are read
-        raise SourceNotFound(
-            f"{predictions} does not exist. Give a CSV or Parquet file with a row per image; its columns: medimeta "
-            "evaluate --help",
-            code="predictions-not-found",
-        )
     from ..builders.loading import load_dataset
     from ..cards.catalogue import DATASETS
     from ..cards.split_names import join_splits
     from ..learn.evaluation import subgroups
     from ..learn.evaluation.grouping import Grouping
-    from ..learn.evaluation.predictions import read_result
+    from ..learn.evaluation.predictions import Predictions
     from .sources import check_source
 
     grouped = [Grouping.parse(text) for text in by or ()]
 
     card = DATASETS[dataset]
     wanted = card.tasks[0] if task is None else card.task(task)
+    given = Predictions.read(predictions, wanted, logits=logits)  # before any data are read
     split = join_splits(split)
     check_source(card, data_dir, release=release, command=f"evaluate {predictions}")
     rows = load_dataset(card.id, split=split, data_dir=data_dir, labels=labels, partial=partial)
-    result = read_result(
-        predictions,
-        wanted,
+    result = given.result(
         rows,
         split=split,
         episodes=episodes,
-        logits=logits,
         resamples=resamples,
         protocol=protocol,
         about={

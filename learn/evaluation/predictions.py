@@ -81,6 +81,37 @@ class Predictions:
         """Whether there are no probabilities."""
         return "probability" not in self.table and not set(self.task.labels) <= set(self.table.columns)
 
+    def result(
+        self,
+        rows: Dataset,
+        *,
+        split: str,
+        episodes: Path | None = None,
+        resamples: int,
+        protocol: str | None = None,
+        about: Mapping[str, Any],
+    ) -> Result:
+        """Evaluate the predictions.
+
+        Args:
+            rows: The split, with all columns.
+            split: Its name.
+            episodes: A file of episodes, if their query sets were predicted.
+            resamples: Of the bootstrap over subjects; unused for episodes.
+            protocol: Its name; by default full supervision, or few-shot with the number of shots, as scripts call it.
+            about: Method, model, seed, settings; see `Result`.
+
+        Raises:
+            MedIMetaError: If a row has no prediction or several, or a value does not fit; it is named.
+        """
+        if episodes is None:
+            return self.of_split(rows, split=split, resamples=resamples, protocol=protocol or FULL_SUPERVISION, **about)
+        drawn = EpisodeSet.load(episodes, rows)
+        names = [f"{task.dataset} / {task.name}" for task in (drawn.task, self.task)]
+        if names[0] != names[1]:
+            raise MedIMetaError(f"{episodes} holds episodes of {names[0]}, not of {names[1]}.")
+        return self.of_episodes(drawn, rows, protocol=protocol or few_shot_protocol(drawn), **about)
+
     def of_split(self, rows: Dataset, **about: Any) -> Result:
         """Evaluate predictions for all rows of a split; `about` as for `Result.of_scores`.
 
@@ -204,46 +235,6 @@ class Predictions:
             per_episode=kept(result.per_episode),
             classes={label: kept(of_class) for label, of_class in result.classes.items()},
         )
-
-
-def read_result(
-    path: Path,
-    task: Task,
-    rows: Dataset,
-    *,
-    split: str,
-    episodes: Path | None = None,
-    logits: bool = False,
-    resamples: int,
-    protocol: str | None = None,
-    about: Mapping[str, Any],
-) -> Result:
-    """Evaluate a file of predictions.
-
-    Args:
-        path: The file, see the head of this module.
-        task: The task.
-        rows: The split, with all columns.
-        split: Its name.
-        episodes: A file of episodes, where their query sets were predicted.
-        logits: Whether the numbers are logits.
-        resamples: Of the bootstrap over subjects; unused for episodes.
-        protocol: Its name; by default full supervision, or few-shot with the number of shots, as scripts call it.
-        about: Method, model, seed, settings; see `Result`.
-
-    Raises:
-        MedIMetaError: If a file does not fit.
-    """
-    given = Predictions.read(path, task, logits=logits)
-    if episodes is None:
-        return given.of_split(rows, split=split, resamples=resamples, protocol=protocol or FULL_SUPERVISION, **about)
-    drawn = EpisodeSet.load(episodes, rows)
-    if (drawn.task.dataset, drawn.task.name) != (task.dataset, task.name):
-        raise MedIMetaError(
-            f"{episodes} holds episodes of {drawn.task.dataset} / {drawn.task.name}, not of {task.dataset} / "
-            f"{task.name}."
-        )
-    return given.of_episodes(drawn, rows, protocol=protocol or few_shot_protocol(drawn), **about)
 
 
 def _shown(cell: Any) -> str:

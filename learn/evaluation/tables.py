@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...errors import MedIMetaError, missing_extra, some
+from ...errors import MedIMetaError, SourceNotFound, missing_extra, some
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _CELLS: dict[str, Any] = {"skipinitialspace": True, "keep_default_na": False, "na_values": [""]}  # a label may be "NA"
@@ -39,8 +39,9 @@ def read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     except ImportError as error:
         raise missing_extra("openpyxl", "build", f"Reading {path}") from error
     except Exception as error:  # whatever the readers raise: ArrowInvalid, BadZipFile, ParserError, UnicodeDecodeError
-        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read as a table ({error})"
-        raise MedIMetaError(f"{path} {why}. {_HELP}") from error
+        if isinstance(error, FileNotFoundError):
+            raise SourceNotFound(f"{path} does not exist. {_HELP}", code="predictions-not-found") from error
+        raise MedIMetaError(f"{path} cannot be read as a table ({error}). {_HELP}", code="invalid-file") from error
     names = Counter(map(str, table.columns))
     if twice := [name for name, count in names.items() if count > 1]:
         raise MedIMetaError(f"{path} has several columns called {some(twice)}. Leave one of each.")

@@ -67,6 +67,16 @@ class TaskMetric(evaluate.Metric):
             features=[datasets.Features(predictions=form, references=truth) for form in [each, *alone]],
         )
 
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> None:
+        """Add rows; `compute` measures them all together.
+
+        Raises:
+            MedIMetaError: If there are none.
+        """
+        if predictions is not None and len(predictions) == 0:
+            raise MedIMetaError(f"No predictions of {self.task.name!r} ({self.task.dataset}). Give a row per image.")
+        super().add_batch(predictions=predictions, references=references, **columns)
+
     def _compute(
         self,
         *,

@@ -153,6 +153,9 @@ def test_a_dataset_alone_means_its_main_task():
 def test_what_does_not_fit_is_refused():
     metric = medimeta.metric(KIND)
 
+    with pytest.raises(MedIMetaError, match="No predictions of 'Kind'"):
+        metric.compute(predictions=[], references=[])
+
     with pytest.raises(MedIMetaError, match="softmax"):
         metric.compute(predictions=np.full((2, 3), 3.0), references=[0, 1])
     with pytest.raises(MedIMetaError, match="ids from 0 to 2"):

@@ -15,14 +15,15 @@ from medimeta.learn.episodes.recipe import Recipe, task_of
 from medimeta.learn.episodes.rows import labels_and_subjects
 from medimeta.learn.episodes.sampler import sample_episodes
 from medimeta.learn.evaluation.metrics import evaluate_scores
-from medimeta.learn.evaluation.predictions import read_result
+from medimeta.learn.evaluation.predictions import Predictions
 from medimeta.learn.evaluation.results import Result
 
 ABOUT = {"method": "m", "model": "", "seed": None}
 
 
 def read(path, task, rows, **options):
-    return read_result(path, task, rows, split="test", resamples=0, about=ABOUT, **options)
+    given = Predictions.read(path, task, logits=options.pop("logits", False))
+    return given.result(rows, **{"split": "test", "resamples": 0, "about": ABOUT} | options)
 
 
 def values(result):
@@ -227,7 +228,7 @@ def test_stored_predictions_give_the_same_result_again(task, tmp_path):
     first = Result.of_scores(task, scores, rows, split="test", protocol="p", method="m", model="", resamples=5)
     first.save(tmp_path / "result.json")
 
-    again = read_result(
+    again = read(
         tmp_path / "result.predictions.parquet",
         task,
         rows,
@@ -257,7 +258,7 @@ def test_stored_predictions_of_episodes_give_the_same_result_again(task, tmp_pat
     first.save(tmp_path / "result.json")
 
     place = tmp_path / "result.predictions.parquet"
-    again = read_result(
+    again = read(
         place, task, rows, split="test", episodes=tmp_path / "e.parquet", resamples=0, protocol="p", about=about
     )
 
