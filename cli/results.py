@@ -67,9 +67,9 @@ def evaluate(
 
     card = DATASETS[dataset]
     wanted = card.tasks[0] if task is None else card.task(task)
-    given = Predictions.read(predictions, wanted, logits=logits)  # before any data are read
     split = join_splits(split)
     check_source(card, data_dir, release=release, command=f"evaluate {predictions}")
+    given = Predictions.read(predictions, wanted, logits=logits)  # before any data are read
     rows = load_dataset(card.id, split=split, data_dir=data_dir, labels=labels, partial=partial)
     result = given.result(
         rows,
