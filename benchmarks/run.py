@@ -23,6 +23,7 @@ from ratios import Ratio, draw, peer, ratios, summary
 
 HERE = Path(__file__).parent
 TITLES = {
+    "startup": "Starting the command line, next to an empty Python",
     "build": "Building a dataset, next to a plain loop that writes the release's layout",
     "batches": "Training batches, next to the published loader",
     "loading": "Loading, counting classes and memory, next to plain datasets",
@@ -32,6 +33,7 @@ TITLES = {
     "faults": "Publishing and downloading through faults",
 }
 TINY = {
+    "startup": ["--rounds", "1"],
     "build": ["--rows", "64", "--rounds", "1"],
     "batches": ["--rows", "64", "--rounds", "1", "--datasets", "bus"],
     "loading": ["--rows", "600", "--served", "300", "--some", "64"],
