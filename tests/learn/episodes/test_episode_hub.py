@@ -201,7 +201,7 @@ def test_the_command(hub, tmp_path, monkeypatch, capsys):
     for arguments, words in (
         ([], "--out FILE, --push REPO, or both"),
         (["--private"], "--out FILE"),
-        (["--out", "e", "--private"], "Give --push REPO, too"),
+        (["--out", "e", "--private"], "--name and --private need --push"),
     ):
         code, shown = command(*arguments)
         assert code == 2
