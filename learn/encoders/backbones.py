@@ -1,4 +1,4 @@
-"""A pre-trained backbone with a new linear head, for whatever adapts to few images."""
+"""A pre-trained backbone with a new linear head, for few-shot learning."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .models import Preprocessing
 
 
 class Network(nn.Module):
-    """A backbone and a linear head that starts at zero, so that no class is preferred before anything is learned.
+    """A backbone with a linear head of zeros, so that no class is preferred before training.
 
-    It is made in evaluation mode.
+    It starts in evaluation mode.
 
     Args:
-        model: What `models.load_backbone` gives: an image classifier whose "logits" are what a head would see.
+        model: A backbone from `models.load_backbone`.
         size: Height and width of the images.
 
     Attributes:
         model: The backbone.
-        width: Number of its features.
-        head: From features to logits; one logit at first.
+        width: Number of features.
+        head: Linear layer from features to logits; one logit at first.
     """
 
     def __init__(self, model: PreTrainedModel, *, size: int) -> None:
@@ -39,19 +39,19 @@ class Network(nn.Module):
         self.new_head(1)
 
     def new_head(self, outputs: int) -> None:
-        """Put a head of zeros in the place of the present one."""
+        """Replace the head by one of zeros."""
         like = {"device": self.model.device, "dtype": self.model.dtype}
         self.head = nn.Linear(self.width, outputs, **like).eval()
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """From (N, 3, size, size) to (N, features)."""
+        """Return features, shape (N, width), of pixels, shape (N, 3, size, size)."""
         features: torch.Tensor = self.model(pixel_values=pixels).logits
         return features
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """From (N, 3, size, size) to logits, (N, outputs)."""
+        """Return logits, shape (N, outputs), of pixels, shape (N, 3, size, size)."""
         logits: torch.Tensor = self.head(self.features(pixels))
         return logits
 
@@ -63,13 +63,13 @@ def pixel_values(
     *,
     draws: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """What a model takes, from images as `Pixels.take` gives them; the work is done on the device.
+    """Preprocess images on a device, and augment them if asked.
 
     Args:
         images: uint8, shape (N, height, width, channels).
-        preprocessing: That of the model.
-        device: Where the result lies.
-        draws: Random numbers of the published augmentation, for training images; None leaves them as they are.
+        preprocessing: Preprocessing of the model.
+        device: Device of the result.
+        draws: Random numbers for the published augmentation; None for no augmentation.
 
     Returns:
         float32, shape (N, 3, size, size).
@@ -79,7 +79,7 @@ def pixel_values(
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """SHA-256 of all weights and buffers: which backbone a result is of, whatever its folder is called."""
+    """Return the SHA-256 of all weights and buffers, which identifies a backbone whatever its name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -88,5 +88,5 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def batch_norms(model: nn.Module) -> Sequence[nn.Module]:
-    """The layers that normalise by statistics of the batch; a ViT has none."""
+    """Return the batch normalisation layers."""
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]

@@ -1,4 +1,4 @@
-"""Models that put images and sentences into one space, like CLIP and SigLIP, as zero-shot classifiers."""
+"""Zero-shot classifiers from image-text models such as CLIP and SigLIP."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "nu
 
 
 class ZeroShot(nn.Module):
-    """A classifier whose classes are sentences.
+    """A classifier whose classes are described by sentences.
 
     Args:
-        model: Has `get_text_features`, `get_image_features` and `logit_scale`, as `CLIPModel`.
-        tokenizer: That of the model.
+        model: A model with `get_text_features`, `get_image_features` and `logit_scale`, such as `CLIPModel`.
+        tokenizer: Tokenizer of the model.
 
     Raises:
-        MedIMetaError: If the model is of another kind.
+        MedIMetaError: If the model lacks one of these.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
@@ -45,8 +45,8 @@ class ZeroShot(nn.Module):
         needed = ("get_text_features", "get_image_features", "logit_scale")
         if missing := [name for name in needed if not hasattr(model, name)]:
             raise MedIMetaError(
-                f"{type(model).__name__} is not like CLIP: it has no {', '.join(missing)}. Give a checkpoint of images "
-                "and text, e.g. openai/clip-vit-base-patch32."
+                f"{type(model).__name__} is not an image-text model: it has no {', '.join(missing)}. Give a checkpoint "
+                "such as openai/clip-vit-base-patch32."
             )
         self.model, self.tokenizer = model.eval(), tokenizer
         self.width = int(
@@ -57,34 +57,34 @@ class ZeroShot(nn.Module):
         self._vectors: dict[tuple[str, ...], torch.Tensor] = {}
 
     def images(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Directions of images, (N, width), from (N, 3, size, size)."""
+        """Return unit vectors, shape (N, width), of pixels, shape (N, 3, size, size)."""
         return normalize(_pooled(self.model.get_image_features(pixel_values=pixels)).float(), dim=-1)
 
     @torch.no_grad()
     def sentences(self, asked: Sequence[tuple[str, ...]]) -> torch.Tensor:
-        """Directions of sentences, (n, width), those of a tuple averaged; each is worked out once."""
+        """Return unit vectors of labels, shape (n, width): the mean over the sentences of each. They are cached."""
         for several in asked:
             if several not in self._vectors:
-                # SigLIP was trained on sentences filled up to their full length, and needs them so.
+                # SigLIP was trained on sentences padded to their full length.
                 padding = "max_length" if self.model.config.model_type.startswith("siglip") else True
                 tokens = self.tokenizer(list(several), padding=padding, truncation=True, return_tensors="pt")
                 names = [name for name in ("input_ids", "attention_mask") if name in tokens]
-                found = self.model.get_text_features(**{n: tokens[n].to(self.model.device) for n in names})
-                self._vectors[several] = normalize(normalize(_pooled(found).float(), dim=-1).mean(dim=0), dim=0)
+                vectors = self.model.get_text_features(**{n: tokens[n].to(self.model.device) for n in names})
+                self._vectors[several] = normalize(normalize(_pooled(vectors).float(), dim=-1).mean(dim=0), dim=0)
         return torch.stack([self._vectors[several] for several in asked])
 
     @torch.no_grad()
     def logits(self, task: Task, images: torch.Tensor, prompts: Prompts | None = None) -> torch.Tensor:
-        """Answers for images, as `problems.measure` takes them.
+        """Classify images.
 
         Args:
-            task: Its labels, and no others, are asked about.
-            images: Directions, (N, width).
-            prompts: The task's sentences; the default ones if not given.
+            task: The task; only its labels are compared.
+            images: Unit vectors from `images`, shape (N, width).
+            prompts: Sentences of the task; by default those of `prompts_of`.
 
         Returns:
-            (N, k); binary: (N, 1), how much more the second label fits than the first; multilabel: how much more a
-            label's presence fits than its absence.
+            Logits, shape (N, k). Binary: shape (N, 1), similarity to the second label minus that to the first.
+            Multilabel: similarity to the presence of a label minus that to its absence.
         """
         asked = prompts or prompts_of(task)
         images = images * self.model.logit_scale.detach().exp().float()
@@ -95,10 +95,10 @@ class ZeroShot(nn.Module):
 
 
 def load_zero_shot(name: str | None) -> tuple[ZeroShot, Preprocessing]:
-    """A zero-shot classifier and the preprocessing of its images.
+    """Load a zero-shot classifier and its preprocessing.
 
     Args:
-        name: A checkpoint on the Hub or in a folder. None makes the small random CLIP of `--tiny`; seed torch first.
+        name: A checkpoint on the Hub or in a folder; None for a small random CLIP (seed torch first).
     """
     if name is None:
         return ZeroShot(*tiny_clip()), Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -107,15 +107,15 @@ def load_zero_shot(name: str | None) -> tuple[ZeroShot, Preprocessing]:
 
 
 def tiny_clip(size: int = SIDE) -> tuple[CLIPModel, PreTrainedTokenizerFast]:
-    """A small CLIP with random weights, whose tokens are the words of the catalogue's prompts.
+    """Return a small CLIP with random weights, whose tokens are the words of all prompts, and its tokenizer.
 
     Args:
-        size: Height and width of its images.
+        size: Height and width of the images.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     asked = [prompts_of(task) for task in DATASETS.tasks()]
-    texts = [text for found in asked for several in (*found.shows, *(found.lacks or ())) for text in several]
+    texts = [text for one in asked for several in (*one.shows, *(one.lacks or ())) for text in several]
     lower, split = normalizers.Lowercase(), pre_tokenizers.Whitespace()
     words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(lower.normalize_str(text))})
     special = ["<start>", "<end>", "<pad>", "<unknown>"]
@@ -140,7 +140,7 @@ def tiny_clip(size: int = SIDE) -> tuple[CLIPModel, PreTrainedTokenizerFast]:
     return CLIPModel(config), tokenizer
 
 
-def _pooled(found: Any) -> torch.Tensor:
-    """The vectors, which newer versions of transformers give inside an output."""
-    vectors: torch.Tensor = getattr(found, "pooler_output", found)
+def _pooled(output: Any) -> torch.Tensor:
+    """Return the vectors, which newer versions of transformers wrap in an output."""
+    vectors: torch.Tensor = getattr(output, "pooler_output", output)
     return vectors

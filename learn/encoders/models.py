@@ -1,4 +1,4 @@
-"""Models for the training scripts: a checkpoint or a tiny random ViT, with a head or without, and its preprocessing."""
+"""Models for training: a checkpoint or a small random ViT, with or without a head, and its preprocessing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "nu
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From the pixels of a batch to what the model takes, on the device where they are; without torchvision.
+    """The preprocessing of a checkpoint: from uint8 pixels to normalised float32, on the device of the pixels.
 
     Attributes:
-        size: Height and width that the model wants.
+        size: Height and width of the input of the model.
         mean: Mean per channel, of values from 0 to 1.
         std: Standard deviation per channel.
     """
@@ -36,13 +36,13 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Normalise, repeat grey for each channel, and resize if need be.
+        """Normalise pixels, repeat a grey channel three times, and resize if necessary.
 
         Args:
-            pixels: uint8, shape (N, height, width, channels), as a `PixelDataset` with dtype=torch.uint8 gives them.
+            pixels: uint8, shape (N, height, width, channels), as a `PixelDataset` with dtype=torch.uint8 returns them.
 
         Returns:
-            float32, shape (N, 3, size, size); channels_last where there is a GPU, whose convolutions are faster then.
+            float32, shape (N, 3, size, size); in channels_last format on a GPU, where convolutions are faster then.
         """
         values = normalise(pixels, mean=self.mean, std=self.std)
         if values.shape[-2:] != (self.size, self.size):
@@ -50,7 +50,7 @@ class Preprocessing:
         return values if values.device.type == "cpu" else values.contiguous(memory_format=torch.channels_last)
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write preprocessor_config.json, so that `pipeline("image-classification", folder)` does the same."""
+        """Write preprocessor_config.json, so that `pipeline("image-classification", folder)` preprocesses alike."""
         config = {
             "image_processor_type": "ViTImageProcessor",
             "do_convert_rgb": True,
@@ -67,13 +67,13 @@ class Preprocessing:
 
 
 def load_model(name: str | None, task: Task) -> tuple[PreTrainedModel, Preprocessing]:
-    """A model with a new head for a task, and the preprocessing that it was trained with.
+    """Load a model with a new head for a task, and the preprocessing that it was trained with.
 
-    Seed the generators first: the head's weights are drawn here.
+    The weights of the head are random: seed torch first.
 
     Args:
-        name: A checkpoint on the Hub or in a folder, with another head or none; None for the small random ViT.
-        task: Its labels name the outputs.
+        name: A checkpoint on the Hub or in a folder, with or without a head of its own; None for a small random ViT.
+        task: The task; its labels become the names of the outputs.
     """
     return _load(
         name,
@@ -84,7 +84,7 @@ def load_model(name: str | None, task: Task) -> tuple[PreTrainedModel, Preproces
 
 
 def load_backbone(name: str | None) -> tuple[PreTrainedModel, Preprocessing]:
-    """A model without a head, whose "logits" are the features that a head would see; see `load_model`."""
+    """Load a model without a head: its "logits" are the features that a head would get. See `load_model`."""
     return _load(name, num_labels=0)
 
 
@@ -92,16 +92,16 @@ def _load(name: str | None, **head: Any) -> tuple[PreTrainedModel, Preprocessing
     if name is None:
         model = ViTForImageClassification(ViTConfig(image_size=SIDE, **TINY, **head))
         return model, Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
-    # The checkpoint's own head has other classes; it is replaced. Weights stored in half precision are trained in full.
+    # The head of the checkpoint has other classes and is replaced. Weights in half precision are trained in float32.
     model = AutoModelForImageClassification.from_pretrained(name, ignore_mismatched_sizes=True, **head).float()
     return model, preprocessing_of(name, model)
 
 
 def preprocessing_of(name: str, model: PreTrainedModel) -> Preprocessing:
-    """The preprocessing that a checkpoint says it was trained with; that of ImageNet where it does not say."""
+    """Return the preprocessing in the files of a checkpoint; that of ImageNet if there is none."""
     try:
         config, _ = ImageProcessingMixin.get_image_processor_dict(name)
-    except OSError:  # the checkpoint comes without one
+    except OSError:  # no preprocessing in the checkpoint
         config = {}
     size = getattr(model.config, "image_size", SIDE)
     return Preprocessing(
@@ -112,7 +112,7 @@ def preprocessing_of(name: str, model: PreTrainedModel) -> Preprocessing:
 
 
 def save_model(folder: Path, *parts: Any) -> None:
-    """Write `save_pretrained` of each part into a folder that appears, or is replaced, only when it is whole."""
+    """Save all parts with `save_pretrained` into a folder, which is written or replaced atomically."""
     with whole_folder(folder) as fresh:
         for part in parts:
             part.save_pretrained(fresh)

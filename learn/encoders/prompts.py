@@ -1,4 +1,4 @@
-"""What a CLIP-style model is asked: a sentence per class, for exactly the classes that are evaluated."""
+"""Sentences for zero-shot classification: one or several per label, for exactly the labels that are evaluated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 
-IMAGES = {  # what an image of a domain is called
+IMAGES = {  # how an image of a domain is described
     "Abdominal CT": "an abdominal CT scan",
     "Breast ultrasound": "a breast ultrasound image",
     "Chest X-ray": "a chest X-ray",
@@ -23,20 +23,20 @@ IMAGES = {  # what an image of a domain is called
 }
 SHOWS = "{image} showing {label}"
 LACKS = "{image} without {label}"
-ANSWERS = (("no", "yes"), ("absent", "present"))  # labels that say nothing without the name of their task
+ANSWERS = (("no", "yes"), ("absent", "present"))  # labels that need the name of their task
 WORDS = {"F": "a female patient", "M": "a male patient", "Suspect": "suspected glaucoma"}
 
 
 @dataclass(frozen=True)
 class Templates:
-    """How sentences are made; `{image}`, `{label}` and `{task}` are filled in.
+    """Templates of sentences, with the fields `{image}`, `{label}` and `{task}`.
 
     Attributes:
-        shows: That a label is there. Several are averaged, as vectors.
-        lacks: That it is not.
+        shows: Templates for the presence of a label. The vectors of several are averaged.
+        lacks: Templates for its absence.
 
     Raises:
-        MedIMetaError: If one has other fields.
+        MedIMetaError: If a template has other fields.
     """
 
     shows: tuple[str, ...] = (SHOWS,)
@@ -55,11 +55,11 @@ class Templates:
 
 @dataclass(frozen=True)
 class Prompts:
-    """The sentences of a task, a tuple for each of its labels.
+    """Sentences of a task, a tuple per label.
 
     Attributes:
-        shows: That the label is there.
-        lacks: That it is not; only for multilabel tasks, which ask about each label on its own.
+        shows: That the label is present.
+        lacks: That it is absent; only for multilabel tasks, whose labels are independent.
     """
 
     shows: tuple[tuple[str, ...], ...]
@@ -67,17 +67,17 @@ class Prompts:
 
 
 def prompts_of(task: Task, templates: Templates | None = None) -> Prompts:
-    """The sentences for a task, or for that of an episode.
+    """Return the sentences of a task, or of the task of an episode.
 
         >>> import medimeta
         >>> prompts_of(medimeta.DATASETS["oct"].task("urgent referral")).shows
         (('an OCT scan of a retina without urgent referral',), ('an OCT scan of a retina showing urgent referral',))
 
-    Binary labels that only say no or yes are told by the task's name.
+    Labels such as "no" and "yes" are described by the name of the task.
 
     Args:
-        task: Only its labels are asked about.
-        templates: Others than the default ones.
+        task: The task; only its labels are described.
+        templates: Templates; `SHOWS` and `LACKS` by default.
     """
     templates = templates or Templates()
     domain = DATASETS[task.dataset].domain

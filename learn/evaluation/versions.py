@@ -1,4 +1,4 @@
-"""The versions of what numbers may depend on."""
+"""Versions of the packages that results depend on."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ...files.version import VERSION
 
-_PACKAGES = ("datasets", "numpy", "scikit-learn", "torch", "transformers", "accelerate")
+_PACKAGES = ("datasets", "numpy", "scipy", "torch", "transformers", "accelerate")
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, medimeta and the packages that numbers may depend on, where they are installed."""
-    found = {"python": platform.python_version(), "medimeta": VERSION}
+    """Return the versions of Python, medimeta and the installed packages that results depend on."""
+    installed = {"python": platform.python_version(), "medimeta": VERSION}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -7,7 +7,7 @@ import pytest
 import medimeta
 from medimeta.errors import MedIMetaError
 from medimeta.learn.encoders.prompts import IMAGES, Templates, prompts_of
-from medimeta.learn.few_shot.problems import task_of
+from medimeta.learn.episodes.recipe import task_of
 
 EVERY = [task for card in medimeta.DATASETS.values() for task in card.tasks]
 
