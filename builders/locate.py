@@ -11,9 +11,10 @@ from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
 from ..errors import SourceNotFound
 from ..files.tar_members import SUFFIXES
-from .hub import SHARD, HubSource
+from .hub import HubSource
 from .release.release import ReleaseSource
 from .source import Options, RawSource, Source
+from .stored import SHARD
 
 DATA_VARIABLE = "MEDIMETA_DATA"
 

@@ -66,7 +66,7 @@ class Source(ABC):
         kind: "raw", "release" or "hub".
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[Literal["raw", "release", "hub"]]
     dataset: str
     location: Path
     options: Options = field(default_factory=Options)

@@ -19,6 +19,7 @@ ARXIV = "2404.16000"
 DOI = "10.1038/s41597-025-04866-4"
 LICENCES = "LICENSE.md"  # one of the two names that the Hub links to
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+LARGER = "1M<n<10M"
 Foreign = Mapping[str, Sequence[Mapping[str, Any]]]  # entries of `configs` and `dataset_info`
 NONE, UNKNOWN = "none of these", "unknown"
 
@@ -192,7 +193,7 @@ def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> d
             *(["multi-label-image-classification"] if "multilabel" in kinds else []),
         ],
         "tags": ["medical", *sorted(domains), f"arxiv:{ARXIV}", f"doi:{DOI}"],
-        "size_categories": [next(name for limit, name in SIZES if rows < limit)],
+        "size_categories": [next((name for limit, name in SIZES if rows < limit), LARGER)],
         "configs": [
             *(_config(config, default=position == 0 and not taken) for position, config in enumerate(configs)),
             *foreign.get("configs", ()),

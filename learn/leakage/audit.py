@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...builders.hub import shards
 from ...builders.locate import find_local, open_source
 from ...builders.rows import batches, splits_of
 from ...builders.source import Options, Source
+from ...builders.stored import shards
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
 from ...errors import MedIMetaError, SourceBroken, SourceNotFound

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ...builders.balance import labels_of
-from ...builders.hub import HubSource, shards
+from ...builders.hub import HubSource
+from ...builders.source import Options
 from ...cards.card import LICENCES, Config, Contents, label_names, render_card, render_licences
 from ...cards.croissant import render_croissant
 from ...cards.facts import DatasetCard
 from ...cards.pictures import COLUMNS, Panel, balance_chart, montage
-from ...errors import MedIMetaError, some
+from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from .record import RECORD, BuildRecord, dataset_folders, read_record, split_sizes
+from .shards import stored_features
 
 CARD = "README.md"
 CROISSANT = "croissant.json"
 ASSETS = "assets"
 PICTURES = ("montage", "balance")
-_ROWS = 10_000  # read at a time
 
 
 class NotAHubFolder(MedIMetaError):
     """The output folder holds something else."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where an image lies: the shard, its row there, and its number."""
-
-    shard: str
-    shard_row: int
-    index: int
 
 
 def write_card(folder: Path, version: str) -> Path:
@@ -76,8 +63,8 @@ def card_files(folders: Mapping[str, Path], version: str) -> dict[str, bytes]:
     """
     configs: list[Config] = []
     files: dict[str, bytes] = {}
-    for _, own in sorted(folders.items()):
-        config, pictures = illustrated(own, read_record(own / RECORD))
+    for name, own in sorted(folders.items()):
+        config, pictures = illustrated(own, read_record(own / RECORD, name))
         configs.append(config)
         files |= pictures
     texts = {CROISSANT: render_croissant, LICENCES: render_licences, CARD: render_card}
@@ -103,12 +90,13 @@ def illustrated(own: Path, record: BuildRecord) -> tuple[Config, dict[str, bytes
         record: How it was built.
     """
     card = record.card
-    columns, sizes = _features(own, card), split_sizes(own)
-    contents, examples = _read(own, card)
+    source = HubSource(card.id, own, Options(labels=record.labels, with_masks=record.masks))
+    contents, examples = _count(source.stored(), card)
+    sizes = split_sizes(own)
     chart, example_images = (f"{ASSETS}/{card.id}-{kind}.png" for kind in ("balance", "montage"))
     config = Config(
         card,
-        columns,
+        stored_features(source.features),
         sizes,
         record.labels,
         record.membership,
@@ -126,62 +114,40 @@ def illustrated(own: Path, record: BuildRecord) -> tuple[Config, dict[str, bytes
     totals = {split: size["num_examples"] for split, size in sizes.items()}
     pictures = {chart: balance_chart(panels, totals)}
     if config.montage is not None:
-        pictures[config.montage] = montage(_images(own, card, examples))
+        pictures[config.montage] = montage(_images(source, examples))
     return config, pictures
 
 
-def _features(own: Path, card: DatasetCard) -> dict[str, Any]:
-    first = next(iter(shards(own).values()))[0]
-    columns: dict[str, Any] = json.loads(pq.read_schema(first).metadata[b"huggingface"])["info"]["features"]
-    lacking = [name for name in (*(task.column for task in card.tasks), "subject_id", "index") if name not in columns]
-    if lacking:
-        raise MedIMetaError(
-            f"{first} lacks the column(s) {some(lacking)}: another version built it. Build it again: "
-            f"medimeta build {card.id} --out {own.parent}"
-        )
-    return columns
-
-
-def _read(own: Path, card: DatasetCard) -> tuple[Contents, dict[str, list[_Place]]]:
-    """Count labels and subjects, and note the first images of each label of the main task, in one pass."""
-    splits = list(shards(own))
-    counts = {t.column: {name: dict.fromkeys(splits, 0) for name in label_names(t)} for t in card.tasks}
-    subjects: dict[str, set[str]] = {split: set() for split in splits}
-    examples: dict[str, dict[str, _Place]] = {name: {} for name in label_names(card.tasks[0])[:-1]}
-    nameless = 0
-    for split, place, row in _rows(own, [*counts, "subject_id", "index"]):
-        subject = row["subject_id"]
-        if subject is None:
-            nameless += 1
-        else:
-            subjects[split].add(subject)
-        for task in card.tasks:
-            for name in labels_of(row[task.column], task):
+def _count(rows: pd.DataFrame, card: DatasetCard) -> tuple[Contents, dict[str, pd.DataFrame]]:
+    """Count labels and subjects, and choose the first images of each label of the main task, of different subjects."""
+    splits = list(dict.fromkeys(rows["split"]))
+    columns = {task: [labels_of(value, task) for value in rows[task.column]] for task in card.tasks}
+    counts = {}
+    for task, labels in columns.items():
+        counts[task.column] = {name: dict.fromkeys(splits, 0) for name in label_names(task)}
+        for split, names in zip(rows["split"], labels, strict=True):
+            for name in names:
                 counts[task.column][name][split] += 1
-                if task.is_main and name in examples and len(examples[name]) < COLUMNS:
-                    examples[name].setdefault(subject or f"image {place.index}", place)
-    in_splits = Counter(subject for found in subjects.values() for subject in found)
-    shared = sum(n > 1 for n in in_splits.values())
+    named = rows[rows["subject_id"].notna()]
+    in_splits = named.groupby("subject_id")["split"].nunique()
+    per_split = named.groupby("split")["subject_id"].nunique()
+    main = next(task for task in card.tasks if task.is_main)
+    rows = rows.assign(person=rows["subject_id"].fillna(rows["index"].map("image {}".format)))
+    examples = {}
+    for name in label_names(main)[:-1]:
+        of_label = rows[[name in names for names in columns[main]]]
+        examples[name] = of_label.drop_duplicates("person").head(COLUMNS)
     return (
-        Contents(counts, {split: len(found) for split, found in subjects.items()}, shared, nameless),
-        {name: list(places.values()) for name, places in examples.items()},
+        Contents(
+            counts,
+            {split: int(per_split.get(split, 0)) for split in splits},
+            int((in_splits > 1).sum()),
+            len(rows) - len(named),
+        ),
+        {name: places for name, places in examples.items() if len(places)},
     )
 
 
-def _rows(own: Path, columns: Sequence[str]) -> Iterator[tuple[str, _Place, Mapping[str, Any]]]:
-    for split, paths in shards(own).items():
-        for path in paths:
-            with pq.ParquetFile(path) as file:
-                position = 0
-                for batch in file.iter_batches(_ROWS, columns=columns):
-                    for row in batch.to_pylist():
-                        yield split, _Place(str(path), position, row["index"]), row
-                        position += 1
-
-
-def _images(own: Path, card: DatasetCard, examples: Mapping[str, Sequence[_Place]]) -> list[tuple[str, list[bytes]]]:
-    """The encoded example images of each label that has any."""
-    wanted = {place.index: place for places in examples.values() for place in places}
-    rows = pd.DataFrame([vars(place) for place in wanted.values()])
-    found = dict(zip(rows["index"], HubSource(card.id, own).encode(rows), strict=True))
-    return [(name, [found[place.index]["image"] for place in places]) for name, places in examples.items() if places]
+def _images(source: HubSource, examples: Mapping[str, pd.DataFrame]) -> list[tuple[str, list[bytes]]]:
+    """Return the encoded example images of each label."""
+    return [(name, [row["image"] for row in source.encode(places)]) for name, places in examples.items()]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import pyarrow.parquet as pq
-
-from ...builders.hub import shards
+from ...builders.stored import open_shard, shards
 from ...cards.catalogue import DATASETS
 from ...cards.facts import DatasetCard
 from ...errors import MedIMetaError
+from ...files.json_values import read_as
 
 RECORD = "build.json"
+Membership = Literal["source", "computed", "recomputed", "release"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class BuildRecord:
 
     dataset: str
     medimeta: str
-    labels: str
+    labels: Literal["released", "corrected"]
     masks: bool
-    source: str
-    membership: str
+    source: Literal["raw", "release", "hub"]
+    membership: Membership
     rows: dict[str, int]
     source_files: int
     source_bytes: int
@@ -90,19 +90,29 @@ def read_records(folder: Path) -> list[BuildRecord]:
     return [read_record(own / RECORD) for own in dataset_folders(folder).values()]
 
 
-def read_record(path: Path) -> BuildRecord:
+def read_record(path: Path, dataset: str | None = None) -> BuildRecord:
     """Read one build record.
+
+    Args:
+        path: The file.
+        dataset: Id of the dataset that it should be of; by default the name of its folder.
 
     Raises:
         MedIMetaError: If it cannot be read.
     """
     try:
-        return BuildRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        record = read_as(BuildRecord, path, "build record of this version")
+    except MedIMetaError as error:
         raise MedIMetaError(
-            f"{path} is not a build record of this version ({error}). Build it again: "
-            f"medimeta build {path.parent.name} --out {path.parent.parent}"
-        ) from error
+            f"{error}\nBuild it again: medimeta build {path.parent.name} --out {path.parent.parent}", code=error.code
+        ) from None
+    if record.dataset != (dataset or path.parent.name) or record.dataset not in DATASETS:
+        raise MedIMetaError(
+            f"{path} is of the dataset {record.dataset!r}. The folder of a dataset has its id as name: see medimeta "
+            "list, and name or build it again.",
+            code="invalid-file",
+        )
+    return record
 
 
 def split_sizes(folder: Path) -> dict[str, dict[str, Any]]:
@@ -113,7 +123,10 @@ def split_sizes(folder: Path) -> dict[str, dict[str, Any]]:
     """
     sizes = {}
     for split, paths in shards(folder).items():
-        footers = [pq.read_metadata(path) for path in paths]
+        footers = []
+        for path in paths:
+            with open_shard(path) as file:
+                footers.append(file.metadata)
         groups = [footer.row_group(i) for footer in footers for i in range(footer.num_row_groups)]
         sizes[split] = {
             "num_examples": sum(footer.num_rows for footer in footers),

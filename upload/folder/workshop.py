@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ...builders.hub import SHARD
+from ...builders.stored import SHARD
 from ...errors import MedIMetaError
 from ...files.atomic import (
     PARTIAL,

@@ -25,7 +25,7 @@ from ...files.atomic import check_writable
 from ...files.parallel import ordered_map
 from ...files.stamp import count_and_bytes
 from .card_files import CARD, NotAHubFolder, write_card
-from .record import RECORD, BuildRecord, read_record, read_records
+from .record import RECORD, BuildRecord, Membership, read_record, read_records
 from .shards import Shard, plan, write_shard
 from .workshop import Workshop
 
@@ -143,6 +143,7 @@ def _record(source: Source, manifest: pd.DataFrame, version: str) -> BuildRecord
     rows = {split: int(counts[split]) for split in rule.counts if split in counts}
     pins = source.card.complete or Pins()
     paths = path_hash(manifest) if rows == rule.counts else None
+    membership: Membership
     if source.options.splits_from is not None or source.kind == "release":
         membership = "release"
     elif rule.rule == "source":

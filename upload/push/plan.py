@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...builders.hub import SHARD
+from ...builders.stored import SHARD
 from ...cards.card import LICENCES
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from ...builders.hub import shards
+from ...builders.stored import shards
 from ...cards.catalogue import DATASETS
 from ...errors import PushRefused, some, unknown
 from ..folder.card_files import CARD, NotAHubFolder

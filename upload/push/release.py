@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from ...builders.hub import shards
+from ...builders.stored import shards
 from ...cards.card import Config, Contents, Foreign, render_card, render_licences
 from ...cards.catalogue import DATASETS
 from ...cards.croissant import render_croissant

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 from datasets import Image as ImageFeature
 
+from ...builders.hub import STORED, HubSource
 from ...builders.manifest import records
 from ...builders.rows import BATCH, features, to_table
 from ...builders.source import Source
 from ...cards.facts import DatasetCard
 from ...errors import MedIMetaError, some
 from ...files.parallel import ordered_map
-from .pixels import Pixels, compare_pictures
+from .pixels import PixelDifferences, compare_pictures
 from .tally import NONE, Tally, row_name
 
 Pairs = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]  # of rows, ours and theirs
-STORED = ("shard", "shard_row")  # where a row of a Hub folder lies
 KINDS = {"raw": "source", "release": "release", "hub": "Hub folder"}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SourceComparison:
     """What differs between a dataset recomputed here and the one published there.
 
     Attributes:
@@ -50,7 +50,7 @@ class Comparison:
     rows: int
     only_here: Tally
     only_there: Tally
-    pixels: dict[str, Pixels]
+    pixels: dict[str, PixelDifferences]
     labels: dict[str, Tally]
     splits: Tally
     index: Tally
@@ -92,7 +92,7 @@ def compare(
     workers: int = 1,
     expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
-) -> Comparison:
+) -> SourceComparison:
     """Compare a dataset row by row with a published one.
 
     Rows belong together when they have the same `original_filepath`; where a path gives several rows (an organ each,
@@ -113,6 +113,7 @@ def compare(
     card = ours.card
     if theirs.card.id != card.id:
         raise MedIMetaError(f"{theirs.location} is read as {theirs.card.id}, not as {card.id}. Compare like with like.")
+    ours, theirs = (replace(s, checked=False) if isinstance(s, HubSource) else s for s in (ours, theirs))
     here, there = ours.manifest(), theirs.manifest()
     pairs = _pairs(here, there, card)
     expect(len(pairs))
@@ -127,7 +128,7 @@ def compare(
     splits, index = columns.pop("split", NONE), columns.pop("index", NONE)
     given = [values for values, source in ((total.here, ours), (total.there, theirs)) if source.kind == "release"]
     not_given = tuple(name for name, tally in columns.items() if tally and any(name not in names for names in given))
-    return Comparison(
+    return SourceComparison(
         dataset=card.id,
         here=f"{KINDS[ours.kind]} {ours.location}",
         there=f"{KINDS[theirs.kind]} {theirs.location}",
@@ -179,14 +180,14 @@ class _Compared:
     """What differs in some rows, and which columns have a value in them; parts add up."""
 
     columns: dict[str, Tally] = field(default_factory=dict)
-    pixels: dict[str, Pixels] = field(default_factory=dict)
+    pixels: dict[str, PixelDifferences] = field(default_factory=dict)
     here: frozenset[str] = frozenset()
     there: frozenset[str] = frozenset()
 
     def __add__(self, other: _Compared) -> _Compared:
         return _Compared(
             columns={name: self.columns.get(name, NONE) + tally for name, tally in other.columns.items()},
-            pixels={name: self.pixels.get(name, Pixels()) + pixels for name, pixels in other.pixels.items()},
+            pixels={name: self.pixels.get(name, PixelDifferences()) + pixels for name, pixels in other.pixels.items()},
             here=self.here | other.here,
             there=self.there | other.there,
         )
@@ -206,7 +207,7 @@ def _compare(work: tuple[Source, Source, pd.DataFrame, pd.DataFrame]) -> _Compar
             for column in ["split", *kinds]
             if column not in (*pictures, "original_filepath")
         },
-        pixels={name: sum((_pixels(a, b, name) for a, b in pairs), Pixels()) for name in pictures},
+        pixels={name: sum((_pixels(a, b, name) for a, b in pairs), PixelDifferences()) for name in pictures},
         here=frozenset(name for row in here for name, value in row.items() if value is not None),
         there=frozenset(name for row in there for name, value in row.items() if value is not None),
     )
@@ -227,7 +228,7 @@ def _differing(pairs: Pairs, column: str, labels: Sequence[str] | None) -> Itera
             yield f"{row_name(ours)}: {_shown(ours[column], labels)} here, {_shown(theirs[column], labels)} there"
 
 
-def _pixels(ours: Mapping[str, Any], theirs: Mapping[str, Any], column: str) -> Pixels:
+def _pixels(ours: Mapping[str, Any], theirs: Mapping[str, Any], column: str) -> PixelDifferences:
     here, there = (None if row[column] is None else row[column]["bytes"] for row in (ours, theirs))
     return compare_pictures(row_name(ours), here, there)
 

@@ -12,6 +12,7 @@ from typing import Any
 from datasets import Features
 
 from ...builders.rows import BATCH
+from ...builders.stored import brief
 from ...cards.card import Config, front_matter
 from ...cards.facts import SPLITS
 from ...errors import some
@@ -23,6 +24,15 @@ from .tally import EXAMPLES
 
 # The viewer looks for the first, `datasets` writes the second.
 CHUNKING_KEYS = (b"use_content_defined_chunking", b"content_defined_chunking")
+
+
+def pointers(published: Published) -> Iterator[Problem]:
+    """The shards are here, not only the pointers that git-lfs leaves in a clone."""
+    names = [shard.path.name for shard in published.shards if shard.is_pointer]
+    if names:
+        yield Problem(
+            "error", f"git-lfs pointer(s) in place of the files: {some(names)}. In {published.hub}, run: git lfs pull"
+        )
 
 
 def build_record(published: Published) -> Iterator[Problem]:
@@ -43,7 +53,7 @@ def shard_set(published: Published) -> Iterator[Problem]:
         yield Problem("error", f"file(s) that are not named as a split's shards: {some(strange)}.")
     damaged = [shard.path.name for shard in published.shards if shard.footer is None]
     if damaged:
-        yield Problem("error", f"file(s) that are no readable Parquet: {some(damaged)}. Build the dataset again.")
+        yield Problem("error", f"file(s) that are not readable Parquet: {some(damaged)}. Build the dataset again.")
     for split in SPLITS:
         names = [shard.path.name for shard in published.shards if shard.split == split]
         total = max((shard.total for shard in published.shards if shard.split == split), default=0)
@@ -152,20 +162,21 @@ def _entries(value: Any) -> list[dict[str, Any]]:
 def _wrong_entry(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
     """What an entry of `configs` or `dataset_info` has other than it should; bytes are not compared."""
     if "data_files" in wanted and found.get("data_files") != wanted["data_files"]:
-        yield f"data_files: {found.get('data_files')}, where {wanted['data_files']} is expected"
-    have, want = ({item.get("name"): item for item in _entries(entry.get("features"))} for entry in (found, wanted))
+        yield f"data_files: {brief(found.get('data_files'))}, where {wanted['data_files']} is expected"
+    have, want = ({str(item.get("name")): item for item in _entries(e.get("features"))} for e in (found, wanted))
     for name in {**want, **have}:
         if have.get(name) != want.get(name):
-            yield f"features: {name}: {have.get(name)}, where {want.get(name)} is expected"
-    rows, told = (
-        {item.get("name"): item.get("num_examples") for item in _entries(entry.get("splits"))}
+            yield f"features: {name}: {brief(have.get(name))}, where {want.get(name)} is expected"
+    rows, listed = (
+        {str(item.get("name")): item.get("num_examples") for item in _entries(entry.get("splits"))}
         for entry in (wanted, found)
     )
-    if rows != told:
-        yield f"splits: {told}, where {rows} are in the shards"
+    if rows != listed:
+        yield f"splits: {brief(listed)}, where {rows} are in the shards"
 
 
 FILE_RULES: dict[str, Callable[[Published], Iterator[Problem]]] = {
+    "pointers": pointers,
     "build record": build_record,
     "shards": shard_set,
     "row counts": row_counts,

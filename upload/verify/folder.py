@@ -79,6 +79,10 @@ def _verify(
     for name, check in {**FILE_RULES, **VIEWER_RULES}.items():
         for problem in check(published):
             yield name, problem
+        if published.is_pointer:
+            return
+    if published.too_many_rows:
+        return
     broken, damage = dict.fromkeys(ROW_RULES, NONE), NONE
     seen: list[Seen] = []
     work = [

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
 
+from ...builders.pictures import MOST_PIXELS, form, open_picture
 from ...files.unreadable import UNREADABLE_IMAGE
 from .tally import NONE, Tally
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelDifferences:
     """How the pictures of a column differ on two sides; parts of a column add up.
 
     Attributes:
@@ -31,10 +31,10 @@ class Pixels:
     differing: Tally = NONE
     unlike: Tally = NONE
 
-    def __add__(self, other: Pixels) -> Pixels:
+    def __add__(self, other: PixelDifferences) -> PixelDifferences:
         differing = self.differing + other.differing
         total = self.mean * self.differing.rows + other.mean * other.differing.rows
-        return Pixels(
+        return PixelDifferences(
             equal=self.equal + other.equal,
             levels=dict(sorted((Counter(self.levels) + Counter(other.levels)).items())),
             mean=total / max(1, differing.rows),
@@ -49,7 +49,7 @@ class Pixels:
         return f"up to {max(self.levels)} grey level(s) apart ({rows}; {self.mean:.3g} on average)"
 
 
-def compare_pictures(row: str, here: bytes | None, there: bytes | None) -> Pixels:
+def compare_pictures(row: str, here: bytes | None, there: bytes | None) -> PixelDifferences:
     """Compare the pictures of one row.
 
     Args:
@@ -58,33 +58,29 @@ def compare_pictures(row: str, here: bytes | None, there: bytes | None) -> Pixel
         there: Theirs.
     """
     if here == there:
-        return Pixels(equal=1)
+        return PixelDifferences(equal=1)
     images = [None if data is None else decoded(data) for data in (here, there)]
     forms = [_form(data, image) for data, image in zip((here, there), images, strict=True)]
     ours, theirs = images
     if ours is None or theirs is None or forms[0] != forms[1]:
-        return Pixels(unlike=Tally(1, (f"{row}: {forms[0]} here, {forms[1]} there",)))
+        return PixelDifferences(unlike=Tally(1, (f"{row}: {forms[0]} here, {forms[1]} there",)))
     gaps = np.abs(_values(ours) - _values(theirs))
     worst = int(gaps.max())
     if worst == 0:
-        return Pixels(equal=1)
+        return PixelDifferences(equal=1)
     example = f"{row}: up to {worst} grey level(s), in {np.count_nonzero(gaps):,} value(s)"
-    return Pixels(levels={worst: 1}, mean=float(gaps.mean()), differing=Tally(1, (example,)))
+    return PixelDifferences(levels={worst: 1}, mean=float(gaps.mean()), differing=Tally(1, (example,)))
 
 
 def decoded(data: bytes) -> Image.Image | None:
-    """The picture, or None when the bytes are no readable one."""
+    """Return the picture, or None if the bytes are not a readable one; one that is far too large is not decoded."""
     try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
+        image = open_picture(data)
+        if image.width * image.height <= MOST_PIXELS:
+            image.load()
     except UNREADABLE_IMAGE:
         return None
     return image
-
-
-def form(image: Image.Image) -> str:
-    """Size and mode, for messages."""
-    return f"{image.width}x{image.height} {image.mode}"
 
 
 def _form(data: bytes | None, image: Image.Image | None) -> str:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from datasets import Features
 
-from ...builders.hub import SHARD
 from ...builders.rows import features
-from ...builders.source import LABELS, Options
+from ...builders.source import Options
+from ...builders.stored import MOST_ROWS, SHARD, is_pointer, open_shard, shown
 from ...cards.facts import SPLITS, DatasetCard
-from ..folder.record import RECORD, BuildRecord
+from ...errors import MedIMetaError, SourceBroken
+from ..folder.record import RECORD, BuildRecord, read_record
 from ..folder.writing import CARD
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster; not every wheel has it
+MOST_FRONT_MATTER = 5_000_000  # characters
+MOST_NESTING = 100
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,23 @@ class StoredShard:
     def footer(self) -> Any:
         """Its Parquet metadata, or None when it cannot be read."""
         try:
-            return pq.read_metadata(self.path)
-        except (pa.ArrowException, OSError):
+            with open_shard(self.path) as file:
+                return file.metadata
+        except SourceBroken:
             return None
 
     @cached_property
     def schema(self) -> Any:
         """Its Arrow schema, or None when it cannot be read."""
-        return None if self.footer is None else self.footer.schema.to_arrow_schema()
+        try:
+            return None if self.footer is None else self.footer.schema.to_arrow_schema()
+        except (pa.ArrowException, ValueError):
+            return None
+
+    @cached_property
+    def is_pointer(self) -> bool:
+        """Whether it is only the pointer that git-lfs leaves in a clone."""
+        return is_pointer(self.path)
 
     @property
     def groups(self) -> list[Any]:
@@ -84,17 +95,13 @@ class Published:
     @cached_property
     def record(self) -> BuildRecord | str:
         """The build record, or why it cannot be read."""
-        try:
-            record = BuildRecord(**json.loads((self.folder / RECORD).read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        path = self.folder / RECORD
+        if not path.exists():
             return "is missing"
-        except (OSError, ValueError, TypeError) as error:
-            return f"is no build record of this version ({error})"
-        if record.dataset != self.card.id or record.labels not in LABELS:
-            return f"records {record.dataset!r} with labels {record.labels!r}"
-        if not isinstance(record.rows, dict) or not all(isinstance(count, int) for count in record.rows.values()):
-            return f"records {record.rows!r} as rows per split"
-        return record
+        try:
+            return read_record(path)
+        except MedIMetaError as error:
+            return f"cannot be read ({shown(error)})"
 
     @cached_property
     def front_matter(self) -> dict[str, Any] | str:
@@ -109,7 +116,7 @@ class Published:
     @property
     def readable(self) -> list[StoredShard]:
         """The shards whose footers can be read."""
-        return [shard for shard in self.shards if shard.split and shard.footer is not None]
+        return [shard for shard in self.shards if shard.split and shard.schema is not None]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -119,6 +126,16 @@ class Published:
         }
         return {split: rows for split, rows in found.items() if rows}
 
+    @property
+    def is_pointer(self) -> bool:
+        """Whether git-lfs pointers are here in place of shards."""
+        return any(shard.is_pointer for shard in self.shards)
+
+    @property
+    def too_many_rows(self) -> bool:
+        """Whether there are so many more rows than published that they are not looked at."""
+        return sum(self.rows.values()) > MOST_ROWS * self.card.total
+
     @cached_property
     def options(self) -> Options:
         """How it was built; without a record, as the columns tell."""
@@ -126,7 +143,7 @@ class Published:
             return Options(
                 with_masks=any(mask in shard.schema.names for shard in self.readable for mask in self.card.masks)
             )
-        return Options(labels=self.record.labels, with_masks=self.record.masks)  # type: ignore[arg-type]
+        return Options(labels=self.record.labels, with_masks=self.record.masks)
 
     @cached_property
     def features(self) -> Features:
@@ -147,8 +164,21 @@ def front_matter_of(hub: Path) -> dict[str, Any] | str:
 def front_matter_in(card: bytes) -> dict[str, Any] | str:
     """The YAML of a README.md, or why it cannot be read."""
     try:
-        text = card.decode().replace("\r\n", "\n")
-        front = yaml.load(text.split("---\n")[1], Loader=_LOADER)  # noqa: S506  a safe one
-    except (UnicodeError, IndexError, yaml.YAMLError) as error:
-        return f"has no readable front matter ({type(error).__name__}: {error})"
+        text = card.decode().replace("\r\n", "\n").split("---\n")[1]
+        if len(text) > MOST_FRONT_MATTER or nesting(text) > MOST_NESTING:
+            return f"has a front matter of {len(text):,} characters, nested {nesting(text):,} deep"
+        front = yaml.load(text, Loader=_LOADER)  # noqa: S506  a safe one
+    except IndexError:
+        return "has no readable front matter (none between two lines of ---)"
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        return f"has no readable front matter ({shown(error)})"
     return front if isinstance(front, dict) else "has no front matter"
+
+
+def nesting(text: str) -> int:
+    """Return how deep brackets and indentation nest at most in YAML, without parsing it."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return max(deepest, *(len(indent) for indent in re.findall(r"^[ \-?:]*", text, re.MULTILINE)))

@@ -1,6 +1,6 @@
 """Rules that the rows of a Hub folder keep: each by itself (`ROW_RULES`), and all of a dataset together (`SET_RULES`).
 
-Rows are read one row group at a time; of each, only what the rules over all rows need is kept.
+StoredRows are read one row group at a time; of each, only what the rules over all rows need is kept.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ...builders.images import SIZE
+from ...builders.pictures import form
 from ...builders.rows import BATCH
 from ...builders.source import Options
 from ...cards.catalogue import DATASETS
 from ...cards.facts import DatasetCard
 from ...errors import some
 from .findings import Problem
-from .pixels import decoded, form
+from .pixels import decoded
 from .published import Published
 from .tally import EXAMPLES, NONE, Tally, row_name
 
@@ -32,7 +33,7 @@ REQUIRED = ("image", "original_split", "original_filepath", "index")
 
 
 @dataclass(frozen=True)
-class Rows:
+class StoredRows:
     """At most 100 rows of one split.
 
     Attributes:
@@ -82,7 +83,7 @@ class Seen:
         return f"{self.split}: {row_name(asdict(self))}"
 
 
-def embedded(rows: Rows) -> Iterator[str]:
+def embedded(rows: StoredRows) -> Iterator[str]:
     """Pictures are in the file, not only named by a path that exists nowhere else."""
     for name, row in rows.named:
         for column in rows.modes:
@@ -90,7 +91,7 @@ def embedded(rows: Rows) -> Iterator[str]:
                 yield f"{name}: {column} is only a path, {row[column]['path']!r}"
 
 
-def readable(rows: Rows) -> Iterator[str]:
+def readable(rows: StoredRows) -> Iterator[str]:
     """Pictures decode to 224x224 in the right mode."""
     for (name, _), pictures in zip(rows.named, rows.pictures, strict=True):
         for column, picture in pictures.items():
@@ -100,7 +101,7 @@ def readable(rows: Rows) -> Iterator[str]:
                 yield f"{name}: {column} is {form(picture)}"
 
 
-def labels(rows: Rows) -> Iterator[str]:
+def labels(rows: StoredRows) -> Iterator[str]:
     """Labels have a name; those of a multilabel task are sorted and unique."""
     for name, row in rows.named:
         for task in rows.card.tasks:
@@ -112,7 +113,7 @@ def labels(rows: Rows) -> Iterator[str]:
                 yield f"{name}: {task.column} is {value}"
 
 
-def complete(rows: Rows) -> Iterator[str]:
+def complete(rows: StoredRows) -> Iterator[str]:
     """Nothing is null that must not be; only corrected multilabel tasks know unknown labels."""
     tasks = [t.column for t in rows.card.tasks if t.kind != "multilabel" or rows.options.labels == "released"]
     for name, row in rows.named:
@@ -130,7 +131,7 @@ class RowRule(NamedTuple):
     """
 
     message: str
-    check: Callable[[Rows], Iterator[str]]
+    check: Callable[[StoredRows], Iterator[str]]
 
 
 ROW_RULES: dict[str, RowRule] = {
@@ -146,7 +147,7 @@ class Scan:
     """What one row group brought to light.
 
     Attributes:
-        broken: Rows that break a rule, by its name.
+        broken: StoredRows that break a rule, by its name.
         seen: Its rows.
         damage: The row group itself, where it cannot be read to its end.
     """
@@ -168,7 +169,7 @@ def scan(work: tuple[Path, int, str, str, Options]) -> Scan:
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH, row_groups=[group]):
-                rows = Rows(DATASETS[dataset], options, split, batch.to_pylist())
+                rows = StoredRows(DATASETS[dataset], options, split, batch.to_pylist())
                 for name, rule in ROW_RULES.items():
                     broken[name] += Tally.of(rule.check(rows))
                 seen += map(_seen, [split] * len(rows.values), rows.values, rows.pictures)
@@ -179,7 +180,7 @@ def scan(work: tuple[Path, int, str, str, Options]) -> Scan:
 
 def _seen(split: str, row: Mapping[str, Any], pictures: Mapping[str, Image.Image | None]) -> Seen:
     image = pictures.get("image")
-    pixels = None if image is None else hashlib.sha256(image.tobytes()).digest()
+    pixels = None if image is None or image.size != SIZE else hashlib.sha256(image.tobytes()).digest()
     return Seen(split, row["index"], row["original_filepath"], row["subject_id"], pixels)
 
 
@@ -222,7 +223,7 @@ def subjects(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
 
 
 def _across_splits(seen: Sequence[Seen], key: Literal["pixels", "original_filepath", "subject_id"]) -> list[list[Seen]]:
-    """Rows with the same value, where these are in more than one split."""
+    """StoredRows with the same value, where these are in more than one split."""
     groups: defaultdict[Any, list[Seen]] = defaultdict(list)
     for row in seen:
         if (value := getattr(row, key)) is not None:

@@ -1,0 +1,264 @@
+"""Parquet shards of a Hub folder, which anyone may have written: opened, and checked against the catalogue.
+
+Every command reads shards through this module. Types that other libraries write (large strings, dictionaries, floats
+for integers) are converted where no value changes.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from datasets import Features, Image
+
+from ..cards.facts import SPLITS, DatasetCard
+from ..errors import SourceBroken, some
+from ..files.unreadable import UNREADABLE_IMAGE
+from .images import SIDE, SIZE
+from .pictures import form, open_picture
+
+SHARD = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet")
+REQUIRED = ("original_split", "original_filepath", "index")  # without a value, a row is of no use
+MOST_ROWS = 10  # times the published number
+ROW_BYTES = 100_000  # of all columns but pictures, on average
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError)
+
+
+def shards(folder: Path) -> dict[str, list[Path]]:
+    """Return the shards of one dataset's folder by split, in order.
+
+    Raises:
+        SourceBroken: If a split lacks shards or has more than its names say.
+    """
+    by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for path in sorted(folder.glob("*.parquet")):
+        if (match := SHARD.fullmatch(path.name)) is not None:
+            by_split[match[1]].append(path)
+    for split, paths in by_split.items():
+        names = [p.name for p in paths]
+        if names != [f"{split}-{i:05d}-of-{len(paths):05d}.parquet" for i in range(len(paths))]:
+            raise SourceBroken(
+                f"{folder} holds an incomplete set of {split} shards: {some(names)}. Build or download it again."
+            )
+    return {split: paths for split, paths in by_split.items() if paths}
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a file is only the pointer that git-lfs leaves in a clone."""
+    with path.open("rb") as file:
+        return file.read(len(_POINTER)) == _POINTER
+
+
+def open_shard(path: Path) -> pq.ParquetFile:
+    """Open a shard; its rows are not read.
+
+    Raises:
+        SourceBroken: If it is a git-lfs pointer, or not a Parquet file.
+    """
+    try:
+        if not is_pointer(path):
+            return pq.ParquetFile(path)
+    except _UNREADABLE as error:
+        raise SourceBroken(
+            f"{path} is not a readable Parquet file ({shown(error)}). Build or download it again."
+        ) from error
+    raise SourceBroken(
+        f"{path} is a git-lfs pointer, not the file itself. In its folder, run: git lfs pull", code="lfs-pointer"
+    )
+
+
+class StoredColumns:
+    """Checks the columns of one shard.
+
+    Args:
+        path: The shard.
+        card: What the catalogue says of the dataset.
+        features: The columns that the shard should have.
+        checked: Whether values are checked, too; without, only types are.
+    """
+
+    def __init__(self, path: Path, card: DatasetCard, features: Features, *, checked: bool = True) -> None:
+        self.path, self.card, self.features, self.checked = path, card, features, checked
+        self.labels = {task.column: len(task.labels) for task in card.tasks}
+
+    def read(self) -> pa.Table:
+        """Read all columns but the pictures, with the types of the catalogue.
+
+        Raises:
+            SourceBroken: Naming the first column, or the row and the value, that is wrong.
+        """
+        names = [name for name, feature in self.features.items() if not isinstance(feature, Image)]
+        with open_shard(self.path) as file:
+            self._check_schema(file.schema_arrow)
+            self._check_size(file.metadata, names)
+            try:
+                table = file.read(columns=names)
+            except _UNREADABLE as error:
+                raise self._broken(f"cannot be read ({shown(error)})") from error
+        schema = self.features.arrow_schema
+        columns = [self._converted(table[name], schema.field(name)) for name in names]
+        if self.checked:
+            for name, column in zip(names, columns, strict=True):
+                self._check_values(name, column)
+        return pa.table(columns, names)
+
+    def check_pictures(self, row: int, pictures: Mapping[str, Any], modes: Mapping[str, str]) -> None:
+        """Check the encoded pictures of one row: their format, size and mode.
+
+        Args:
+            row: Number of the row in the shard.
+            pictures: Encoded pictures by column; None where there is none.
+            modes: Mode of each column's pictures.
+
+        Raises:
+            SourceBroken: Naming row and column.
+        """
+        for name, data in pictures.items():
+            if data is None:
+                if name == "image":
+                    raise self._broken(f"{name} has no picture", row)
+                continue
+            try:
+                image = open_picture(data)
+            except UNREADABLE_IMAGE as error:
+                raise self._broken(f"{name} is not a readable picture ({shown(error)})", row) from error
+            if (image.size, image.mode) != (SIZE, modes[name]):
+                raise self._broken(f"{name} is {form(image)}, not {SIDE}x{SIDE} {modes[name]}", row)
+
+    def _check_schema(self, schema: pa.Schema) -> None:
+        wanted = self.features.arrow_schema
+        twice = sorted({name for name in wanted.names if schema.names.count(name) > 1})
+        if twice:
+            raise self._broken(f"has the column(s) {some(twice)} twice")
+        lacking = [name for name in wanted.names if name not in schema.names]
+        if lacking:
+            raise SourceBroken(
+                f"{self.path} lacks the column(s) {some(lacking)}: it was built with other options or by another "
+                f"version. Build it again: medimeta build {self.card.id} --out {self.path.parent.parent}",
+                code="lacking-columns",
+            )
+        for field in wanted:
+            if not _alike(schema.field(field.name).type, field.type):
+                raise self._broken(f"column {field.name} is {schema.field(field.name).type}, not {field.type}")
+
+    def _check_size(self, footer: pq.FileMetaData, names: Sequence[str]) -> None:
+        most = MOST_ROWS * self.card.total
+        if footer.num_rows > most:
+            raise self._broken(f"has {footer.num_rows:,} rows, where {self.card.total:,} are published")
+        size = 0
+        for number in range(footer.num_row_groups):
+            group = footer.row_group(number)
+            columns = (group.column(i) for i in range(group.num_columns))
+            size += sum(c.total_uncompressed_size for c in columns if c.path_in_schema.partition(".")[0] in names)
+        if size > ROW_BYTES * (footer.num_rows + 100):
+            raise self._broken(f"holds {size:,} bytes besides pictures in {footer.num_rows:,} rows")
+
+    def _converted(self, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+        if column.type == field.type:
+            return column
+        try:
+            return column.cast(field.type)
+        except (pa.ArrowException, ValueError) as error:
+            for row in range(len(column)):
+                try:
+                    column.slice(row, 1).cast(field.type)
+                except (pa.ArrowException, ValueError):
+                    value = brief(column[row].as_py())
+                    raise self._broken(f"{field.name} is {value}, not {field.type}", row) from error
+            raise self._broken(f"column {field.name} is {column.type}, not {field.type}") from error
+
+    def _check_values(self, name: str, column: pa.ChunkedArray) -> None:
+        count = self.labels.get(name)
+        if name in REQUIRED or (count is not None and not pa.types.is_list(column.type)):
+            self._refuse(name, column, column.is_null())
+        if count is None:
+            return
+        if pa.types.is_list(column.type):
+            flat = pc.list_flatten(column)
+            if pc.any(self._strange(flat, count)).as_py():
+                rows = pc.list_parent_indices(column)
+                first = rows[pc.index(self._strange(flat, count), True).as_py()].as_py()
+                raise self._not_a_label(name, column[first].as_py(), first)
+            return
+        self._refuse(name, column, self._strange(column, count))
+
+    def _strange(self, labels: Any, count: int) -> Any:
+        outside = pc.or_(pc.less(labels, 0), pc.greater_equal(labels, count))
+        return pc.fill_null(outside, True)
+
+    def _refuse(self, name: str, column: pa.ChunkedArray, bad: pa.ChunkedArray) -> None:
+        if pc.any(bad).as_py():
+            row = pc.index(bad, True).as_py()
+            value = column[row].as_py()
+            if value is None:
+                raise self._broken(f"{name} has no value", row)
+            raise self._not_a_label(name, value, row)
+
+    def _not_a_label(self, name: str, value: Any, row: int) -> SourceBroken:
+        return self._broken(f"{name} is {brief(value)}, where 0 to {self.labels[name] - 1} are labels", row)
+
+    def _broken(self, problem: str, row: int | None = None) -> SourceBroken:
+        place = f"{self.path}: " if row is None else f"{self.path}, row {row}: "
+        folder = self.path.parent.parent
+        return SourceBroken(
+            f"{place}{problem}. Build or download the dataset again; all faults: medimeta verify {folder}",
+            code="invalid-rows",
+        )
+
+
+def read_rows(shard: Path, columns: Sequence[str], wanted: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield some columns of some rows, by ascending position; only the row groups that hold them are read."""
+    with open_shard(shard) as file:
+        start = 0
+        for group in range(file.metadata.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            inside = [row - start for row in wanted if start <= row < end]
+            if inside:
+                try:
+                    yield from file.read_row_group(group, columns=columns).take(inside).to_pylist()
+                except _UNREADABLE as error:
+                    raise SourceBroken(
+                        f"{shard}, rows {start} to {end - 1}: cannot be read ({shown(error)}). Build or download the "
+                        "dataset again."
+                    ) from error
+            start = end
+
+
+def shown(error: BaseException) -> str:
+    """Return the text of an error, in at most 300 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def brief(value: object) -> str:
+    """Return a value's representation, short however large or nested the value is."""
+    return reprlib.repr(value)
+
+
+def _alike(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether values of one type can stand for those of another: text for text, numbers for numbers."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_null(kind) or kind == wanted:
+        return True
+    if pa.types.is_struct(wanted):
+        inner = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
+        return all(field.name in inner and _alike(inner[field.name], field.type) for field in wanted)
+    if pa.types.is_list(wanted):
+        return any(test(kind) for test in _LISTS) and _alike(kind.value_type, wanted.value_type)
+    return any(any(test(kind) for test in family) and any(test(wanted) for test in family) for family in _FAMILIES)
+
+
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_FAMILIES = (
+    (pa.types.is_integer, pa.types.is_floating),
+    (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+)
