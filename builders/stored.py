@@ -28,6 +28,8 @@ REQUIRED = ("original_split", "original_filepath", "index")  # without a value, 
 MOST_ROWS = 10  # times the published number
 ROW_BYTES = 100_000  # of all columns but pictures, on average
 _POINTER = b"version https://git-lfs.github.com/spec/"
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxstring, _BRIEF.maxother = 8, 20, 20, 100, 100
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError)
 
 
@@ -239,7 +241,7 @@ def shown(error: BaseException) -> str:
 
 def brief(value: object) -> str:
     """Return a value's representation, short however large or nested the value is."""
-    return reprlib.repr(value)
+    return _BRIEF.repr(value)
 
 
 def _alike(kind: pa.DataType, wanted: pa.DataType) -> bool:

@@ -86,13 +86,13 @@ def edit_features(path, old, new):
 # What is done to the Hub folder, the rules that find it as an error, and words that they say.
 DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "no record": (lambda h: (h / "bus/build.json").unlink(), {"build record", "row counts"}, "build.json is missing"),
-    "other record": (lambda h: set_record(h, labels="mine"), {"build record", "row counts"}, "with labels 'mine'"),
+    "other record": (lambda h: set_record(h, labels="mine"), {"build record", "row counts"}, "labels: "),
     "damaged record": (
         lambda h: (h / "bus/build.json").write_text("{"),
         {"build record", "row counts"},
-        "no build record of this version",
+        "build.json cannot be read",
     ),
-    "no counts": (lambda h: set_record(h, rows=[18]), {"build record", "row counts"}, "records [18] as rows"),
+    "no counts": (lambda h: set_record(h, rows=[18]), {"build record", "row counts"}, "rows: "),
     "wrong counts": (
         lambda h: set_record(h, rows={"train": 13, "validation": 1, "test": 5}),
         {"build record", "row counts"},
@@ -101,7 +101,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "another split": (
         lambda h: move_row(shard(h), shard(h, "test")),
         {"build record", "row counts", "card"},
-        "splits: {'train': 12, 'validation': 1, 'test': 5}, where {'train': 11, 'validation': 1, 'test': 6} are in",
+        "splits: {'test': 5, 'train': 12, 'validation': 1}, where {'train': 11, 'validation': 1, 'test': 6} are in",
     ),
     "missing split": (
         lambda h: shard(h, "validation").unlink(),
@@ -118,10 +118,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
         {"shards"},
         "not named as a split's shards: extra.parquet",
     ),
+    "pointer": (
+        lambda h: shard(h).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+        {"pointers"},
+        "run: git lfs pull",
+    ),
     "cut short": (
         lambda h: shard(h).write_bytes(shard(h).read_bytes()[:-100]),
         {"shards", "build record", "row counts", "card", "index"},
-        "no readable Parquet: train-00000-of-00001.parquet",
+        "not readable Parquet: train-00000-of-00001.parquet",
     ),
     "damaged pages": (lambda h: damaged_pages(shard(h)), {"stored rows"}, "row group 0"),
     "lacking column": (
@@ -159,7 +164,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "old count": (
         lambda h: replaced(h / "README.md", "num_examples: 12\n", "num_examples: 15\n"),
         {"card"},
-        "splits: {'train': 15, ",
+        "'train': 15, ",
     ),
     "old file names": (
         lambda h: replaced(h / "README.md", "bus/train-*.parquet", "data/train-*.parquet"),
