@@ -77,6 +77,13 @@ def add_common(parser: Parser, *, seeds: bool = False) -> None:
     add("--report-to", default="none", help="tracker: tensorboard, wandb, ... (%(default)s)")
 
 
+def shared_options() -> Parser:
+    """Make a parser of the options that every command knows."""
+    parser = new_parser("sweep", "", "Options that every command knows.")
+    add_common(parser)
+    return parser
+
+
 def add_tasks(parser: Parser) -> None:
     """Add `--tasks`; `arguments.named_tasks` reads it."""
     parser.add_argument(

@@ -27,6 +27,7 @@ from .option_groups import (
     add_tasks,
     add_training,
     new_parser,
+    shared_options,
 )
 
 CLIP = "openai/clip-vit-base-patch32"
@@ -56,7 +57,7 @@ def parse(command: str, argv: Sequence[str]) -> argparse.Namespace:
     parser = PARSERS[command]()
     if command == "sweep":
         args, args_of_all = parser.parse_known_args(argv)
-        shared().parse_args(args_of_all)  # refuses what not all commands know
+        shared_options().parse_args(args_of_all)  # refuses what not all commands know
         args.shared, args.own = args_of_all, {name: getattr(args, name) for name, *_ in SWEPT}
         return args
     args = parser.parse_args(argv)
@@ -231,13 +232,6 @@ def sweep() -> Parser:
     add("--output-dir", type=Path, default=Path("sweep"), help="for cells, backbones and table (%(default)s)")
     add("--metric", default="auroc", help="what the table compares by (%(default)s)")
     add("--resume", action="store_true", help="accepted for uniformity: a sweep always resumes")
-    return parser
-
-
-def shared() -> Parser:
-    """The options that all commands of a sweep know."""
-    parser = new_parser("sweep", "", "Options that all commands know.")
-    add_common(parser)
     return parser
 
 

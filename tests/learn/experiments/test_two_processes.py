@@ -132,3 +132,20 @@ def test_pretrain_maml_with_a_resnet_in_first_order(options, together, tmp_path)
         found.append(torch.cat(moved).detach())
     assert (found[0].abs() > 1e-4).float().mean() > 0.9  # nearly all has learned
     assert torch.isclose(*found, rtol=0, atol=1e-5).float().mean() > 0.9
+
+
+def test_the_command_itself(options, tmp_path):
+    words = ["medimeta", "train", *options["train"], "--output-dir"]
+    (one,) = run("train", *options["train"], "--output-dir", tmp_path / "one")
+    launcher = ["-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m"]
+    done = subprocess.run(
+        [sys.executable, *launcher, *words, str(tmp_path / "two")],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".editable")},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    two = Result.load(next((tmp_path / "two").rglob("result.json")))
+    assert two.extra["processes"] == 2
+    assert two.metrics["auroc"].value == pytest.approx(one.metrics["auroc"].value, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Models on the Hub: what it refuses is told before training, and never with a token."""
+"""Models on the Hub: refusals are reported before training, and never with a token."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from medimeta.learn.training import model_card
 TASKS = [medimeta.DATASETS["bus"].task("malignancy")]
 
 
-def test_what_the_hub_says_is_told_without_the_token(tmp_path, monkeypatch):
+def test_messages_of_the_hub_never_repeat_the_token(tmp_path, monkeypatch):
     without_waiting(monkeypatch, lfs=True)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "README.md").write_text("# A model\n")
 
-    def told(call):
+    def message_of(call):
         with pytest.raises(MedIMetaError, match="Log in with a token that may write") as caught:
             call()
         assert caught.value.__cause__ is None
@@ -29,11 +29,11 @@ def test_what_the_hub_says_is_told_without_the_token(tmp_path, monkeypatch):
 
     with Hub(tmp_path / "server") as hub, other_client():
         monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token=READ_TOKEN))
-        shown = [told(lambda: model_card.push(tmp_path / "model", "ns/vit"))]
+        shown = [message_of(lambda: model_card.push(tmp_path / "model", "ns/vit"))]
         hub.fail(Fault("status", times=10_000, status=400))  # its message repeats the token
-        shown += [told(lambda: model_card.check_hub("ns/vit-{dataset}", TASKS))]
+        shown += [message_of(lambda: model_card.check_hub("ns/vit-{dataset}", TASKS))]
         monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token=TOKEN))
-        shown += [told(lambda: model_card.push(tmp_path / "model", "ns/vit"))]
+        shown += [message_of(lambda: model_card.push(tmp_path / "model", "ns/vit"))]
 
     assert "did not let us upload" in shown[0]
     assert "did not let us upload" in shown[2]
