@@ -27,6 +27,7 @@ MAX_VALUES = 1 << 24  # numbers in one column of a file
 _DATASET = "The dataset"  # in messages, where there is no path
 _STRICT: Any = {"extra": "forbid", "strict": True}
 _Count = Annotated[int, Field(ge=0)]
+_Column = Literal["labels", "subject_id", "index", "original_filepath"]
 _Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
@@ -164,15 +165,6 @@ class _Recipe:
 
 
 @dataclass(frozen=True)
-class _Fingerprint:
-    __pydantic_config__ = _STRICT
-    labels: _Digest
-    subject_id: _Digest
-    index: _Digest
-    original_filepath: _Digest
-
-
-@dataclass(frozen=True)
 class _About:
     __pydantic_config__ = _STRICT
     version: int
@@ -182,7 +174,7 @@ class _About:
     recipe: _Recipe
     rows: _Count
     rows_with_subject: _Count
-    fingerprint: _Fingerprint
+    fingerprint: Annotated[dict[_Column, _Digest], Field(min_length=4)]
 
 
 def _description(stored: Stored) -> dict[str, Any]:
