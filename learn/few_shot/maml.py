@@ -47,7 +47,7 @@ class Problem:
     """The tensors of an episode.
 
     Attributes:
-        task: The episode's own, see `problems.task_of`.
+        task: The episode's own, see `recipe.task_of`.
         support: Pixels, shape (s, 3, size, size).
         support_labels: As in `Episode`.
         query: Pixels, shape (q, 3, size, size).
