@@ -1,1 +1,1 @@
-"""From a source archive to standardised images: one small module per source, shared pure functions beside them."""
+"""From a source archive to standardised images: one small module per source, and shared functions next to them."""

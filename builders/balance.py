@@ -1,4 +1,4 @@
-"""How often each label occurs, by split."""
+"""Count how often each label occurs, by split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..cards.facts import SPLITS, Task
 
 
 def labels_of(value: int | list[int] | None, task: Task) -> list[str]:
-    """What a row counts under: its labels, or that it has none of them, or that they are unknown.
+    """Return what a row counts as: its labels, none of them, or unknown.
 
     Raises:
         IndexError: If an id is beyond the task's labels.
@@ -32,8 +32,8 @@ def balance(names: Sequence[Sequence[str]], of_split: pd.Series, task: Task) -> 
         task: The task.
 
     Returns:
-        Per label the rows per split, of splits that have rows. Rows without a label, or with an unknown one, only
-        where there are such.
+        Per label, the rows per split that has rows. Rows without a label, or with an unknown one, are listed only
+        if there are any.
     """
     found = pd.DataFrame({"split": list(of_split), "label": list(names)}).explode("label").value_counts().to_dict()
     splits = [split for split in SPLITS if (of_split == split).any()]

@@ -1,4 +1,4 @@
-"""Cutting a square around a box out of a mammogram or a CT slice, as published: pure functions on arrays."""
+"""Cut a square around a box out of a mammogram or a CT slice, as published: functions on arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Box = tuple[tuple[int, int], tuple[int, int]]  # first and last index on axis 0 
 
 
 def ratio_cut(box: Sequence[Sequence[int]], ratio: float = 1.0) -> Box:
-    """Lengthen a box along one axis until its extents (last - first) have a ratio, about its centre.
+    """Lengthen a box about its centre, along one axis, until its extents (last - first) have a ratio.
 
     The other axis keeps its ends. Python's rounding to even decides on halves, as it did for the release.
 
@@ -38,7 +38,7 @@ def ratio_cut(box: Sequence[Sequence[int]], ratio: float = 1.0) -> Box:
 
 
 def cut(pixels: NDArray[Scalar], box: Box) -> NDArray[Scalar]:
-    """The part of a picture inside a box, both ends included; zero where the box leaves the picture."""
+    """Return the pixels inside a box, both ends included; zero where the box leaves the image."""
     (low0, high0), (low1, high1) = box
     if max(high0 - low0, high1 - low1) > MAX_EXTENT:
         raise ValueError(f"a part of {high0 - low0 + 1}x{high1 - low1 + 1} pixels; no box is as large")
@@ -50,13 +50,13 @@ def cut(pixels: NDArray[Scalar], box: Box) -> NDArray[Scalar]:
 
 
 def window(values: NDArray[Any], *, width: float, level: float) -> NDArray[np.uint8]:
-    """Hounsfield units to 8 bits: the window's lower end becomes 0, its upper end 255; in 32 bits, truncated."""
+    """Map Hounsfield units to 8 bits: the window's lower end to 0, its upper end to 255; 32-bit floats, truncated."""
     low, high = np.float32(level - width / 2), np.float32(level + width / 2)
     scaled = (values.astype(np.float32).clip(low, high) - low) / np.float32(width)
     return (scaled * np.float32(255)).astype(np.uint8)
 
 
 def eight_bits(pixels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """The whole range of an integer type to 0 to 255, in 32 bits, truncated; no windowing."""
+    """Map the full range of an integer type to 0..255, in 32-bit floats, truncated; no windowing."""
     scaled = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     return (scaled * np.float32(255)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Finding a dataset's source and recognising what it is: raw archive, published release, or Hub folder."""
+"""Find a dataset's source and recognise it: raw archives, published release, or Hub folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ DATA_VARIABLE = "MEDIMETA_DATA"
 
 
 def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Where a dataset lies on this machine, or None when it has to be downloaded.
+    """Return where a dataset is on this machine, or None if it has to be downloaded.
 
-    `data_dir` goes first, then the folder named by the environment variable MEDIMETA_DATA: its subfolder or zip
+    `data_dir` comes first, then the folder that the environment variable MEDIMETA_DATA names: its subfolder or
     archive named after the dataset or the dataset's source module (`derm7pt` serves both skinl_derm and
     skinl_photo), or the dataset's Parquet folder in it.
 
@@ -43,7 +43,7 @@ def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> 
         return None
     home = _home_of(DATA_VARIABLE, variable)
     if not home.is_dir():
-        raise SourceNotFound(f"{DATA_VARIABLE}={variable} is no folder. Set it to a folder that holds datasets by id.")
+        raise SourceNotFound(f"{DATA_VARIABLE}={variable} is not a folder. Set it to a folder of datasets by id.")
     names = [f"{name}{suffix}" for name in (dataset, card.builder) for suffix in ("", ".zip", *SUFFIXES)]
     return next((home / name for name in names if (home / name).exists()), None)
 
@@ -63,7 +63,7 @@ def _home_of(what: str, given: str | os.PathLike[str]) -> Path:
 
 
 def where_to_get(card: DatasetCard) -> str:
-    """The pages and the names of a dataset's archives, and what to do with them."""
+    """Say where to get a dataset's archives and how to build it."""
     lines = []
     for source in card.sources:
         lines += [f"  {page}" for page in (source.url, *source.links)]
@@ -79,7 +79,7 @@ def where_to_get(card: DatasetCard) -> str:
 
 
 def open_source(dataset: str, location: Path, options: Options | None = None) -> Source:
-    """The source at a place, recognised by its content.
+    """Open the source at a place, recognised by its content.
 
     Args:
         dataset: Id of the dataset.

@@ -1,4 +1,4 @@
-"""The manifest in its canonical form: checked labels, splits and typed annotations, one row per image."""
+"""Bring a manifest into its canonical form: checked labels, splits and typed annotations, one row per image."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def canonical(rows: pd.DataFrame, card: DatasetCard) -> pd.DataFrame:
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows one by one, as dicts."""
+    """Return the rows as dicts."""
     return cast("list[dict[str, Any]]", rows.to_dict("records"))
 
 
@@ -62,7 +62,7 @@ def label_ids(rows: pd.DataFrame, task: Task) -> pd.Series:
         return SourceBroken(
             f"{task.dataset}: {value!r} {problem} of task {task.name!r}, in row {position} "
             f"({rows['original_filepath'].iloc[position]}). The labels are: {some(task.labels, 20)}. "
-            "Repair the table, or get it from the source again."
+            "Fix the table, or get it from the source again."
         )
 
     def one(position: int, value: Any) -> int:
@@ -139,4 +139,4 @@ def _check_duplicates(rows: pd.DataFrame, card: DatasetCard) -> None:
     twice = keys.duplicated()
     if twice.any():
         paths = sorted(set(rows.loc[twice, "original_filepath"]))
-        raise SourceBroken(f"{card.id}: {len(paths):,} row(s) occur twice: {some(paths)}. Repair the source's table.")
+        raise SourceBroken(f"{card.id}: {len(paths):,} row(s) occur twice: {some(paths)}. Fix the source's table.")

@@ -1,4 +1,4 @@
-"""The published membership of the splits, taken from the release by `original_filepath` instead of computed."""
+"""Take the membership of the splits from a release, by `original_filepath`, instead of computing it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import SourceBroken, SourceNotFound, some
 
 
 def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
-    """Columns `original_filepath` and `split` of a release.
+    """Read the columns `original_filepath` and `split` of a release.
 
     Args:
         location: A release folder or zip, or its annotations.csv.
@@ -39,13 +39,13 @@ def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
     lacking = [column for column in ("original_filepath", "split") if column not in table]
     if lacking:
         raise SourceBroken(
-            f"splits_from: {location} has no column {some(lacking)}; it is no annotations.csv of a release."
+            f"splits_from: {location} has no column {some(lacking)}; it is not the annotations.csv of a release."
         )
     return table.assign(split=table["split"].map(split_name))[["original_filepath", "split"]]
 
 
 def apply_membership(rows: pd.DataFrame, card: DatasetCard, location: Path) -> list[str]:
-    """The published split of every row.
+    """Return the published split of every row.
 
     Args:
         rows: Manifest with `original_filepath`.
@@ -58,7 +58,7 @@ def apply_membership(rows: pd.DataFrame, card: DatasetCard, location: Path) -> l
     table = read_membership(location, card).drop_duplicates()
     torn = table["original_filepath"].duplicated()
     if torn.any():
-        raise SourceBroken(f"splits_from: {some(list(table.loc[torn, 'original_filepath']))} lie in two splits.")
+        raise SourceBroken(f"splits_from: {some(list(table.loc[torn, 'original_filepath']))} are in two splits.")
     split = rows["original_filepath"].map(dict(zip(table["original_filepath"], table["split"], strict=True)))
     unnamed = list(rows.loc[split.isna(), "original_filepath"])
     if unnamed:

@@ -1,6 +1,6 @@
-"""What every source gives: a manifest (a row per image) and the encoded images of some of its rows.
+"""A dataset at one place as a `Source`: a manifest with a row per image, and the encoded images of its rows.
 
-A raw archive, the published release and a Hub folder all become a `Source`; everything after that is written once.
+Raw archives, the published release and Hub folders all become a `Source`; everything after it is shared.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Options:
     """How a dataset is built; the command line and `MedIMetaConfig` have the same names.
 
     Attributes:
-        labels: "released" keeps the published labels, errors included; "corrected" applies the catalogue's corrections.
-        partial: Build the rows that are there when the source has fewer than published, instead of an error.
+        labels: "released" keeps the published labels with their errors; "corrected" corrects those in the card.
+        partial: Build the available rows of an incomplete source instead of raising an error.
         splits_from: A release folder, zip or annotations.csv whose membership is applied by `original_filepath`.
         with_masks: Add the catalogue's mask columns and the annotations that go with them.
     """
@@ -87,7 +87,7 @@ class Source(ABC):
 
     @property
     def masks(self) -> tuple[str, ...]:
-        """The mask columns that are asked for."""
+        """The requested mask columns."""
         return self.card.masks if self.options.with_masks else ()
 
     @property
@@ -97,16 +97,16 @@ class Source(ABC):
 
     @abstractmethod
     def manifest(self) -> pd.DataFrame:
-        """One row per image in release order, complete and checked: the columns of `manifest.canonical`."""
+        """Return one row per image in release order, checked, with the columns of `manifest.canonical`."""
 
     @abstractmethod
     def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
-        """What only the pixels tell, per row: encoded `image` and masks, and size annotations where known."""
+        """Return per row what needs the pixels: encoded `image` and masks, and size annotations where known."""
 
 
 @dataclass(frozen=True)
 class RawSource(Source):
-    """A dataset read from the archives that its source hands out; `location` holds them, or what they unpack to."""
+    """A dataset read from the archives of its source; `location` holds them, packed or unpacked."""
 
     kind = "raw"
 
@@ -134,7 +134,7 @@ class RawSource(Source):
             check_pins(rows, self.card, self._get_again())
         rows = rows[~absent].reset_index(drop=True)
         if rows.empty:
-            raise SourceIncomplete(f"There is not one image of {self.dataset} in {self.raw.root}. {self._get_again()}")
+            raise SourceIncomplete(f"There are no images of {self.dataset} in {self.raw.root}. {self._get_again()}")
         self.raw.check_single(rows["path"])
         if self.options.labels == "corrected":
             rows = self.reader.corrected(rows)
@@ -228,5 +228,5 @@ class RawSource(Source):
         return found
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def _counts(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{split} {count:,}" for split, count in sorted(counts.items()))

@@ -1,7 +1,7 @@
-"""Miniatures: tiny fake archives in each source's own layout, drawn by a seeded generator, showing no patient.
+"""Miniatures: small archives of phantoms (drawn images, no patients) in the layout of each source.
 
-They have the sources' folder names, file names, formats and tables, and a texture per class that a small model can
-learn, so that the demo and the tests run offline on what the builders really read.
+They have the folder names, file names, formats and tables of the source, and a texture per class that a small model
+can learn. The demo and the tests run on them, offline, through the same readers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 from ...cards.catalogue import DATASETS
 from ..modules import find_phantom
 
-File = tuple[str, str, bytes]  # archive ("" for a file beside the archives), path in it, content
+File = tuple[str, str, bytes]  # archive ("" for a file next to the archives), path in it, content
 
 
 def write_miniature(dataset: str, folder: Path, *, per_class: int = 12, seed: int = 0, packed: bool = True) -> Path:
@@ -57,14 +57,14 @@ def write_miniature(dataset: str, folder: Path, *, per_class: int = 12, seed: in
 def texture(
     rng: np.random.Generator, label: int, labels: int, size: tuple[int, int], *, colour: bool = False
 ) -> Image.Image:
-    """A picture whose stripes tell its label: their angle, and with many labels their spacing too.
+    """Draw stripes whose angle shows the label; with many labels, their spacing does too.
 
     Args:
-        rng: Draws phase, noise and a blob that means nothing.
+        rng: Draws phase, noise and a meaningless blob.
         label: 0 to labels - 1.
         labels: How many there are.
         size: Width and height in pixels.
-        colour: RGB instead of grey; the label does not show in the colour.
+        colour: RGB instead of grayscale; the colour does not depend on the label.
     """
     width, height = size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -88,11 +88,11 @@ def texture(
 def layered(
     rng: np.random.Generator, present: Sequence[int], labels: int, size: tuple[int, int], *, colour: bool = False
 ) -> Image.Image:
-    """A picture for a multilabel task: the textures of all labels present, laid over each other.
+    """Draw an image for a multilabel task: the textures of all labels present, averaged.
 
     Args:
-        rng: Draws what means nothing.
-        present: The labels; no label at all has a texture of its own.
+        rng: Draws everything that does not depend on the labels.
+        present: The labels; an image without labels has its own texture.
         labels: How many there are.
         size: Width and height in pixels.
         colour: RGB instead of grey.
@@ -102,15 +102,15 @@ def layered(
 
 
 def spread(rng: np.random.Generator, labels: int, per_class: int) -> Iterator[int]:
-    """Each label `per_class` times, in random order."""
+    """Yield each label `per_class` times, in random order."""
     yield from rng.permutation(np.repeat(np.arange(labels), per_class)).tolist()
 
 
 def parts(count: int, *shares: float) -> list[int]:
-    """Divide a number of images among a source's own parts, so that none is empty; the first takes what is over.
+    """Divide a number of images among a source's parts so that none is empty; the first gets the rest.
 
     Args:
-        count: How many there are to divide, at least one per part for the sum to be right.
+        count: Number of images; at least one per part.
         shares: Of the parts; the first is implied by the others.
     """
     others = [max(1, round(count * share)) for share in shares[1:]]
@@ -118,7 +118,7 @@ def parts(count: int, *shares: float) -> list[int]:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """The bytes of an image file of some kind ("PNG", "JPEG", "TIFF")."""
+    """Encode an image as a file of some format ("PNG", "JPEG", "TIFF")."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

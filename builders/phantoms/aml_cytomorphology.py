@@ -1,4 +1,4 @@
-"""Miniature of the AML cytomorphology: RGBA TIFF files, and annotations.dat in an order that is not theirs."""
+"""Miniature of the AML cytomorphology: RGBA TIFF files, and annotations.dat in another order."""
 
 from __future__ import annotations
 

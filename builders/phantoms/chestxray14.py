@@ -22,7 +22,7 @@ SIZE = (256, 256)
 
 
 def files(rng: np.random.Generator, per_class: int) -> Iterator[File]:
-    """`per_class` images with each finding, many with a frequent one besides, and three times as many with none."""
+    """`per_class` images with each finding, many with a second, frequent one, and three times as many with none."""
     findings = DATASETS["cxr"].task("disease labels").labels
     rows: list[list[Any]] = []
     images: dict[str, bytes] = {}

@@ -1,4 +1,4 @@
-"""Miniature of DeepDRiD: regular and ultra-widefield JPEG files, tables with paths of their own, workbooks for test."""
+"""Miniature of DeepDRiD: regular and ultra-widefield JPEG files, tables with their own paths, workbooks for test."""
 
 from __future__ import annotations
 

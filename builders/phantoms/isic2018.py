@@ -1,4 +1,4 @@
-"""Miniature of ISIC 2018 task 3: landscape JPEG files, one-hot tables, seven files as the challenge hands them out."""
+"""Miniature of ISIC 2018 task 3: landscape JPEG files, one-hot tables, seven files as the challenge provides them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ RADIOGRAPHS = {"NORMAL": "NORMAL", "BACTERIA": "PNEUMONIA", "VIRUS": "PNEUMONIA"
 
 
 def files(rng: np.random.Generator, per_class: int) -> Iterator[File]:
-    """`per_class` scans and radiographs of each class, every fourth in test; hidden files that are no images."""
+    """`per_class` scans and radiographs of each class, every fourth in test; hidden files that are not images."""
     yield from _part(rng, "OCT", SCANS, per_class, ((256, 248), (240, 225), (224, 224)), "")
     yield from _part(rng, "chest_xray", RADIOGRAPHS, per_class, ((301, 256), (330, 205), (150, 152)), "04")
     yield ARCHIVE, "CellData/OCT/train/CNV/.CNV-15307-1.jpeg", b"no image"

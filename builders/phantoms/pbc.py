@@ -1,4 +1,4 @@
-"""Miniature of the peripheral blood cells: JPEG files of 360x363 and the like, and a hidden file that is no image."""
+"""Miniature of the peripheral blood cells: JPEG files of about 360x363, and a hidden file that is not an image."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ FREQUENT = ("DR", "MH", "DN", "TSLN", "ODC")  # as in the source; a small model 
 
 
 def files(rng: np.random.Generator, per_class: int) -> Iterator[File]:
-    """`per_class` normal and abnormal images; these share out all findings, and have a frequent one besides."""
+    """`per_class` normal and abnormal images; all findings occur among them, some with a second, frequent one."""
     findings = DATASETS["fundus"].task("disease labels").labels
     frequent = [findings.index(name) for name in FREQUENT]
     abnormal = 0

@@ -1,1 +1,1 @@
-"""The published release: downloading it, reading it, checking it."""
+"""The published release: download, read and check it."""

@@ -1,4 +1,4 @@
-"""A release says most things twice; these checks find where its files contradict each other or the catalogue."""
+"""Check that the files of a release agree with each other and with the catalogue."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ SPLITS = ("train", "val", "test")  # as the release names them
 
 
 def check_rows(files: ReleaseFiles, texts: pd.DataFrame) -> None:
-    """Row i describes images/00000i.tiff and lies in a known split.
+    """Check that row i describes images/00000i.tiff and has a known split.
 
     Raises:
         SourceBroken: Naming the first row that does not.
     """
     for row, path in enumerate(texts["filepath"]):
         if path != image_path(row):
-            raise files.broken(TABLE, f"row {row} is about {path!r}, where {image_path(row)!r} is expected")
+            raise files.broken(TABLE, f"row {row} is about {path!r}, expected {image_path(row)!r}")
     for column in ("split", "original_split"):
         for row, name in enumerate(texts[column]):
             if name not in SPLITS:
-                raise files.broken(TABLE, f"row {row} has {column} {name!r}, which is none of {', '.join(SPLITS)}")
+                raise files.broken(TABLE, f"row {row} has {column} {name!r}, not one of {', '.join(SPLITS)}")
 
 
 def check_lists(files: ReleaseFiles, texts: pd.DataFrame, column: str, folder: str) -> None:
-    """The lists of paths per split say the same as a column of annotations.csv.
+    """Check that the lists of paths per split agree with a column of annotations.csv.
 
     Args:
         files: The release.
@@ -61,7 +61,7 @@ def check_lists(files: ReleaseFiles, texts: pd.DataFrame, column: str, folder: s
 
 
 def check_info(files: ReleaseFiles, texts: pd.DataFrame, card: DatasetCard) -> None:
-    """info.yaml says the same as the catalogue, and counts as many rows as annotations.csv has.
+    """Check that info.yaml agrees with the catalogue and with the number of rows of annotations.csv.
 
     Raises:
         SourceBroken: Naming the first key that differs.
@@ -79,7 +79,7 @@ def check_info(files: ReleaseFiles, texts: pd.DataFrame, card: DatasetCard) -> N
         targets = {name: task["task_target"].partition("_")[0].lower() for name, task in tasks.items()}
         labels = {name: dict(task["labels"]) for name, task in tasks.items()}
     except (yaml.YAMLError, UnicodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise files.broken("info.yaml", f"no readable description ({type(error).__name__}: {error})") from error
+        raise files.broken("info.yaml", f"not a readable description ({type(error).__name__}: {error})") from error
     expected: dict[str, Any] = {
         "id": card.id,
         "input_size": [card.channels, *SIZE],
@@ -89,19 +89,19 @@ def check_info(files: ReleaseFiles, texts: pd.DataFrame, card: DatasetCard) -> N
     }
     for key, value in expected.items():
         if found[key] != value:
-            raise files.broken("info.yaml", f"{key}: {found[key]!r}, where {value!r} is expected")
+            raise files.broken("info.yaml", f"{key}: {found[key]!r}, expected {value!r}")
     for task in card.tasks:
         if targets[task.name] != task.kind:
             raise files.broken("info.yaml", f"task {task.name!r} is {targets[task.name]}, not {task.kind}")
         for number, label in zip(task.keys, task.labels, strict=True):
             if labels[task.name].pop(number, None) != label:
-                raise files.broken("info.yaml", f"task {task.name!r}: key {number} does not stand for {label!r}")
+                raise files.broken("info.yaml", f"task {task.name!r}: key {number} does not mean {label!r}")
         if labels[task.name]:
             raise files.broken("info.yaml", f"task {task.name!r} has unknown labels {labels[task.name]!r}")
 
 
 def check_labels(files: ReleaseFiles, task: Task, labels: np.ndarray[Any, Any]) -> None:
-    """task_labels/<task>.npy holds the labels of annotations.csv.
+    """Check that task_labels/<task>.npy holds the labels of annotations.csv.
 
     Args:
         files: The release.
@@ -115,9 +115,9 @@ def check_labels(files: ReleaseFiles, task: Task, labels: np.ndarray[Any, Any]) 
     try:
         stored = np.load(io.BytesIO(files.read(name)), allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile) as error:
-        raise files.broken(name, f"no readable array ({error})") from error
+        raise files.broken(name, f"not a readable array ({error})") from error
     if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "iuf":
-        raise files.broken(name, "no array of numbers")
+        raise files.broken(name, "not an array of numbers")
     if stored.shape != labels.shape:
         raise files.broken(name, f"has shape {stored.shape}; the {len(labels):,} rows of {TABLE} give {labels.shape}")
     differ = (stored != labels).reshape(len(labels), -1).any(axis=1)

@@ -1,4 +1,4 @@
-"""Downloading a published release, checked by the size and checksum that its record gives.
+"""Download a published release, checked by the size and checksum in its record.
 
 Beside `<id>.zip` lie, until it is complete, `<id>.zip.part` with `<id>.zip.part.json` (which version of the file the
 bytes belong to), and afterwards `<id>.zip.json` (address, size and checksums as seen).

@@ -1,4 +1,4 @@
-"""The files of a published release, in its folder or straight from its zip archive, and the pixels in them."""
+"""Read the files of a published release, from its folder or its zip archive, and the pixels in them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HDF5 = "images.hdf5"
 
 
 class ReleaseFiles:
-    """One release; paths are relative to the folder that annotations.csv lies in.
+    """The files of one release; paths are relative to the folder that holds annotations.csv.
 
     Args:
         location: The release's folder, the folder that holds it, or its zip archive.
@@ -38,7 +38,7 @@ class ReleaseFiles:
         self._prefix = f"{dataset}/" if inside else ""
         if TABLE not in self:
             raise SourceNotFound(
-                f"{location} is no release of {dataset}: there is no {TABLE} in it. Give the folder {dataset} or the "
+                f"{location} is not a release of {dataset}: it has no {TABLE}. Give the folder {dataset} or the "
                 f"archive {dataset}.zip as published."
             )
 
@@ -50,7 +50,7 @@ class ReleaseFiles:
         return self._prefix + path in self._members
 
     def absent(self, paths: Sequence[str]) -> list[str]:
-        """Those of the paths that are not there."""
+        """Return those of the paths that are missing."""
         return [path for path in paths if self._prefix + path not in self._members]
 
     def read(self, path: str) -> bytes:
@@ -70,10 +70,10 @@ class ReleaseFiles:
 
     @cached_property
     def hdf5(self) -> Hdf5Images | None:
-        """The images.hdf5 to read images from, or None where the TIFF files are the way.
+        """The images.hdf5 to read images from, or None if the TIFF files are read instead.
 
         Raises:
-            MissingExtra: If there is nothing but images.hdf5 and h5py is not installed.
+            MissingExtra: If there is only images.hdf5 and h5py is not installed.
         """
         if HDF5 not in self:
             return None
@@ -83,10 +83,10 @@ class ReleaseFiles:
             return hdf5
         if has_tiffs:
             return None
-        raise missing_extra("h5py", "build", f"Reading {HDF5} in {self.root}, which has no TIFF files beside it,")
+        raise missing_extra("h5py", "build", f"Reading {HDF5} in {self.root}, which has no TIFF files next to it,")
 
     def missing_images(self, count: int, mode: str) -> list[str]:
-        """Paths of the images that are not there.
+        """Return the paths of the missing images.
 
         Args:
             count: How many there should be.
@@ -106,7 +106,7 @@ class ReleaseFiles:
         return []
 
     def images(self, numbers: Sequence[int], mode: str) -> list[Image.Image]:
-        """The images with these numbers; ascending ones are read fastest.
+        """Return the images with these numbers; ascending ones are read fastest.
 
         Args:
             numbers: Published image numbers.
@@ -124,7 +124,7 @@ class ReleaseFiles:
             raise self.broken(HDF5, str(error)) from error
 
     def tiff(self, path: str, mode: str) -> Image.Image:
-        """One TIFF file, an image or (mode "1") a mask.
+        """Read a TIFF file, an image or (mode "1") a mask.
 
         Raises:
             SourceBroken: If it is damaged, not 224x224, or of another mode.
@@ -141,12 +141,12 @@ class ReleaseFiles:
 
 
 def image_path(number: int, folder: str = "images") -> str:
-    """Path of an image, or of a mask in another folder."""
+    """Return the path of an image, or of a mask in another folder."""
     return f"{folder}/{number:06d}.tiff"
 
 
 def release_root(location: Path, dataset: str) -> Path:
-    """The archive, or the folder that annotations.csv lies in."""
+    """Return the archive, or the folder that holds annotations.csv."""
     return location / dataset if (location / dataset / TABLE).is_file() else location
 
 
@@ -156,7 +156,7 @@ def _opened(process: int, location: Path, dataset: str) -> ReleaseFiles:
 
 
 def opened(location: Path, dataset: str, *, anew: bool = False) -> ReleaseFiles:
-    """The files of a release, kept for the next call in this process.
+    """Open the files of a release, or return those opened before in this process.
 
     A worker gets a new copy of its source with each batch of rows; listing 100,000 files every time would take longer
     than the batch.
@@ -164,7 +164,7 @@ def opened(location: Path, dataset: str, *, anew: bool = False) -> ReleaseFiles:
     Args:
         location: As for `ReleaseFiles`.
         dataset: As for `ReleaseFiles`.
-        anew: Look again, as files may have changed.
+        anew: List the files again, as they may have changed.
     """
     if anew:
         _opened.cache_clear()

@@ -25,7 +25,7 @@ class Hdf5Images:
     """Dataset "images" of an HDF5 file, row i the image with number i.
 
     Args:
-        files: Where the file lies.
+        files: Folder or archive of the file.
         name: Its name there.
     """
 
@@ -35,12 +35,12 @@ class Hdf5Images:
 
     @staticmethod
     def installed() -> bool:
-        """Whether h5py is there to read with."""
+        """Return whether h5py is installed."""
         return find_spec("h5py") is not None
 
     @property
     def is_deflated(self) -> bool:
-        """Whether it is compressed in an archive, so that it can only be read from front to back."""
+        """Whether it is compressed in an archive, and can only be read from front to back."""
         return isinstance(self._files, ZipFiles) and self._files.info(self._name).compress_type != zipfile.ZIP_STORED
 
     def count(self, mode: str) -> int:
@@ -53,7 +53,7 @@ class Hdf5Images:
             return int(dataset.shape[0])
 
     def read(self, numbers: Sequence[int], mode: str) -> list[np.ndarray[Any, Any]]:
-        """The pixels of the images with these numbers; neighbours are read at once.
+        """Return the pixels of the images with these numbers; neighbours are read at once.
 
         Raises:
             OSError, ValueError and the other `FAULTS`: As for `count`, or if it holds fewer images.

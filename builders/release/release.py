@@ -1,7 +1,7 @@
-"""The published release as a source: its annotations, splits and labels, checked against each other, and its pixels.
+"""The published release as a source: annotations, splits and labels, checked against each other, and pixels.
 
 Layout  <id>/annotations.csv, info.yaml, splits/<split>.txt, original_splits/<split>.txt, task_labels/<task>.npy,
-        images.hdf5 and images/NNNNNN.tiff (either will do), masks/...; the folder, or its zip archive as downloaded
+        images.hdf5 or images/NNNNNN.tiff, masks/...; the folder, or its zip archive as downloaded
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class ReleaseSource(Source):
         return stamp(release_root(self.location, self.dataset))
 
     def manifest(self) -> pd.DataFrame:
-        """One row per image in release order; `path` is the image's place in the release.
+        """One row per image in release order; `path` is the image's path in the release.
 
         Raises:
             SourceIncomplete: If rows or images are missing and `partial` is not set, or if there are none at all.
-            SourceBroken: If two of the release's files contradict each other, or one contradicts the catalogue.
+            SourceBroken: If two files of the release disagree, or one disagrees with the catalogue.
         """
         self._check_options()
         files = opened(self.location, self.dataset, anew=True)
@@ -58,7 +58,7 @@ class ReleaseSource(Source):
             rows = self.reader.corrected(rows)
         if self.options.splits_from is not None:
             rows["split"] = apply_membership(rows, self.card, Path(self.options.splits_from))
-        # An image keeps its published number, also where others before it are missing.
+        # An image keeps its published number, even if others before it are missing.
         return canonical(rows, self.card).assign(index=rows["image number"].to_numpy(dtype=np.int32))
 
     def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ class ReleaseSource(Source):
 
     @property
     def _again(self) -> str:
-        return "Download the release again, or read what is there with --partial (partial=True)."
+        return "Download the release again, or read the available rows with --partial (partial=True)."
 
     def _check_options(self) -> None:
         if self.options.labels == "corrected" and self.masks and any(c.task is None for c in self.card.corrections):
@@ -87,11 +87,11 @@ class ReleaseSource(Source):
             )
 
     def _table(self, files: ReleaseFiles) -> pd.DataFrame:
-        """annotations.csv, all as text; the only null is an empty field, as a remark may well read "None"."""
+        """Read annotations.csv as text. Only empty fields are null: a remark may be "None"."""
         try:
             texts = pd.read_csv(io.BytesIO(files.read(TABLE)), dtype=str, keep_default_na=False, encoding="utf-8-sig")
         except ValueError as error:
-            raise files.broken(TABLE, f"no readable table ({error})") from error
+            raise files.broken(TABLE, f"not a readable table ({error})") from error
         needed = ["filepath", "split", *(f"tasks/{task.name}" for task in self.card.tasks)]
         needed += ["original_filepath", "original_split", *(self.reader.released.masks[mask][1] for mask in self.masks)]
         if lacking := [name for name in needed if name not in texts]:
@@ -109,7 +109,7 @@ class ReleaseSource(Source):
         )
 
     def _typed(self, files: ReleaseFiles, texts: pd.DataFrame) -> pd.DataFrame:
-        """Labels, splits and annotations as values."""
+        """Convert labels, splits and annotations to values."""
         released = self.reader.released
         columns: dict[str, Any] = {
             "image number": range(len(texts)),
@@ -130,25 +130,25 @@ class ReleaseSource(Source):
         return pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in columns.items()})
 
     def _labels(self, files: ReleaseFiles, task: Task, texts: pd.Series) -> list[Any]:
-        """Published keys, or lists of the label ids present."""
+        """Return published keys, or lists of the label ids present."""
         multilabel = task.kind == "multilabel"
         keys = read_column(texts, flags if multilabel else whole_number, str(texts.name))
         for row, key in enumerate(keys):
             if key is None or (multilabel and len(key) != len(task.labels)):
-                raise files.broken(TABLE, f"row {row}, column {texts.name!r}: {texts.iloc[row]!r} is no label")
+                raise files.broken(TABLE, f"row {row}, column {texts.name!r}: {texts.iloc[row]!r} is not a label")
         check_labels(files, task, np.array(keys))
         return [np.flatnonzero(key).tolist() for key in keys] if multilabel else keys
 
     def _mask_paths(self, files: ReleaseFiles, texts: pd.DataFrame, folder: str, column: str) -> list[str | None]:
-        """Path of each row's mask, None where there is none."""
+        """Return the path of each row's mask, None if it has none."""
         for row, path in enumerate(texts[column]):
             if path not in ("", image_path(row, folder)):
-                wrong = f"row {row}, column {column!r}: {path!r}, where {image_path(row, folder)!r} is expected"
+                wrong = f"row {row}, column {column!r}: {path!r}, expected {image_path(row, folder)!r}"
                 raise files.broken(TABLE, wrong)
         return [path or None for path in texts[column]]
 
     def _present(self, files: ReleaseFiles, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows whose pictures are there."""
+        """Return the rows whose images and masks are available."""
         lost = files.missing_images(len(rows), self.card.mode)
         for mask in self.masks:
             lost += files.absent(rows[_path_of(mask)].dropna().to_list())
@@ -159,7 +159,7 @@ class ReleaseSource(Source):
             )
         whole = ~rows[["path", *map(_path_of, self.masks)]].isin(lost).any(axis=1)
         if not whole.any():
-            raise SourceIncomplete(f"There is not one image of {self.dataset} in {files.root}. Download it again.")
+            raise SourceIncomplete(f"There are no images of {self.dataset} in {files.root}. Download it again.")
         return rows[whole].reset_index(drop=True)
 
 

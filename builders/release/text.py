@@ -1,4 +1,4 @@
-"""The text of a release's annotations.csv as typed values."""
+"""Convert the text of a release's annotations.csv to typed values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_column(texts: Iterable[str], read: Callable[[str], Any], column: str) -
         if text not in known:
             try:
                 known[text] = read(text)
-            # Beyond ValueError: what `ast.literal_eval` raises for text that is no literal, or nested without end.
+            # Beyond ValueError: what `ast.literal_eval` raises for text that is not a literal, or nested too deeply.
             except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError) as error:
                 raise SourceBroken(
                     f"annotations.csv, row {row}, column {column!r}: cannot read {text!r:.80} ({error}). "
@@ -37,7 +37,7 @@ def read_column(texts: Iterable[str], read: Callable[[str], Any], column: str) -
 
 
 def whole_number(text: str) -> int:
-    """An integer, also where the table was written as floats ("4.0")."""
+    """Read an integer, also if the table was written with floats ("4.0")."""
     try:
         return int(text)
     except ValueError:
@@ -45,7 +45,7 @@ def whole_number(text: str) -> int:
 
 
 def flags(text: str) -> tuple[int, ...]:
-    """The 0/1 list of a multilabel task."""
+    """Read the 0/1 list of a multilabel task."""
     found = tuple(_whole(number) for number in _numbers(text))
     if not set(found) <= {0, 1}:
         raise ValueError("expected a list of 0 and 1")
@@ -54,12 +54,12 @@ def flags(text: str) -> tuple[int, ...]:
 
 def _whole(number: float) -> int:
     if number != int(number):
-        raise ValueError(f"{number} is no whole number")
+        raise ValueError(f"{number} is not a whole number")
     return int(number)
 
 
 def _numbers(text: str) -> Iterator[float]:
-    """The numbers of a list or tuple in order, whatever its nesting: "((31, 47), (16, 47))" gives 31, 47, 16, 47."""
+    """Yield the numbers of a list or tuple in order, however nested: "((31, 47), (16, 47))" gives 31, 47, 16, 47."""
     pending = [ast.literal_eval(text)]
     if not isinstance(pending[0], list | tuple):
         raise ValueError("expected a list")
@@ -70,7 +70,7 @@ def _numbers(text: str) -> Iterator[float]:
         elif isinstance(item, int | float):
             yield item
         else:
-            raise ValueError(f"{item!r} is no number")
+            raise ValueError(f"{item!r} is not a number")
 
 
 def _boxes(text: str) -> list[Any]:

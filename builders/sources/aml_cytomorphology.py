@@ -1,7 +1,7 @@
 """AML cytomorphology, single white blood cells (dataset `aml`).
 
 Source  https://doi.org/10.7937/tcia.2019.36f5o9ld, AML-Cytomorphology_LMU.zip
-Layout  AML-Cytomorphology/<CODE>/<CODE>_<nnnn>.tiff; annotations.dat beside the folder: blank-separated lines of
+Layout  AML-Cytomorphology/<CODE>/<CODE>_<nnnn>.tiff; annotations.dat next to the folder: blank-separated lines of
         <CODE>/<file>, annotation, first and second re-annotation
 """
 

@@ -1,7 +1,7 @@
 """BUSI, breast ultrasound (dataset `bus`).
 
 Source  https://scholar.cu.edu.eg/?q=afahmy/pages/dataset, Dataset_BUSI.zip
-Layout  Dataset_BUSI_with_GT/<class>/<class> (<n>).png with <class> (<n>)_mask.png beside it
+Layout  Dataset_BUSI_with_GT/<class>/<class> (<n>).png with <class> (<n>)_mask.png next to it
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
 
 
 def render(raw: Raw, row: Row) -> Image.Image:
-    """Greyscale, padded to a square, 224x224."""
+    """Grayscale, padded to a square, 224x224."""
     return resize(pad_to_square(raw.image(row["path"]).convert("L")))
 
 

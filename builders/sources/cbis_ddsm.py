@@ -1,7 +1,7 @@
 """CBIS-DDSM, digitised film mammograms (datasets `mammo_mass` and `mammo_calc`).
 
 Source  https://wiki.cancerimagingarchive.net/pages/viewpage.action?pageId=22516629: the folder that the NBIA downloader
-        leaves (classic directory names), and the case descriptions as CSV tables, in that folder or beside it
+        leaves (classic directory names), and the case descriptions as CSV tables, in that folder or next to it
 Layout  manifest-ZkhPvrLo5216730872708713142/CBIS-DDSM/<case>/<study>/<series>/1-1.dcm: in <case> ending in a view the
         mammogram, in <case> ending in a view and a number the source's crop and its mask (1-1.dcm and 1-2.dcm, in
         either order, or in two series); {mass,calc}_case_description_{train,test}_set.csv: a row per view of a lesion
@@ -94,7 +94,7 @@ def corrected(rows: pd.DataFrame) -> pd.DataFrame:
 def _released(text: Any, task: Task) -> list[Any]:
     """Ids of the labels whose name is a part of the text, e.g. OVAL-LYMPH_NODE; none if it is blank, as published.
 
-    So LUCENT_CENTERED sets LUCENT_CENTER too. Words that are no label are kept, to be refused later.
+    So LUCENT_CENTERED sets LUCENT_CENTER too. Words that are not labels are kept, and refused later.
     """
     if pd.isna(text):
         return []

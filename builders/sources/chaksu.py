@@ -3,7 +3,7 @@
 Source  https://figshare.com/articles/dataset/Ch_k_u_A_glaucoma_specific_fundus_image_database/20123135,
         Train.zip and Test.zip
 Layout  {Train,Test}/1.0_Original_Fundus_Images/<device>/<name>.{JPG,jpg,png};
-        .../4.0_OD_CO_Fusion_Images/<device>/STAPLE/<name>.{tif,png}, the outlines of five experts merged (beside them
+        .../4.0_OD_CO_Fusion_Images/<device>/STAPLE/<name>.{tif,png}, the outlines of five experts merged (next to them
         Majority, Mean, Median and `Expert <n>`, where expert 4 adds "glsusp" to some names; none of these is read);
         .../6.0_Glaucoma_Decision/Glaucoma_Decision_Comparison_<device>_majority.csv, the decisions, and
         .../6.0_Glaucoma_Decision/{Majority,Mean,Median}/<device>.csv, the measurements
@@ -30,7 +30,7 @@ ENDINGS = (".jpg", ".png")  # in any case; there is a Thumbs.db next to the phot
 DECISIONS = "*/6.0_Glaucoma_Decision/Glaucoma_Decision_Comparison_*_majority.csv"
 MEASURED = "*/6.0_Glaucoma_Decision/{}/*.csv"
 OUTLINES = "*/4.0_OD_CO_Fusion_Images/*/STAPLE/*"  # any device folder, as Test writes Remedio for Remidio
-PATIENT = re.compile(r"P\d+")  # case matters: p28_image1 tells no patient
+PATIENT = re.compile(r"P\d+")  # case matters: p28_image1 names no patient
 
 DECISION = {"NORMAL": "Normal", "GLAUCOMA SUSPECT": "Suspect", "GLAUCOMA  SUSUPECT": "Suspect"}  # two blanks: as typed
 EXPERTS = {f"Expert.{n}": f"annot_expert_{n}" for n in range(1, 6)}
@@ -40,7 +40,7 @@ MEASUREMENTS = (
     "Disc Area", "Cup Area", "Rim Area", "Cup Height", "Cup Width", "Disc Height", "Disc Width",
     "ACDR", "VCDR", "HCDR", "Glaucoma Decision",
 )  # fmt: skip
-LARGER, SMALLER = 85, 170  # values of the merged outlines above which a pixel lies in the larger, the smaller region
+LARGER, SMALLER = 85, 170  # values of the merged outlines above which a pixel is in the larger, the smaller region
 
 
 def manifest(raw: Raw) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
 
 
 def render(raw: Raw, row: Row) -> Image.Image:
-    """Greyscale (519 files are RGBA), 224x224."""
+    """Grayscale (519 files are RGBA), 224x224."""
     return thumbnail(raw.image(row["path"]).convert("L"))
 
 

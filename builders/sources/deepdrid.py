@@ -29,7 +29,7 @@ SPLITS = {"Evaluation": "test", "training": "train", "validation": "val"}  # par
 KEYS = ["patient_id", "image_id", "image_path"]
 MAX_WORKBOOK = 64 << 20  # bytes, unpacked
 MAX_ROWS = 10_000
-UNGRADABLE = 5  # a level that is no grade; none of the regular images has it
+UNGRADABLE = 5  # a level that is not a grade; no regular image has it
 
 LEVEL = {"patient_dr_level": "dr_level", "dr_levels": "dr_level", "uwf_dr_levels": "dr_level"}  # else already dr_level
 EYES = ("left_eye_dr_level", "right_eye_dr_level")

@@ -104,7 +104,7 @@ def render(raw: Raw, row: Row) -> Image.Image:
 
 
 def released_subjects(texts: pd.DataFrame) -> list[str | None]:
-    """The source numbers its cases from 1 in row order; the release leaves them out, so a part of it tells none."""
+    """The source numbers its cases from 1 in row order; the release omits them, so a part of it has none."""
     return [str(row + 1) if len(texts) == CASES else None for row in range(len(texts))]
 
 

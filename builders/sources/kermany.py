@@ -62,7 +62,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
 
 
 def render(raw: Raw, row: Row) -> Image.Image:
-    """Greyscale (some files are RGB), padded to a square, 224x224; small radiographs are enlarged."""
+    """Grayscale (some files are RGB), padded to a square, 224x224; small radiographs are enlarged."""
     square = pad_to_square(raw.image(row["path"]).convert("L"))
     return thumbnail(square) if raw.dataset == "oct" else resize(square)
 

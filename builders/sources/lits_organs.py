@@ -4,7 +4,7 @@ Source  https://competitions.codalab.org/competitions/17094: two shared folders,
         https://ieee-dataport.org/documents/annotations-body-organ-localization-based-miccai-lits-dataset: the boxes
 Layout  LITS Challenge/Training Batch {1,2}/{volume,segmentation}-<n>.nii, LITS-Challenge-Test-Data/test-volume-<n>.nii;
         annotations for lits/annotations_of_{training,testing}_set/{,test-}segmentation-<n>.txt, or those text files
-        elsewhere beside the volumes: per organ a line "<organ> <number> <x0> <x1> <y0> <y1> <z0> <z1>"
+        elsewhere next to the volumes: per organ a line "<organ> <number> <x0> <x1> <y0> <y1> <z0> <z1>"
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image | None]:
     if (path := row["original_mask_filepath"]) is None:
         return {"liver_mask": None}
     liver = _slice(raw, row, path) > 0
-    if labels == "corrected":  # the published masks show the whole slice and do not lie on the images
+    if labels == "corrected":  # the published masks show the whole slice and are not aligned with the images
         liver = cut(liver, _square(raw, row))
     return {"liver_mask": resize_mask(Image.fromarray(liver))}
 

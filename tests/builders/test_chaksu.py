@@ -154,7 +154,7 @@ def test_a_photograph_without_decision_is_an_error(folder):
     picture = next((folder / "Train/1.0_Original_Fundus_Images/Bosch").glob("*.JPG"))
     picture.with_stem("P99_image_1").write_bytes(picture.read_bytes())
 
-    with pytest.raises(SourceBroken, match=r"nan is no label .*P99_image_1.JPG"):
+    with pytest.raises(SourceBroken, match=r"nan is not a label .*P99_image_1.JPG"):
         source(folder).manifest()
 
 

@@ -190,14 +190,14 @@ def test_a_file_put_in_place_later_is_found(copy, rows):
 def test_no_images_at_all(copy):
     shutil.rmtree(copy / "images")
     (copy / "images.hdf5").unlink()
-    with pytest.raises(SourceIncomplete, match="not one image of bus"):
+    with pytest.raises(SourceIncomplete, match="no images of bus"):
         read(copy)
 
 
 def test_no_release_at_all(tmp_path, home):
-    with pytest.raises(SourceNotFound, match=r"no release of bus.*annotations.csv"):
+    with pytest.raises(SourceNotFound, match=r"not a release of bus.*annotations.csv"):
         read(tmp_path)
-    with pytest.raises(SourceNotFound, match="no release of bus"):
+    with pytest.raises(SourceNotFound, match="not a release of bus"):
         read(zip_release(home, tmp_path / "a.zip", root="elsewhere"))
 
 
@@ -272,10 +272,13 @@ CONTRADICTIONS = {
     "a list is gone": (lambda f: (f / "splits/train.txt").unlink(), r"splits/train.txt.*does not name it"),
     "labels differ": (lambda f: edit_labels(f, put(7, 5)), r"task_labels/malignancy.npy.*row 7 is 5, but [01] in"),
     "fewer labels": (lambda f: edit_labels(f, lambda a: a[:-1]), r"malignancy.npy.*shape \(11,\); the 12 rows"),
-    "labels are no numbers": (lambda f: edit_labels(f, lambda a: a.astype(str)), "malignancy.npy.*no array of numbers"),
+    "labels are no numbers": (
+        lambda f: edit_labels(f, lambda a: a.astype(str)),
+        "malignancy.npy.*not an array",
+    ),
     "labels are damaged": (
         lambda f: (f / "task_labels/malignancy.npy").write_bytes(b"\x93NUMPY\x01\x00"),
-        "malignancy.npy.*no readable array",
+        "malignancy.npy.*not a readable array",
     ),
     "a label outside the vocabulary": (
         lambda f: (
@@ -288,7 +291,7 @@ CONTRADICTIONS = {
         lambda f: edit_table(f, 3, "tasks/malignancy", "benign"),
         r"annotations.csv, row 3, column 'tasks/malignancy': cannot read 'benign'",
     ),
-    "a label is empty": (lambda f: edit_table(f, 3, "tasks/malignancy", ""), r"row 3.*'tasks/malignancy'.*no label"),
+    "a label is empty": (lambda f: edit_table(f, 3, "tasks/malignancy", ""), r"row 3.*'tasks/malignancy'.*not a label"),
     "an annotation that cannot be read": (
         lambda f: edit_table(f, 8, "original_image_size", "__import__('os').getpid()"),
         r"annotations.csv, row 8, column 'original_image_size': cannot read",
@@ -297,9 +300,9 @@ CONTRADICTIONS = {
         lambda f: edit(f, "annotations.csv", lambda text: text.replace("tasks/malignancy", "tasks/x", 1)),
         r"annotations.csv.*no column tasks/malignancy.*release of bus",
     ),
-    "another dataset": (lambda f: edit_info(f, id="pbc"), "info.yaml.*id: 'pbc', where 'bus'"),
+    "another dataset": (lambda f: edit_info(f, id="pbc"), "info.yaml.*id: 'pbc', expected 'bus'"),
     "another image size": (lambda f: edit_info(f, input_size=[3, 224, 224]), r"info.yaml.*input_size: \[3,"),
-    "another total": (lambda f: edit_info(f, total_num_samples=13), "info.yaml.*total_num_samples: 13, where 12"),
+    "another total": (lambda f: edit_info(f, total_num_samples=13), "info.yaml.*total_num_samples: 13, expected 12"),
     "other split counts": (
         lambda f: edit_info(f, splits_num_samples={"train": 12, "val": 0, "test": 0}),
         "info.yaml.*splits_num_samples: {'train': 12}",
@@ -314,13 +317,13 @@ CONTRADICTIONS = {
     ),
     "labels exchanged": (
         lambda f: edit(f, "info.yaml", lambda text: text.replace("1: benign", "1: odd")),
-        "info.yaml.*task 'case category': key 1 does not stand for 'benign'",
+        "info.yaml.*task 'case category': key 1 does not mean 'benign'",
     ),
     "a label too many": (
         lambda f: edit(f, "info.yaml", lambda text: text.replace("2: malignant\n", "2: malignant\n    3: new\n")),
         "info.yaml.*'case category' has unknown labels {3: 'new'}",
     ),
-    "info is no YAML": (lambda f: (f / "info.yaml").write_text("a: [b"), "info.yaml.*no readable description"),
+    "info is no YAML": (lambda f: (f / "info.yaml").write_text("a: [b"), "info.yaml.*not a readable description"),
     "fewer images in HDF5": (
         lambda f: only_hdf5(f, "images", (11, 224, 224), "uint8"),
         "images.hdf5.*holds 11 images, but annotations.csv has 12 rows",
@@ -556,7 +559,7 @@ def test_a_multilabel_list_of_another_length_is_named(tmp_path, monkeypatch):
     home = write_release(Made(), tmp_path)
     monkeypatch.setattr(ReleaseSource, "card", Made().card)
     edit_table(home, 1, "tasks/findings", "[0, 0]")
-    with pytest.raises(SourceBroken, match=r"row 1, column 'tasks/findings': '\[0, 0\]' is no label"):
+    with pytest.raises(SourceBroken, match=r"row 1, column 'tasks/findings': '\[0, 0\]' is not a label"):
         read(home, PARTIAL)
 
 

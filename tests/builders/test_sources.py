@@ -125,7 +125,7 @@ def test_nothing_at_all_is_an_error_even_in_part(tmp_path):
     (tmp_path / "benign").mkdir()
     (tmp_path / "benign" / "readme.txt").write_text("x")
 
-    with pytest.raises(SourceIncomplete, match="There is not one image of bus"):
+    with pytest.raises(SourceIncomplete, match="There are no images of bus"):
         RawSource("bus", tmp_path, PARTIAL).manifest()
 
 

@@ -173,7 +173,7 @@ def with_column(name, values):
         (lambda hub: (hub / "bus" / "build.json").unlink(), r"bus lacks its build\.json"),
         (lambda hub: (hub / "bus" / "build.json").write_text("{}"), r"is no build record"),
         (lambda hub: first(hub).rename(hub / "bus" / "train-00001-of-00002.parquet"), "incomplete"),
-        (lambda hub: first(hub).write_bytes(b"PAR1"), "no readable Parquet"),
+        (lambda hub: first(hub).write_bytes(b"PAR1"), "not a readable Parquet"),
         (lambda hub: edit(hub, lambda table: table.drop_columns(["malignancy"])), "lacks the column.*malignancy"),
         (
             lambda hub: edit(hub, with_column("malignancy", lambda table: [7] * len(table))),
