@@ -14,7 +14,7 @@ and one that evaluates few-shot episodes, with the probabilities of each query s
 
     episodes = medimeta.EpisodeSet.load("bus.parquet", rows)
     result = Result.of_episode_scores(
-        episodes, probabilities, rows, protocol=few_shot_protocol(episodes), method="IM-PT", model="resnet18", seed=0,
+        episodes, probabilities, protocol=few_shot_protocol(episodes), method="IM-PT", model="resnet18", seed=0,
         settings={"lr": 1e-3, "steps": 50},
     )
 
@@ -160,14 +160,19 @@ class Result:
 
     @classmethod
     def of_episode_scores(
-        cls, episodes: EpisodeSet, scores: Sequence[np.ndarray], rows: Dataset, **about: Unpack[About]
+        cls,
+        episodes: EpisodeSet,
+        scores: Sequence[np.ndarray],
+        rows: Dataset | None = None,
+        **about: Unpack[About],
     ) -> Result:
         """Evaluate predictions of the query sets of episodes: means over episodes, with intervals and classes.
 
         Args:
             episodes: The episodes.
             scores: Probabilities of each query set, in order, for the classes of the episode; see `evaluate_scores`.
-            rows: The split from which the episodes were drawn, with all columns.
+            rows: The split from which the episodes were drawn, with all columns; by default `episodes.rows`. Without
+                it predictions are not stored.
             **about: As for `of_scores`. "undefined" is added to `extra`: the number of episodes without a value per
                 metric, if any.
 
@@ -175,7 +180,8 @@ class Result:
             MedIMetaError: If scores do not fit the episodes.
         """
         values, classes, checked = measuring.query_sets(episodes, scores)
-        predictions = stored.table_of_episodes(episodes, checked, rows)
+        rows = episodes.rows if rows is None else rows
+        predictions = None if rows is None else stored.table_of_episodes(episodes, checked, rows)
         return replace(cls.of_episodes(episodes, values, **about), classes=classes, predictions=predictions)
 
     @classmethod

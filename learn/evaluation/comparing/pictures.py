@@ -60,6 +60,9 @@ def write_plot(tables: Sequence[ResultTable], path: Path) -> None:
         axes.set_title(f"{table.protocol}, {table.split}", fontsize="medium")
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+    if tables[0].metric != "mae":  # which alone may exceed 1
+        left, right = panels[-1].get_xlim()
+        panels[-1].set_xlim(left, min(right, 1 + 0.02 * (1 - min(left, 0.99))))  # with room for a marker at 1
     panels[-1].set_xlabel(f"{tables[0].metric}, 95 % interval")
     handles = [axes.get_legend_handles_labels() for axes in panels]
     named = {label: handle for lines, labels in handles for handle, label in zip(lines, labels, strict=True)}
