@@ -128,11 +128,12 @@ class MedIMeta(datasets.ArrowBasedBuilder):
             splits.add(datasets.SplitInfo(name, num_examples=rows, dataset_name=NAME))
         return splits
 
-    def source(self, cache_dir: str | os.PathLike[str] | None = None) -> Source:
+    def source(self, cache_dir: str | os.PathLike[str] | None = None, *, force: bool = False) -> Source:
         """Find the dataset on this machine, or download the published release.
 
         Args:
             cache_dir: Where downloads go; the cache of `datasets` by default.
+            force: Download again.
 
         Raises:
             SourceNotFound: If neither `data_dir`, MEDIMETA_DATA nor the release's address has it.
@@ -140,12 +141,15 @@ class MedIMeta(datasets.ArrowBasedBuilder):
         location = find_local(self.config.name, self.config.data_dir)
         if location is None:
             location = download_release(
-                self.config.name, cache_dir=Path(cache_dir or datasets.config.DOWNLOADED_DATASETS_PATH)
+                self.config.name,
+                cache_dir=Path(cache_dir or datasets.config.DOWNLOADED_DATASETS_PATH),
+                force=force,
             )
         return open_source(self.config.name, location, self.config.options)
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        source = self.source(dl_manager.download_config.cache_dir)
+        download = dl_manager.download_config
+        source = self.source(download.cache_dir, force=bool(download.force_download))
         manifest = source.manifest()
         return [
             # `datasets` shares lists among its processes: a batch of rows is the unit.

@@ -39,6 +39,9 @@ def push(
             help="Datasets whose owners gave you written permission to redistribute the images.",
         ),
     ] = "",
+    overwrite_card: Annotated[
+        bool, typer.Option("--overwrite-card", help="Replace a README.md on the Hub whose YAML cannot be read.")
+    ] = False,
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that check rows.")] = 1,
 ) -> None:
     """Publish a Hub folder in one commit.
@@ -67,6 +70,7 @@ def push(
         partial=partial,
         permissions=_names(permissions),
         dry_run=dry_run,
+        overwrite_card=overwrite_card,
     )
     quiet()
     with pool(num_proc) as (executor, workers), byte_bars() as progress:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from ..errors import DownloadFailed, SourceNotFound, visible
 from .network import TRANSIENT, TRIES, asked_wait, delay
@@ -37,6 +38,7 @@ class Expected:
 
     size: int | None = None
     md5: str | None = None
+    sha256: str | None = None
 
 
 class Interrupted(Exception):
@@ -130,7 +132,7 @@ def fetch(session: requests.Session, url: str, part: Part, expected: Expected, b
     if expected.size is not None and part.size == expected.size:
         return
     headers = {"Accept-Encoding": "identity"}
-    if part.size and (part.validator or expected.md5):  # otherwise a changed file would go unnoticed
+    if part.size and (part.validator or expected.md5 or expected.sha256):  # otherwise a changed file would go unnoticed
         headers["Range"] = f"bytes={part.size}-"
         if part.validator:
             headers["If-Range"] = part.validator
@@ -209,7 +211,7 @@ def get(session: requests.Session, url: str, accept_any: bool = False, **options
         response = session.get(url, timeout=TIMEOUT, **options)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise Interrupted(f"no answer ({type(error).__name__})") from None  # its text may contain credentials
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError, ValueError) as error:  # also an invalid address in a redirect
         raise DownloadFailed(f"{shown(url)} cannot be read ({type(error).__name__}). {OTHER_WAYS}") from None
     status = response.status_code
     if (accept_any and status not in TRANSIENT) or status in (200, 206, 416):
@@ -254,5 +256,8 @@ def retry(action: Callable[[], Result], url: str, part: Part | None = None) -> R
 
 def shown(url: str) -> str:
     """Return an address without user name, password and query, which may contain credentials."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # not a valid address
+        return visible(url.partition("?")[0].rpartition("@")[2])
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -1,7 +1,7 @@
 """Download a published release, checked by the size and checksum in its record.
 
-Beside `<id>.zip` lie, until it is complete, `<id>.zip.part` with `<id>.zip.part.json` (which version of the file the
-bytes belong to), and afterwards `<id>.zip.json` (address, size and checksums as seen).
+While it is incomplete, `<id>.zip.part` is next to `<id>.zip`, with `<id>.zip.part.json` (the version of the file that
+the bytes belong to); afterwards `<id>.zip.json` (address, size, checksums, and when the file was last found intact).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import logging
 import os
 import re
 import zipfile
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 
 from ...cards.catalogue import DATASETS
 from ...errors import DownloadFailed, SourceNotFound, some
+from ...files.atomic import whole_file
 from ...files.network import offline_variable
 from ...files.transfer import OTHER_WAYS, Expected, Part, WrongBytes, fetch, get, retry, shown
 
@@ -28,14 +29,17 @@ RELEASE_VARIABLE = "MEDIMETA_RELEASE_URL"
 logger = logging.getLogger("medimeta")
 
 
-def download_release(dataset: str, *, base_url: str | None = None, cache_dir: str | os.PathLike[str]) -> Path:
-    """Download the published release of a dataset, or find it downloaded.
+def download_release(
+    dataset: str, *, base_url: str | None = None, cache_dir: str | os.PathLike[str], force: bool = False
+) -> Path:
+    """Download the published release of a dataset, unless an intact copy is in the cache.
 
     Args:
         dataset: Id of the dataset.
         base_url: Address of the folder that holds `<id>.zip`; by default MEDIMETA_RELEASE_URL, or else the record on
             Zenodo.
         cache_dir: Folder to keep downloads in, one subfolder per base URL.
+        force: Download again.
 
     Returns:
         The zip archive.
@@ -48,18 +52,18 @@ def download_release(dataset: str, *, base_url: str | None = None, cache_dir: st
     from filelock import FileLock
 
     base = _base(base_url)
-    if urlsplit(base).scheme not in ("http", "https"):
+    if re.match("https?://", base) is None:
         raise DownloadFailed(
             f"{shown(base)} is not an address that begins with https:// or http://. {OTHER_WAYS}",
             code="invalid-address",
         )
     path = cached_release(dataset, base_url=base, cache_dir=cache_dir)
-    if path.is_file():
+    if not force and path.is_file() and _is_intact(path):
         return path
     _refuse_offline(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
-        if not path.is_file():  # another process may have been faster
+        if force or not (path.is_file() and _is_intact(path)):  # another process may have been faster
             with requests.Session() as session:
                 _download(session, f"{base}/{path.name}", path, _ask_record(session, base, path.name))
     return path
@@ -79,6 +83,26 @@ def cached_release(dataset: str, *, base_url: str | None = None, cache_dir: str 
     # One folder per address: the files of a mirror and of the record never mix.
     key = hashlib.sha256(shown(_base(base_url)).encode()).hexdigest()[:12]
     return Path(cache_dir) / "medimeta-releases" / key / f"{DATASETS[dataset].id}.zip"
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether a downloaded file is what was downloaded; it is read only if it was touched since the last look."""
+    note, status = path.with_name(f"{path.name}.json"), path.stat()
+    state = [status.st_size, status.st_mtime_ns]
+    try:
+        seen = json.loads(note.read_text(encoding="utf-8"))
+        if seen.get("intact") == state:
+            return True
+        with path.open("rb") as file:
+            intact = bool(seen["sha256"] == hashlib.file_digest(file, "sha256").hexdigest())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # a note that was damaged
+        seen, intact = {}, zipfile.is_zipfile(path)
+    if intact:
+        with suppress(OSError), whole_file(note) as partial:  # the cache may be read-only
+            partial.write_text(json.dumps(seen | {"intact": state}, indent=2) + "\n", encoding="utf-8")
+    else:
+        logger.warning("%s is damaged; downloading it again.", path)
+    return intact
 
 
 def _base(base_url: str | None) -> str:
@@ -107,18 +131,24 @@ def _download(session: requests.Session, url: str, path: Path, expected: Expecte
         "size": part.size,
         "md5": part.md5.hexdigest(),
         "sha256": part.sha256.hexdigest(),
-        "checked_by": "record" if expected.md5 else "zip directory",
+        "checked_by": "record" if expected.md5 or expected.sha256 else "zip directory",
+        "intact": [part.size, part.path.stat().st_mtime_ns],
     }
-    path.with_name(f"{path.name}.json").write_text(json.dumps(seen, indent=2) + "\n", encoding="utf-8")
+    with whole_file(path.with_name(f"{path.name}.json")) as partial:
+        partial.write_text(json.dumps(seen, indent=2) + "\n", encoding="utf-8")
     part.become(path)
 
 
 def _check(part: Part, expected: Expected) -> None:
     if expected.size not in (None, part.size):
         raise WrongBytes(f"{part.size:,} bytes, expected {expected.size:,}")
-    if expected.md5 is not None:
-        if (found := part.md5.hexdigest()) != expected.md5:
-            raise WrongBytes(f"MD5 {found}, expected {expected.md5}")
+    for name, have, want in (
+        ("MD5", part.md5.hexdigest(), expected.md5),
+        ("SHA-256", part.sha256.hexdigest(), expected.sha256),
+    ):
+        if want not in (None, have):
+            raise WrongBytes(f"{name} {have}, expected {want}")
+    if expected.md5 or expected.sha256:
         return
     try:
         zipfile.ZipFile(part.path).close()
@@ -127,7 +157,7 @@ def _check(part: Part, expected: Expected) -> None:
 
 
 def _ask_record(session: requests.Session, base: str, name: str) -> Expected:
-    """Size and checksum from the record's API (that of Zenodo: `<x>/api/records/<n>` for `<x>/records/<n>/files`)."""
+    """Return size and checksum from the record's API: `<x>/api/records/<n>` for `<x>/records/<n>/files`, as Zenodo."""
     if (match := re.fullmatch(r"(.+)/records/(\d+)/files", base)) is not None:
         url = f"{match[1]}/api/records/{match[2]}"
         response = retry(lambda: get(session, url, accept_any=True), url)
@@ -139,9 +169,10 @@ def _ask_record(session: requests.Session, base: str, name: str) -> Expected:
                         f"{shown(url)} has no {name}; its files are {some(sorted(files))}. {OTHER_WAYS}",
                         code="not-on-server",
                     )
-                kind, _, checksum = files[name]["checksum"].partition(":")
-                return Expected(int(files[name]["size"]), checksum.lower() if kind == "md5" else None)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+                kind, _, checksum = files[name]["checksum"].lower().partition(":")
+                known = {kind: checksum} if kind in ("md5", "sha256") else {}
+                return Expected(int(files[name]["size"]), **known)
+        except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, SourceNotFound):
                 raise
     logger.warning("%s gives no checksums: %s is checked by its length and zip directory only.", shown(base), name)

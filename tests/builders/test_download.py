@@ -13,6 +13,7 @@ import sys
 import threading
 import zipfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -175,6 +176,7 @@ def test_a_download_is_checked_and_noted_and_done_once(server, fetch, tmp_path):
         "md5": md5(FILE),
         "sha256": hashlib.sha256(FILE).hexdigest(),
         "checked_by": "record",
+        "intact": [len(FILE), path.stat().st_mtime_ns],
     }
     assert part(tmp_path) is None
     assert server.requests[0]["Accept-Encoding"] == "identity"  # else lengths and positions mean something else
@@ -506,8 +508,9 @@ def test_a_file_that_another_process_finished_meanwhile_is_taken(server, fetch, 
     with ThreadPoolExecutor() as pool, FileLock(f"{path}.lock"):
         call = pool.submit(fetch)
         assert waits_for_lock.wait(60)
-        path.write_bytes(b"from elsewhere")
-    assert call.result().read_bytes() == b"from elsewhere"
+        path.with_name("bus.zip.json").unlink()
+        path.write_bytes(archive(2))
+    assert call.result().read_bytes() == archive(2)
     assert len(server.requests) == 1
 
 
@@ -525,3 +528,63 @@ def test_the_default_is_the_record_on_zenodo(monkeypatch, tmp_path):
     with pytest.raises(ZeroDivisionError):
         download_release("crc", cache_dir=tmp_path)
     assert asked == [("https://zenodo.org/records/7884735/files", "crc.zip")]
+
+
+@pytest.mark.parametrize("damage", ["shorter", "same size", "empty"])
+def test_a_damaged_file_in_the_cache_is_downloaded_again(server, fetch, damage):
+    path = fetch()
+    path.write_bytes({"shorter": FILE[:-1000], "same size": b"x" * len(FILE), "empty": b""}[damage])
+    assert fetch().read_bytes() == FILE
+    assert len(server.requests) == 2
+    fetch()
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("note", [None, b"", b"[]", b"[" * 100_000, b'{"sha256": 1}'])
+def test_a_cached_file_with_a_damaged_note(server, fetch, note):
+    path = fetch()
+    place = path.with_name("bus.zip.json")
+    place.unlink() if note is None else place.write_bytes(note)
+    assert fetch().read_bytes() == FILE
+
+
+def test_force_downloads_again(server, fetch):
+    fetch()
+    assert fetch(force=True).read_bytes() == FILE
+    assert len(server.requests) == 2
+
+
+def test_a_sha256_in_the_record_is_checked(server, fetch):
+    server.record["files"][0]["checksum"] = "sha256:" + hashlib.sha256(FILE).hexdigest().upper()
+    assert json.loads(fetch().with_name("bus.zip.json").read_text())["checked_by"] == "record"
+    server.record["files"][0]["checksum"] = "sha256:" + "0" * 64
+    with raises(DownloadFailed, "wrong-bytes"):
+        fetch(force=True)
+
+
+@pytest.mark.parametrize("size", ["Infinity", "1" * 5000, "[" * 50_000, "NaN", '"many"'])
+def test_a_record_with_impossible_sizes_is_as_good_as_none(server, fetch, size):
+    body = f'{{"files": [{{"key": "bus.zip", "checksum": "md5:0", "size": {size}}}]}}'
+    server.record_answers = [Answer(body=body.encode())]
+    assert fetch().read_bytes() == FILE
+
+
+@pytest.mark.parametrize("place", ["http://[", "ftp://x/y", "http://a\u2100.b:x/", "//", "http://x:99999999/"])
+def test_a_redirect_to_an_impossible_address(server, fetch, place):
+    server.answers = [Answer(status=302, headers={"Location": place})] * 50
+    with pytest.raises((DownloadFailed, SourceNotFound)):
+        fetch()
+
+
+@pytest.mark.parametrize("length", ["1" * 5000, "-5", "x"])
+def test_an_impossible_length(server, fetch, length):
+    server.has_length = False
+    server.answers = [Answer(headers={"Content-Length": length})] * 50
+    with suppress(DownloadFailed):
+        assert fetch().read_bytes() == FILE
+
+
+@pytest.mark.parametrize("base", ["http://[", "http://[::1", "file:///etc", "http://"])
+def test_an_impossible_address(tmp_path, base):
+    with pytest.raises((DownloadFailed, SourceNotFound)):
+        download_release("bus", base_url=base, cache_dir=tmp_path)

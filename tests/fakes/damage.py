@@ -159,7 +159,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "old label names": (
         lambda h: replaced(h / "README.md", "'2': malignant\n", "'2': malign\n"),
         {"card"},
-        "'malign'}}}}, where {'name': 'case_category'",
+        "'malign'",
     ),
     "old count": (
         lambda h: replaced(h / "README.md", "num_examples: 12\n", "num_examples: 15\n"),

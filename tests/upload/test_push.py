@@ -452,6 +452,9 @@ ON_THE_HUB = [
     ({"crc/card.json": None}, {"only": ("bus",)}, r"crc without crc/card\.json.*--remove crc"),
     ({"crc/card.json": b"{}"}, {"only": ("bus",)}, r"crc/card\.json .* of another version.*--remove crc"),
     ({}, {"private": True}, "--private"),
+    ({"README.md": b"---\nconfigs: [\n---\n"}, {}, "--overwrite-card"),
+    ({"README.md": b"---\ndate: 2024-13-45\n---\n"}, {}, "--overwrite-card"),
+    ({"README.md": b"# A card without YAML"}, {}, "--overwrite-card"),
 ]
 
 
@@ -468,6 +471,15 @@ def test_refused_for_what_is_on_the_hub(lfs_hub, folder):
 
         assert lfs_hub.repos[REPO].heads["main"] == head
         assert lfs_hub.received == received
+
+
+def test_a_card_that_cannot_be_read_is_replaced_when_told(lfs_hub, folder):
+    publish(lfs_hub, folder)
+    lfs_hub.commit(REPO, {"README.md": b"---\nconfigs: [\n---\n"})
+
+    publish(lfs_hub, folder, overwrite_card=True)
+
+    assert holds(lfs_hub, folder)
 
 
 def test_a_folder_without_datasets_and_a_name_without_owner(tmp_path, small, lfs_hub):

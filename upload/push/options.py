@@ -28,6 +28,7 @@ class PushOptions:
         partial: Whether incomplete datasets may become public.
         permissions: Ids of datasets that may not be passed on, for which the user has a permission.
         dry_run: Whether to stop before anything is changed.
+        overwrite_card: Whether to replace a card on the Hub that cannot be read, and with it the entries of others.
     """
 
     only: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class PushOptions:
     partial: bool = False
     permissions: tuple[str, ...] = ()
     dry_run: bool = False
+    overwrite_card: bool = False
 
     def __post_init__(self) -> None:
         for name in (*self.remove, *self.permissions):

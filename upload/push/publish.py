@@ -170,7 +170,10 @@ class _Push:
             return {}
         if stored not in self._foreign:
             front = front_matter_in(self.remote.read(CARD, state))
-            self._foreign[stored] = {} if isinstance(front, str) else foreign_entries(front)
+            if isinstance(front, str):
+                refusals.unreadable_card(front, self.remote.repo, overwrite=self.options.overwrite_card)
+                front = {}
+            self._foreign[stored] = foreign_entries(front)
         return self._foreign[stored]
 
     def _prepared(self, plan: Plan) -> Plan:

@@ -116,6 +116,25 @@ def foreign_rows(plan: Plan) -> None:
         )
 
 
+def unreadable_card(problem: str, repo: str, *, overwrite: bool) -> None:
+    """Refuse to replace a card whose entries for the configs of others would be lost.
+
+    Args:
+        problem: Why the front matter of the card on the Hub cannot be read.
+        repo: Name of the repository.
+        overwrite: Whether the card is replaced all the same.
+
+    Raises:
+        PushRefused: If it is not.
+    """
+    if not overwrite:
+        raise PushRefused(
+            f"{CARD} of {repo} {problem}. If others added configs there, their entries would be lost. Correct the YAML "
+            "on the Hub, or replace the card with --overwrite-card.",
+            code="unreadable-card",
+        )
+
+
 def faults(findings: Sequence[Finding]) -> None:
     """Nothing that breaks a rule.
 
