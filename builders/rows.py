@@ -1,4 +1,4 @@
-"""From manifest rows to Arrow tables: features, schema and encoding, once for every source and every output."""
+"""Convert manifest rows to Arrow tables: features, schema and encoding for all sources and outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..cards.facts import SPLITS, DatasetCard, Task
 from .images import suffix
 from .source import Options, Source
 
-BATCH = 100  # rows per table: what the Hub's viewer wants as a row group, and the unit of parallel work
+BATCH = 100  # rows per table: the row group size that the Hub's viewer expects, and the unit of parallel work
 
 _BOXES = [
     {
@@ -36,17 +36,17 @@ _FEATURES: dict[str, Any] = {
 
 
 def task_feature(task: Task) -> ClassLabel | Sequence:
-    """`ClassLabel`, or a list of them for a multilabel task (the labels present)."""
+    """Return `ClassLabel`, or a list of them (the labels present) for a multilabel task."""
     label = ClassLabel(names=list(task.labels))
     return Sequence(label) if task.kind == "multilabel" else label
 
 
 def features(card: DatasetCard, options: Options | None = None) -> Features:
-    """The columns of a dataset's rows, in order.
+    """Return the columns of a dataset, in order.
 
     Args:
-        card: The dataset's facts.
-        options: How it is read; `with_masks` adds columns.
+        card: The dataset's card.
+        options: How the dataset is read; `with_masks` adds columns.
     """
     with_masks = options is not None and options.with_masks
     columns: dict[str, Any] = {"image": Image()}
@@ -59,35 +59,35 @@ def features(card: DatasetCard, options: Options | None = None) -> Features:
 
 
 def batches(manifest: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-    """The rows of one split in release order, in pieces of `BATCH`."""
+    """Return the rows of one split in release order, in batches of `BATCH`."""
     rows = manifest[manifest["split"] == split]
     return [rows.iloc[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
 
 def splits_of(manifest: pd.DataFrame) -> list[str]:
-    """The splits that have rows, in order."""
+    """Return the splits that have rows, in order."""
     present = set(manifest["split"])
     return [split for split in SPLITS if split in present]
 
 
 def to_table(source: Source, rows: pd.DataFrame) -> pa.Table:
-    """Render rows of a manifest and return them as a table with the schema of `features`.
+    """Render some rows of a manifest into a table with the schema of `features`.
 
     Args:
-        source: Where the pixels are.
-        rows: Some rows of its manifest.
+        source: The source of the pixels.
+        rows: Rows of its manifest.
     """
     columns = features(source.card, source.options)
     schema = columns.arrow_schema
-    found = source.encode(rows)
+    encoded = source.encode(rows)
     arrays = []
     for field in schema:
         feature = columns[field.name]
         if isinstance(feature, Image):
             ending = suffix(source.card.mode) if field.name == "image" else ".png"
-            values = list(_pictures(rows, [item.get(field.name) for item in found], ending))
-        elif field.name in found[0] and rows[field.name].isna().all():
-            values = [item[field.name] for item in found]
+            values = list(_pictures(rows, [item.get(field.name) for item in encoded], ending))
+        elif field.name in encoded[0] and rows[field.name].isna().all():
+            values = [item[field.name] for item in encoded]
         else:
             values = rows[field.name].to_list()
         arrays.append(pa.array(values, type=field.type, from_pandas=True))
