@@ -10,6 +10,7 @@ from pathlib import Path
 from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
 from ..errors import SourceNotFound
+from ..files.archives import ZipFiles
 from ..files.tar_members import SUFFIXES
 from .hub import HubSource
 from .release.release import ReleaseSource
@@ -35,8 +36,8 @@ def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> 
         path = _home_of("data_dir", data_dir)
         if not path.exists():
             raise SourceNotFound(
-                f"data_dir {path} does not exist. Give the folder that holds {', '.join(card.archives)}, packed or "
-                f"unpacked, a release of {dataset}, or a Hub folder."
+                f"{path} does not exist. Give (--source, data_dir=) the folder that holds {', '.join(card.archives)}, "
+                f"packed or unpacked, a release of {dataset}, or a Hub folder."
             )
         return path
     if not (variable := os.environ.get(DATA_VARIABLE)):
@@ -107,8 +108,6 @@ def _is_hub(location: Path, dataset: str) -> bool:
 def _listing(location: Path) -> Callable[[str], bool]:
     if location.is_dir():
         return lambda name: (location / name).exists()
-    if zipfile.is_zipfile(location):
-        with zipfile.ZipFile(location) as archive:
-            names = set(archive.namelist())
-        return names.__contains__
+    if location.is_file() and zipfile.is_zipfile(location):  # a pipe would never end
+        return set(ZipFiles(location).names()).__contains__
     return lambda name: False

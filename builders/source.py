@@ -148,8 +148,7 @@ class RawSource(Source):
     def _rows(self) -> pd.DataFrame:
         """The rows that the source module gives, each with the path of its file."""
         try:
-            with pd.option_context("mode.string_storage", "auto"):
-                rows = self.reader.manifest(self.raw).reset_index(drop=True)
+            rows = self.reader.manifest(self.raw).reset_index(drop=True)
         except MedIMetaError:
             raise
         except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
@@ -157,9 +156,6 @@ class RawSource(Source):
             raise self.raw.broken(self.raw.last_read or "the source", what) from error
         if "path" not in rows:
             rows["path"] = rows["original_filepath"]
-        for path in rows["original_filepath"]:
-            if not str(path).isprintable():
-                raise self.raw.broken(ascii(path), "its name is not valid text; unpack the archive again")
         return rows
 
     def _check_complete(self, rows: pd.DataFrame, absent: Sequence[str]) -> None:

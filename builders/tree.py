@@ -159,7 +159,7 @@ class Tree:
 
         Raises:
             SourceIncomplete: If a matching file has another name.
-            SourceBroken: If two files differ in nothing but the case of the pattern's words.
+            SourceBroken: If two files differ in nothing but the case of the pattern's words, or a name is not text.
         """
         pieces = re.split(r"(\*|\{[^}]*\})", pattern)
         choices = [piece[1:-1].split(",") if piece.startswith("{") else None for piece in pieces]
@@ -174,6 +174,8 @@ class Tree:
         found: dict[str, str] = {}
         for path in self.files:
             if match := compiled.fullmatch(path):
+                if not path.isprintable():
+                    raise SourceBroken(f"{path!a} in {self.root}: its name is not valid text. Unpack it again.")
                 texts = zip(match.groups(), pieces, spelled, strict=True)
                 published = "".join(text if piece == "*" else words[text.casefold()] for text, piece, words in texts)
                 if published in found:

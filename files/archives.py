@@ -12,6 +12,7 @@ import os
 import stat
 import struct
 import tempfile
+import weakref
 import zipfile
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -89,6 +90,8 @@ class ZipFiles:
             try:
                 file = self._file()
                 self._open = (os.getpid(), zipfile.ZipFile(file))
+                if not isinstance(file, Path):
+                    weakref.finalize(self, file.close)
             except FileNotFoundError:
                 raise SourceNotFound(
                     f"{self.archive} no longer exists. Restore it and rerun the command.", code="file-vanished"

@@ -100,9 +100,14 @@ def _check_inflated(data: bytes) -> None:
     Raises:
         ValueError: If it is.
     """
-    (length,) = struct.unpack("<I", data[140:144])  # of the elements before the deflated ones
+    start = 132
+    while data[start : start + 2] == b"\2\0":  # the elements of group 2 are not deflated
+        if data[start + 4 : start + 6] in (b"OB", b"UN", b"UT"):
+            start += 12 + struct.unpack("<I", data[start + 8 : start + 12])[0]
+        else:
+            start += 8 + struct.unpack("<H", data[start + 6 : start + 8])[0]
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    chunk, size = data[144 + length :], 0
+    chunk, size = data[start:], 0
     while chunk and not inflater.eof:
         size += len(inflater.decompress(chunk, 1 << 20))
         chunk = inflater.unconsumed_tail

@@ -32,12 +32,13 @@ def header(raw: Raw, path: str) -> Any:
     compressed = stored.startswith(GZIP)
     try:
         data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(stored, 4096) if compressed else stored
-        data = data[: Nifti1Header.template_dtype.itemsize]
-        header = Nifti1Header(data)
-        # As stored, since the check replaces a voxel size of 0 by 1.
-        zooms = [float(zoom) for zoom in Nifti1Header(data, check=False)["pixdim"][1:4]]
-        header.get_slope_inter()  # refuses what cannot be used later
+        header = Nifti1Header(data[: Nifti1Header.template_dtype.itemsize], check=False)
+        # As stored: the check of nibabel would replace a voxel size of 0 by 1.
+        zooms = [float(zoom) for zoom in header["pixdim"][1:4]]
         shape, kind, needed = header.get_data_shape(), header.get_data_dtype(), _end(header)
+        header.get_slope_inter()  # refuses what cannot be used later
+        if int(header["sizeof_hdr"]) != header.template_dtype.itemsize or header["magic"] != b"n+1":
+            raise ValueError("not the header of a single file")
     except Exception as error:  # nibabel raises almost anything
         raise raw.broken(path, f"not a NIfTI volume ({nature(stored) or error})") from error
     if len(shape) != 3 or min(shape) < 1:

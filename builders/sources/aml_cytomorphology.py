@@ -50,4 +50,4 @@ def _path(raw: Raw, file: str) -> str:
     return next((folder + file for folder in FOLDERS if folder + file in raw), FOLDERS[0] + file)
 
 
-READER = Reader(MARKERS, manifest, render)
+READER = Reader(MARKERS, manifest, render, renames={r"(^|/)(?:AML-Cytomorphology/)+": r"\1AML-Cytomorphology/"})

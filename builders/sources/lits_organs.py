@@ -30,7 +30,7 @@ from ..raw import Raw, Row
 from ..reader import Reader, Released
 
 MARKERS = ("LITS Challenge", "LITS-Challenge-Test-Data")
-ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt")
+ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt", re.IGNORECASE)
 OWN_FOLDER = re.compile(r"(^|/)annotations_of_(training|testing)_set/[^/]+$", re.IGNORECASE)
 FIRST_OF_BATCH_2 = 28
 SWAPPED = "test-volume-59.nii"  # stored with its second and third axis exchanged; its boxes are right
@@ -118,7 +118,7 @@ def _texts(raw: Raw) -> dict[str, str]:
     """Path of each text file with boxes, by name: in the folders of the source or, failing that, anywhere."""
     texts: dict[str, list[str]] = {}
     for path in filter(ANNOTATION.fullmatch, raw.files):
-        texts.setdefault(path.rpartition("/")[2], []).append(path)
+        texts.setdefault(path.rpartition("/")[2].lower(), []).append(path)
     for name, paths in texts.items():
         own = [path for path in paths if OWN_FOLDER.search(path)] or paths
         if len(own) > 1:

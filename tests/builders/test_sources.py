@@ -188,3 +188,31 @@ def test_sources_are_recognised_by_content(tmp_path):
 
     assert open_source("bus", raw).kind == "raw"
     assert open_source("bus", raw / "Dataset_BUSI.zip").kind == "raw"
+
+
+@pytest.mark.parametrize("labels", ["released", "corrected"])
+def test_bus_masks_are_the_first_or_the_union_of_all(labels, tmp_path):
+    folder = write_miniature("bus", tmp_path, per_class=1, packed=False) / "Dataset_BUSI_with_GT" / "benign"
+    first = np.zeros((300, 300), np.uint8)
+    for number, name in enumerate(("benign (1)_mask.png", "benign (1)_mask_1.png", "benign (1)_mask_2.png")):
+        mask = np.zeros_like(first)
+        mask[100 * number : 100 * number + 50] = 255
+        Image.fromarray(mask).convert("RGBA" if number else "1").save(folder / name)
+    with Image.open(folder / "benign (1).png") as image:
+        image.resize((300, 300)).save(folder / "benign (1).png")
+    bus = source_again("bus", tmp_path, Options(partial=True, with_masks=True, labels=labels))
+
+    mask = np.asarray(Image.open(io.BytesIO(bus.encode(bus.manifest()[:1])[0]["mask"])))
+
+    bands = [mask[int(224 * (number + 0.25) / 3)].all() for number in range(3)]
+    assert bands == [True, labels == "corrected", labels == "corrected"]
+    assert not mask[int(224 * 0.25)].all()
+
+
+def test_bus_masks_of_another_size_are_refused(tmp_path):
+    folder = write_miniature("bus", tmp_path, per_class=1, packed=False) / "Dataset_BUSI_with_GT" / "benign"
+    Image.new("L", (20, 20)).save(folder / "benign (1)_mask_1.png")
+    bus = source_again("bus", tmp_path, Options(partial=True, with_masks=True, labels="corrected"))
+
+    with pytest.raises(SourceBroken, match=r"benign \(1\)_mask_1.png"):
+        bus.encode(bus.manifest()[:1])

@@ -209,6 +209,7 @@ def test_corrections_count_rows():
         if correction.rows is not None
     }
     assert rows == {
+        ("bus", None, 17),
         ("mammo_mass", "mass shape", 4),
         ("mammo_mass", "mass margins", 60),
         ("mammo_calc", "calc type", 44),
@@ -345,7 +346,7 @@ def test_get_has_a_default():
         pytest.param(
             "    commercial: true", "    commercial: false", r": licence: looser than a source's", id="looser licence"
         ),
-        pytest.param("version: 1.0.0", "version: 1.1.0", r": releases: .*version 1\.1\.0", id="version without a note"),
+        pytest.param("version: 1.1.0", "version: 1.2.0", r": releases: .*version 1\.2\.0", id="version without a note"),
         pytest.param("1.0.0", "1.0.x", r": releases: .*three numbers", id="version of two numbers"),
         pytest.param("channels: 1", "channels: [1", r": not valid YAML", id="not YAML"),
     ],

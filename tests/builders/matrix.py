@@ -1,0 +1,100 @@
+"""Every source against every kind of folder that people have: equal rows, or an error that names the file.
+
+python tests/builders/matrix.py [dataset ...]      prints the table
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from fakes.habits import EQUAL, KINDS
+from medimeta.builders.images import MASKS, read_image
+from medimeta.builders.locate import open_source
+from medimeta.builders.phantoms import write_miniature
+from medimeta.builders.source import Options
+from medimeta.errors import MedIMetaError
+
+DATASETS = (  # one of each source
+    "aml", "bus", "crc", "cxr", "derm", "dr_regular", "fundus", "glaucoma", "mammo_mass", "oct", "organs_axial", "pbc",
+    "skinl_derm",
+)  # fmt: skip
+NOT_IN_PATHS = ("original_filepath", "path", "middle_path")  # a suffix in another case may show in them
+ROWS = 4  # rendered; the first ones, which the kinds change
+
+
+def miniature(dataset: str, folder: Path) -> Path:
+    """An unpacked miniature, the images of tar archives unpacked, too."""
+    import tarfile
+
+    write_miniature(dataset, folder, per_class=1, packed=False)
+    for path in folder.rglob("*.tar.gz"):
+        with tarfile.open(path) as tar:
+            tar.extractall(path.parent.parent)
+        path.unlink()
+    return folder
+
+
+def rows(dataset: str, folder: Path, *, paths: bool = True) -> str:
+    """A hash of the manifest and of the first images."""
+    source = open_source(dataset, folder, Options(partial=True, with_masks=True))
+    manifest = source.manifest()
+    first = manifest.sort_values("path", kind="stable")[:ROWS]
+    digest = hashlib.sha256()
+    for encoded in source.encode(first):
+        for name in ("image", *source.masks):
+            data = encoded[name]
+            pixels = None if data is None else read_image(data, ("PNG", "WEBP"), modes=MASKS)
+            digest.update(b"-" if pixels is None else np.asarray(pixels).tobytes())
+    left_out = () if paths else NOT_IN_PATHS
+    columns = [name for name in manifest if name not in left_out and not name.startswith(("mask_", "original_mask"))]
+    digest.update(manifest[columns].to_json().encode())
+    return digest.hexdigest()
+
+
+def outcome(dataset: str, kind: str, template: Path, work: Path) -> str:
+    """What becomes of a kind: "equal", "refused <code>", "-" where it does not apply, or what is wrong."""
+    folder = work / "folder"
+    for path in work.iterdir():
+        shutil.rmtree(path)
+    shutil.copytree(template, folder)
+    name = KINDS[kind](folder)
+    if not name:
+        return "-"
+    exact = kind != "suffixes in upper case"
+    try:
+        found = rows(dataset, folder, paths=exact)
+    except MedIMetaError as error:
+        if name != "*" and name not in str(error):
+            return f"WRONG: the error does not name {name}: {error}"
+        return f"WRONG: refused: {error}" if kind in EQUAL else f"refused {error.code}"
+    if found != rows(dataset, template, paths=exact):
+        return "WRONG: other rows"
+    return "equal"
+
+
+def main(datasets: list[str]) -> int:
+    """Print the table, and what is wrong below it."""
+    wrong = []
+    widest = max(map(len, KINDS))
+    print(f"{'':{widest}}  " + "  ".join(f"{dataset:>12}" for dataset in datasets))
+    with tempfile.TemporaryDirectory() as home:
+        for dataset in datasets:
+            miniature(dataset, Path(home) / dataset)
+        work = Path(home) / "work"
+        work.mkdir()
+        for kind in KINDS:
+            cells = [outcome(dataset, kind, Path(home) / dataset, work) for dataset in datasets]
+            wrong += [f"{d}, {kind}: {c}" for d, c in zip(datasets, cells, strict=True) if c.startswith("WRONG")]
+            print(f"{kind:{widest}}  " + "  ".join(f"{c.removeprefix('refused ')[:12]:>12}" for c in cells), flush=True)
+    print("\n".join(wrong))
+    return len(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or list(DATASETS)))
