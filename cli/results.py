@@ -136,10 +136,14 @@ def table(
     confusion: Annotated[
         Path | None, typer.Option(help="Folder to write a confusion matrix of each result to, as PNG.")
     ] = None,
+    reliabilities: Annotated[
+        Path | None,
+        typer.Option("--reliability", help="Folder to write a reliability diagram of each result to, as PNG."),
+    ] = None,
 ) -> None:
     """Compare the results of several methods in one table."""
     from ..files.atomic import whole_file
-    from ..learn.evaluation.comparing import pictures, report
+    from ..learn.evaluation.comparing import pictures, reliability, report
     from ..learn.evaluation.comparing.result_table import write_frames
     from ..learn.evaluation.results import results
 
@@ -156,5 +160,7 @@ def table(
         pictures.write_ranks(comparison.only_standing(), ranks)
     if confusion is not None:
         pictures.write_confusions(loaded, confusion)
-    if markdown is csv is plot is ranks is confusion is None:
+    if reliabilities is not None:
+        reliability.write_reliabilities(loaded, reliabilities)
+    if markdown is csv is plot is ranks is confusion is reliabilities is None:
         print_text(comparison.text.rstrip("\n"))

@@ -93,6 +93,8 @@ def test_groups_classes_and_comparisons_from_stored_predictions(tmp_path, capsys
     assert "| good - bad | **0." in shown
     cli.app(["table", str(tmp_path), "--confusion", str(tmp_path / "pictures")], standalone_mode=False)
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
+    cli.app(["table", str(tmp_path), "--reliability", str(tmp_path / "diagrams")], standalone_mode=False)
+    assert len(list((tmp_path / "diagrams").glob("*.png"))) == 2
     with pytest.raises(SystemExit):
         cli.main(["table", str(tmp_path), "--ranks", str(tmp_path / "ranks.png")])
     assert "A diagram shows one comparison" in capsys.readouterr().err

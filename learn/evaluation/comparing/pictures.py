@@ -68,7 +68,7 @@ def write_plot(tables: Sequence[ResultTable], path: Path) -> None:
     named = {label: handle for lines, labels in handles for handle, label in zip(lines, labels, strict=True)}
     columns = max(1, min(4, len(named), 95 // (max(map(len, named)) + 8)))  # some 95 letters are as wide as the figure
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def write_ranks(standing: Standing, path: Path) -> None:
@@ -108,7 +108,7 @@ def write_ranks(standing: Standing, path: Path) -> None:
     axes.set_xlim(1 - width, last + width)
     axes.set_ylim(below - 0.7 * left, 1.2)
     axes.axis("off")
-    _save(figure, path)
+    save(figure, path)
 
 
 def write_confusion(result: Result, path: Path) -> None:
@@ -139,7 +139,7 @@ def write_confusion(result: Result, path: Path) -> None:
     axes.set(xlabel="Predicted", ylabel="True")
     axes.set_title(f"{result.method}: {result.dataset} / {result.task}, {result.split}", fontsize="medium")
     figure.colorbar(image, ax=axes, label="Share of the true class", shrink=0.8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def write_confusions(found: Iterable[tuple[Path, Result]], folder: Path) -> None:
@@ -152,12 +152,18 @@ def write_confusions(found: Iterable[tuple[Path, Result]], folder: Path) -> None
     if not having:
         raise MedIMetaError("None of these results has a confusion matrix: it needs a single-label task and a split.")
     for result in having:
-        seed = [] if result.seed is None else [f"seed {result.seed}"]
-        name = "-".join([result.dataset, result.task, result.protocol, result.method, result.model, *seed])
-        write_confusion(result, folder / f"{re.sub('[^A-Za-z0-9.=]+', '-', name)}.png")
+        write_confusion(result, folder / file_name(result))
 
 
-def _save(figure: Figure, path: Path) -> None:
+def file_name(result: Result) -> str:
+    """Return a name for the picture of a result."""
+    seed = [] if result.seed is None else [f"seed {result.seed}"]
+    name = "-".join([result.dataset, result.task, result.protocol, result.method, result.model, *seed])
+    return f"{re.sub('[^A-Za-z0-9.=]+', '-', name)}.png"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     with whole_file(path) as partial:
