@@ -12,6 +12,7 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
+from .network import TRIES
 from .retry import patiently
 
 Result = TypeVar("Result")
@@ -70,11 +71,13 @@ class Remote:
         repo: Name, "<namespace>/<name>".
         revision: Branch or pull request (`refs/pr/1`) to read from and commit to.
         api: The Hub's client, which finds endpoint and token.
+        tries: Most attempts of a request.
     """
 
     repo: str
     revision: str = MAIN
     api: HfApi = field(default_factory=HfApi)
+    tries: int = TRIES
 
     def state(self, revision: str | None = None) -> State:
         """Return the state of the repository at its revision, or at another one."""
@@ -106,7 +109,7 @@ class Remote:
                 raise ConnectionError(f"{path} arrived damaged.")
             return data
 
-        return patiently(get)
+        return patiently(get, tries=self.tries)
 
     def create(self, *, private: bool) -> None:
         """Create the repository unless it exists."""
@@ -193,7 +196,7 @@ class Remote:
     def _call(
         self, function: Callable[..., Result], known: tuple[type[Exception], ...] = (), **arguments: Any
     ) -> Result:
-        return patiently(lambda: function(self.repo, repo_type="dataset", **arguments), known)
+        return patiently(lambda: function(self.repo, repo_type="dataset", **arguments), known, tries=self.tries)
 
     def _tree(self, repo: str, **arguments: Any) -> list[Any]:
         return list(self.api.list_repo_tree(repo, recursive=True, **arguments))

@@ -20,7 +20,10 @@ from huggingface_hub.utils.logging import set_verbosity
 from ..errors import MedIMetaError, PushFailed, visible
 from .network import TRANSIENT, TRIES, asked_wait, delay, offline_variable
 
+logger = logging.getLogger("medimeta")
 Result = TypeVar("Result")
+
+QUIET = 3.0  # seconds; longer waits are logged
 
 CONFLICTS = frozenset({409, 412})  # a push that lost a race reads the repository again and retries
 # What `huggingface_hub` raises. The base of its own errors is that of its HTTP client (requests, httpx, httpx2).
@@ -37,15 +40,16 @@ _ADVICE = {
     400: "The Hub rejected the request. Run `medimeta verify` on the folder, and report the problem if it is clean.",
 }
 _CODES = {400: "rejected-by-hub", 401: "not-logged-in", 403: "no-permission", 404: "repository-not-found"}
-_AGAIN = "Rerun the command to continue; files that have arrived are not sent again."
+_AGAIN = "Check the connection and rerun the command, which continues where it stopped."
 
 
-def patiently(call: Callable[[], Result], known: tuple[type[Exception], ...] = ()) -> Result:
+def patiently(call: Callable[[], Result], known: tuple[type[Exception], ...] = (), *, tries: int = TRIES) -> Result:
     """Call a function until it succeeds or another attempt cannot help.
 
     Args:
         call: The function; calling it twice must do no harm.
         known: Errors that the caller handles; they are raised unchanged.
+        tries: Most attempts.
 
     Raises:
         PushFailed: With the reason and the next step.
@@ -57,25 +61,29 @@ def patiently(call: Callable[[], Result], known: tuple[type[Exception], ...] = (
         except known:
             raise
         except FAILURES as error:
-            wait(error, attempt)
+            wait(error, attempt, tries)
         attempt += 1
 
 
-def wait(error: Exception, attempt: int) -> None:
+def wait(error: Exception, attempt: int, tries: int = TRIES) -> None:
     """Wait after a failed attempt, longer each time or as long as the Hub asks.
 
     Args:
         error: Why it failed.
         attempt: How many attempts failed before.
+        tries: Most attempts.
 
     Raises:
         PushFailed: If another attempt cannot help, or this was the last one.
     """
     if isinstance(error, MedIMetaError):
         raise error
-    if attempt + 1 >= TRIES or not transient(error):
+    if attempt + 1 >= tries or not transient(error):
         raise explained(error) from None
-    sleep(delay(attempt + 1, _asked(error)))
+    seconds = delay(attempt + 1, _asked(error))
+    if seconds > QUIET:
+        logger.warning("%s Trying again in %.0f s.", explained(error, advise=False), seconds)
+    sleep(seconds)
 
 
 def transient(error: Exception) -> bool:
@@ -92,8 +100,8 @@ def transient(error: Exception) -> bool:
     return isinstance(first, JSONDecodeError) or not isinstance(first, ValueError)
 
 
-def explained(error: Exception) -> PushFailed:
-    """Return the error with its reason and the next step."""
+def explained(error: Exception, *, advise: bool = True) -> PushFailed:
+    """Return the error with its reason and, if wanted, the next step."""
     causes = list(_causes(error))
     status = next((status for status in map(_status, causes) if status is not None), None)
     text = clean("; ".join(dict.fromkeys(str(cause).strip() or type(cause).__name__ for cause in causes)))
@@ -101,7 +109,7 @@ def explained(error: Exception) -> PushFailed:
         return PushFailed(
             f"The Hub cannot be used: {offline_variable()} is set. Unset it to go online.", code="offline"
         )
-    advice = _ADVICE.get(status or 0, _AGAIN if transient(error) else "")
+    advice = _ADVICE.get(status or 0, _AGAIN if transient(error) else "") if advise else ""
     end = "" if text.endswith((".", "!", "?")) else "."
     return PushFailed(f"The Hub: {text}{end} {advice}".strip(), code=_CODES.get(status or 0, "push-failed"))
 

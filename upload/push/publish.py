@@ -20,6 +20,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from ...cards.card import Config, Foreign, foreign_entries
 from ...errors import PushFailed, PushRefused, some
 from ...files import access
+from ...files.network import TRIES
 from ...files.repository import MAIN, Remote, State, Stored, deletion
 from ...files.retry import FAILURES, transient, wait
 from ..folder.card_files import CARD
@@ -29,6 +30,8 @@ from . import refusals
 from .options import PushOptions, Watch
 from .plan import CARD_RECORD, LocalFile, Plan, compare, kept
 from .release import Release, load
+
+HASTY = 2  # attempts of a dry run, which changes nothing and can be repeated at once
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def push(
         access.logged_in(repo, api, "--dry-run needs none for a public repository.")
     with TemporaryDirectory(prefix="medimeta-push-") as workshop:
         release = Release(folder, datasets, version, Path(workshop))
-        remote = Remote(repo, options.revision, api or HfApi())
+        tries = HASTY if options.dry_run else TRIES
+        remote = Remote(repo, options.revision, api or HfApi(), tries)
         return _Push(release, remote, options, watch).run(executor, workers)
 
 
