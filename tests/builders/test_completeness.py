@@ -107,7 +107,8 @@ def complete(tmp_path, monkeypatch):
         folder = write_miniature(dataset, tmp_path / "raw", per_class=3, packed=False)
         real = DATASETS[dataset]
         rows = RawSource(dataset, folder, Options(partial=True)).manifest()
-        rule = replace(real.splits, counts=rows["split"].value_counts().to_dict())
+        counts = {name: rows[name].value_counts().to_dict() for name in ("split", "original_split")}
+        rule = replace(real.splits, counts=counts["split"], original=counts["original_split"])
         card = replace(real, splits=rule, complete=Pins(path_hash(rows), label_hash(rows, real)))
         monkeypatch.setitem(DATASETS._cards, dataset, card)
         monkeypatch.setattr(completeness, "published_paths", lambda dataset: frozenset())
