@@ -21,8 +21,6 @@ def load_dataset(
     num_proc: int | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     download_mode: str | None = None,
-    verification_mode: str | None = None,
-    keep_in_memory: bool = False,
     **options: Any,
 ) -> Any:
     """Load a dataset; the same as `datasets.load_dataset("medimeta", dataset, ...)`.
@@ -37,8 +35,6 @@ def load_dataset(
         num_proc: Number of processes that prepare the cache.
         cache_dir: Cache folder; that of `datasets` by default.
         download_mode: As in `datasets`, e.g. "force_redownload".
-        verification_mode: As in `datasets`, e.g. "no_checks".
-        keep_in_memory: Copy the prepared rows into memory.
         **options: The fields of `MedIMetaConfig`: labels, partial, splits_from, with_masks.
 
     Returns:
@@ -54,7 +50,8 @@ def load_dataset(
     split = full_names(split)  # a wrong name raises here, before any work
     for option in options:
         if option not in OPTIONS:
-            raise unknown("option", option, _ARGUMENTS, hint="See: help(medimeta.load_dataset)")
+            call = f"datasets.load_dataset({NAME!r}, {known!r}, {option}=...)"
+            raise unknown("option", option, _ARGUMENTS, hint=f"Options of `datasets` itself: {call}.")
     builder = MedIMeta(
         config_name=known,
         dataset_name=NAME,
@@ -65,8 +62,8 @@ def load_dataset(
     )
     if streaming:
         return builder.as_streaming_dataset(split=split)
-    builder.download_and_prepare(download_mode=download_mode, verification_mode=verification_mode, num_proc=num_proc)
-    return builder.as_dataset(split=split, in_memory=keep_in_memory)
+    builder.download_and_prepare(download_mode=download_mode, num_proc=num_proc)
+    return builder.as_dataset(split=split)
 
 
 _ARGUMENTS = (*(load_dataset.__kwdefaults__ or ()), *OPTIONS)

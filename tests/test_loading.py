@@ -129,8 +129,8 @@ def test_places_are_checked_first(raw, tmp_path, door):
 
 
 def test_what_others_accept_is_refused_with_a_suggestion(raw):
-    for option in ("features", "revision", "token", "data_files", "name", "keep_in_memori"):
-        with raises(UnknownName, option, "keep_in_memory"):
+    for option in ("features", "revision", "token", "data_files", "name", "keep_in_memory"):
+        with raises(UnknownName, option, "download_mode", "datasets.load_dataset('medimeta', 'bus'"):
             medimeta.load_dataset("bus", data_dir=raw, **{option: "x"})
     for several in (["bus"], ("bus", "pbc"), {"bus"}, None, 3):
         with raises(UnknownName, "named by its id"):
@@ -146,11 +146,11 @@ def test_datasets_needs_a_dataset_and_no_revision():
         load_dataset("medimeta", "bus", revision="main")
 
 
-def test_lists_of_splits_memory_and_verification(raw):
+def test_lists_of_splits_and_what_datasets_itself_takes(raw):
     options = {"data_dir": str(raw), "partial": True}
-    one = medimeta.load_dataset("bus", split=["train", "val"], verification_mode="no_checks", **options)
+    one = medimeta.load_dataset("bus", split=["train", "val"], **options)
     other = load_dataset("medimeta", "bus", split=["train", "val"], **options)
-    copied = medimeta.load_dataset("bus", split="test", keep_in_memory=True, **options)
+    copied = load_dataset("medimeta", "bus", split="test", keep_in_memory=True, **options)
 
     assert [len(rows) for rows in one] == [len(rows) for rows in other] == [12, 1]
     assert not copied.cache_files
