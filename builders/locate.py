@@ -14,8 +14,8 @@ from ..files.archives import ZipFiles
 from ..files.tar_members import SUFFIXES
 from .hub import HubSource
 from .release.release import ReleaseSource
+from .shard_files import SHARD
 from .source import Options, RawSource, Source
-from .stored import SHARD
 
 DATA_VARIABLE = "MEDIMETA_DATA"
 

@@ -1,14 +1,12 @@
-"""Parquet shards of a Hub folder, which anyone may have written: opened, and checked against the catalogue.
+"""Check the columns and pictures of a Hub folder, which anyone may have written, against the catalogue.
 
-Every command reads shards through this module. Types that other libraries write (large strings, dictionaries, floats
+Every command reads rows through this module. Types that other libraries write (large strings, dictionaries, floats
 for integers) are converted where no value changes.
 """
 
 from __future__ import annotations
 
-import re
-import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +15,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Features, Image
 
-from ..cards.facts import SPLITS, DatasetCard
+from ..cards.facts import DatasetCard
 from ..errors import SourceBroken, some
 from ..files.unreadable import UNREADABLE_IMAGE
 from .images import SIDE, SIZE
 from .pictures import form, open_picture
+from .shard_files import UNREADABLE_PARQUET, brief, open_shard, shown
 
-SHARD = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet")
 REQUIRED = ("original_split", "original_filepath", "index")  # without a value, a row is of no use
 MOST_ROWS = 10  # times the published number
 ROW_BYTES = 100_000  # of all columns but pictures, on average
-_POINTER = b"version https://git-lfs.github.com/spec/"
-_BRIEF = reprlib.Repr()
-_BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxstring, _BRIEF.maxother = 8, 20, 20, 100, 100
-_UNREADABLE = (pa.ArrowException, OSError, ValueError, MemoryError)
-
-
-def shards(folder: Path) -> dict[str, list[Path]]:
-    """Return the shards of one dataset's folder by split, in order.
-
-    Raises:
-        SourceBroken: If a split lacks shards or has more than its names say.
-    """
-    by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for path in sorted(folder.glob("*.parquet")):
-        if (match := SHARD.fullmatch(path.name)) is not None:
-            by_split[match[1]].append(path)
-    for split, paths in by_split.items():
-        names = [p.name for p in paths]
-        if names != [f"{split}-{i:05d}-of-{len(paths):05d}.parquet" for i in range(len(paths))]:
-            raise SourceBroken(
-                f"{folder} holds an incomplete set of {split} shards: {some(names)}. Build or download it again."
-            )
-    return {split: paths for split, paths in by_split.items() if paths}
-
-
-def is_pointer(path: Path) -> bool:
-    """Whether a file is only the pointer that git-lfs leaves in a clone."""
-    with path.open("rb") as file:
-        return file.read(len(_POINTER)) == _POINTER
-
-
-def open_shard(path: Path) -> pq.ParquetFile:
-    """Open a shard; its rows are not read.
-
-    Raises:
-        SourceBroken: If it is a git-lfs pointer, or not a Parquet file.
-    """
-    try:
-        if not is_pointer(path):
-            return pq.ParquetFile(path)
-    except _UNREADABLE as error:
-        raise SourceBroken(
-            f"{path} is not a readable Parquet file ({shown(error)}). Build or download it again."
-        ) from error
-    raise SourceBroken(
-        f"{path} is a git-lfs pointer, not the file itself. In its folder, run: git lfs pull", code="lfs-pointer"
-    )
 
 
 class StoredColumns:
@@ -102,7 +53,7 @@ class StoredColumns:
             self._check_size(file.metadata, names)
             try:
                 table = file.read(columns=names)
-            except _UNREADABLE as error:
+            except UNREADABLE_PARQUET as error:
                 raise self._broken(f"cannot be read ({shown(error)})") from error
         schema = self.features.arrow_schema
         columns = [self._converted(table[name], schema.field(name)) for name in names]
@@ -160,7 +111,7 @@ class StoredColumns:
             columns = (group.column(i) for i in range(group.num_columns))
             size += sum(c.total_uncompressed_size for c in columns if c.path_in_schema.partition(".")[0] in names)
         if size > ROW_BYTES * (footer.num_rows + 100):
-            raise self._broken(f"holds {size:,} bytes besides pictures in {footer.num_rows:,} rows")
+            raise self._broken(f"holds {size:,} bytes in addition to pictures, in {footer.num_rows:,} rows")
 
     def _converted(self, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
         if column.type == field.type:
@@ -215,37 +166,8 @@ class StoredColumns:
         )
 
 
-def read_rows(shard: Path, columns: Sequence[str], wanted: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield some columns of some rows, by ascending position; only the row groups that hold them are read."""
-    with open_shard(shard) as file:
-        start = 0
-        for group in range(file.metadata.num_row_groups):
-            end = start + file.metadata.row_group(group).num_rows
-            inside = [row - start for row in wanted if start <= row < end]
-            if inside:
-                try:
-                    yield from file.read_row_group(group, columns=columns).take(inside).to_pylist()
-                except _UNREADABLE as error:
-                    raise SourceBroken(
-                        f"{shard}, rows {start} to {end - 1}: cannot be read ({shown(error)}). Build or download the "
-                        "dataset again."
-                    ) from error
-            start = end
-
-
-def shown(error: BaseException) -> str:
-    """Return the text of an error, in at most 300 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."
-
-
-def brief(value: object) -> str:
-    """Return a value's representation, short however large or nested the value is."""
-    return _BRIEF.repr(value)
-
-
 def _alike(kind: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether values of one type can stand for those of another: text for text, numbers for numbers."""
+    """Whether values of one type can be converted to another: text to text, numbers to numbers."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_null(kind) or kind == wanted:

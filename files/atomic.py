@@ -153,7 +153,7 @@ def resemble(new: Path, model: Path) -> None:
 def replace_folder(new: Path, current: Path) -> None:
     """Put a complete folder in place of the current one in one step, then delete the old one.
 
-    Linux and macOS exchange two folders atomically. Elsewhere there are two renames, and `recover` repairs what a kill
+    Linux and macOS exchange two folders atomically. Elsewhere there are two renames; `recover` repairs what a kill
     between them leaves.
 
     Args:

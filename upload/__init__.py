@@ -1,1 +1,1 @@
-"""The Hub folder (Parquet shards and card) and getting it safely to the Hub."""
+"""Build, check, publish and preview a Hub folder (Parquet shards and card)."""

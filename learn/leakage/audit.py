@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from ...builders.locate import find_local, open_source
 from ...builders.rows import batches, splits_of
+from ...builders.shard_files import shards
 from ...builders.source import Options, Source
-from ...builders.stored import shards
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
 from ...errors import MedIMetaError, SourceBroken, SourceNotFound

@@ -111,7 +111,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "missing shard": (
         lambda h: shard(h).rename(h / "bus" / "train-00000-of-00002.parquet"),
         {"shards"},
-        "where train-00000-of-00002.parquet, train-00001-of-00002.parquet belong",
+        "train-00001-of-00002.parquet",
     ),
     "strange file": (
         lambda h: shutil.copy(shard(h), h / "bus" / "extra.parquet"),
@@ -174,7 +174,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "not in the card": (
         lambda h: replaced(h / "README.md", "config_name: bus\n", "config_name: cxr\n"),
         {"card"},
-        "there is no entry",
+        "no entry",
     ),
     "only a path": (
         lambda h: set_values(shard(h), 0, image={"bytes": None, "path": "/home/me/x.png"}),
@@ -230,12 +230,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "same file": (
         lambda h: set_values(shard(h), 0, original_filepath=rows_of(shard(h, "test"))[0]["original_filepath"]),
         {"split groups"},
-        "rows of one original_filepath in one split; 1 of them lie(s) in two",
+        "rows of one original_filepath in one split; 1 of them are in two",
     ),
     "same patient": (
         lambda h: a_subject_in_two_splits(h, "cxr"),
         {"split groups"},
         "rows of one subject_id in one split; 1 of",
     ),
-    "unknown dataset": (lambda h: (h / "bus").rename(h / "buss"), {"dataset"}, "there is no such dataset"),
+    "unknown dataset": (lambda h: (h / "bus").rename(h / "buss"), {"dataset"}, "unknown dataset"),
 }

@@ -255,5 +255,5 @@ def test_columns_that_a_hub_folder_lost_are_not_excused(places, hub):
 
 
 def test_refuses_two_datasets(places):
-    with pytest.raises(MedIMetaError, match=r"read as cxr, not as bus"):
+    with pytest.raises(MedIMetaError, match=r"source of cxr, not of bus"):
         compare(opened(places, "raw", "bus"), opened(places, "hub", "cxr"))

@@ -248,7 +248,7 @@ def test_search_finds_datasets_tasks_and_labels(opened):
     assert page.locator(".hit").inner_text().split("\n") == ["Blue Whitish Veil", "task"]
     search.fill("qqq")
     assert page.locator(".dataset").count() == 0
-    assert page.locator("#found").inner_text() == "Nothing is called “qqq”."
+    assert page.locator("#found").inner_text() == "No matches for “qqq”."
 
 
 def test_a_key_just_after_closing_is_not_undone(opened):

@@ -294,7 +294,7 @@ def test_a_tag_names_one_release(lfs_hub, folder):
     assert publish(lfs_hub, folder, tag="v1.0.0").commit == first.commit
     changed(folder)
     sent = lfs_hub.received
-    with pytest.raises(PushRefused, match=r"v1\.0\.0 names another release.*next version"):
+    with pytest.raises(PushRefused, match=r"v1\.0\.0 names another release"):
         publish(lfs_hub, folder, tag="v1.0.0")
     assert lfs_hub.received == sent
 
@@ -414,12 +414,12 @@ def no_rows(folder):
     [
         (None, {"partial": False}, PushRefused, r"Incomplete: bus \(9 of 780 images\).*--partial"),
         (None, {"only": ("pbc",)}, UnknownName, r"Unknown dataset in .*'pbc'.*bus, crc, pneumonia"),
-        (None, {"remove": ("bus",)}, PushRefused, "bus: pushed and removed at once"),
+        (None, {"remove": ("bus",)}, PushRefused, "--only"),
         (None, {"remove": ("bsu",)}, UnknownName, "Did you mean 'bus'"),
         (None, {"gated": "yes"}, PushRefused, "auto, manual"),
         (None, {"create_pr": True, "revision": "next"}, PushRefused, "--revision or --create-pr"),
         (None, {"create_pr": True, "tag": "v1"}, PushRefused, "Merge it, then push with --tag"),
-        (None, {"create_pr": True}, PushRefused, "so that nobody could merge"),
+        (None, {"create_pr": True}, PushRefused, "--create-pr"),
         (remove_record, {}, PushRefused, r"bus lacks its build\.json. Build it again, or leave it out with --only"),
         (remove_card, {}, PushRefused, r"has no README\.md.*medimeta card"),
         (remove_shards, {}, PushRefused, "bus lacks its shards"),
@@ -449,7 +449,7 @@ ON_THE_HUB = [
     ({"medimeta.py": b""}, {}, r"repository ns/medimeta holds medimeta\.py.*Delete it"),
     ({"bus/train-extra.parquet": b""}, {}, r"holds bus/train-extra\.parquet.*read as rows.*Delete or rename"),
     ({"crc/test-x.parquet": b""}, {"only": ("bus",)}, r"holds crc/test-x\.parquet"),
-    ({"crc/card.json": None}, {"only": ("bus",)}, r"crc without crc/card\.json.*--remove crc"),
+    ({"crc/card.json": None}, {"only": ("bus",)}, r"crc/card\.json.*--remove crc"),
     ({"crc/card.json": b"{}"}, {"only": ("bus",)}, r"crc/card\.json .* of another version.*--remove crc"),
     ({}, {"private": True}, "--private"),
     ({"README.md": b"---\nconfigs: [\n---\n"}, {}, "--overwrite-card"),
@@ -505,7 +505,7 @@ def test_a_folder_that_changes_while_it_is_sent(lfs_hub, folder):
     changed(folder)
     lfs_hub.fail(Fault("meanwhile", "POST .*/preupload/", act=lambda: set_values(shard(folder), 1, subject_id="x")))
 
-    with pytest.raises(PushFailed, match=r"train-00000-of-00001\.parquet changed while being sent.*run the same"):
+    with pytest.raises(PushFailed, match=r"train-00000-of-00001\.parquet changed during the upload.*rerun the command"):
         publish(lfs_hub, folder)
 
     assert lfs_hub.files(REPO) == old

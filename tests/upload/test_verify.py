@@ -70,7 +70,7 @@ def test_what_was_built_has_no_error(whole):
     findings = verify_folder(whole, advance=finished.append)
 
     assert {(f.dataset, f.severity, f.rule) for f in findings} == {(d, "note", "row counts") for d in ("bus", "cxr")}
-    assert "published are train 546, validation 78, test 156" in findings[0].message
+    assert "published: train 546, validation 78, test 156" in findings[0].message
     assert clean(findings)
     assert summary(findings).endswith("Clean: 2 note(s).")
     rows = (pq.read_metadata(path).num_rows for path in whole.glob("*/*.parquet"))
@@ -103,7 +103,7 @@ def test_larger_row_groups(colours, monkeypatch):
     findings = verify_folder(colours)
 
     assert errors(findings) == {"row groups"}
-    assert "row groups of 112 rows; at most 100 are wanted" in summary(findings)
+    assert "row groups of 112 rows; the limit is 100" in summary(findings)
 
 
 def test_too_large_a_file(colours, monkeypatch):

@@ -1,1 +1,1 @@
-"""Writing a Hub folder."""
+"""Write a Hub folder."""

@@ -1,4 +1,4 @@
-"""`<id>/build.json`: what a folder's Parquet files were built from, and how."""
+"""Build records (`<id>/build.json`): how the Parquet files of a dataset were built, and from what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ...builders.stored import open_shard, shards
+from ...builders.shard_files import open_shard, shards
 from ...cards.catalogue import DATASETS
 from ...cards.facts import DatasetCard
 from ...errors import MedIMetaError
@@ -19,13 +19,13 @@ Membership = Literal["source", "computed", "recomputed", "release"]
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """How one dataset of a Hub folder was built.
+    """Build record of one dataset in a Hub folder.
 
     Attributes:
         dataset: Its id.
         medimeta: Version of this project.
         labels: "released" or "corrected".
-        masks: Whether mask columns are there.
+        masks: Whether there are mask columns.
         source: "raw", "release" or "hub".
         membership: Where the splits come from: "source" (the source's own), "computed" (the published algorithm on
             exactly the published rows), "recomputed" (the published algorithm on other rows or in another order, so
@@ -69,7 +69,7 @@ class BuildRecord:
 def there(folder: Path) -> list[str]:
     """Names of the datasets that were built in a Hub folder, half-built ones included, in alphabetical order.
 
-    A folder of Parquet files with another name and without a build record is someone else's.
+    Folders of Parquet files without a build record and with another name are ignored.
     """
     built = {path.parent.name for path in folder.glob(f"*/{RECORD}")}
     rows = {path.parent.name for path in folder.glob("*/*.parquet")}
@@ -116,7 +116,7 @@ def read_record(path: Path, dataset: str | None = None) -> BuildRecord:
 
 
 def split_sizes(folder: Path) -> dict[str, dict[str, Any]]:
-    """Rows and bytes of each split of one dataset's folder, read from the shards' footers.
+    """Return rows and bytes of each split in a dataset's folder, from the footers of the shards.
 
     Returns:
         Per split: `num_examples`, `num_bytes` (uncompressed) and `download_size` (on disk).

@@ -1,4 +1,4 @@
-"""Parquet shards as the Hub's viewer and every reader of `datasets` want them (3.6 and later)."""
+"""Write Parquet shards that the Hub's viewer and all versions of `datasets` from 3.6 read."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ...cards.facts import DatasetCard
 from ...files.atomic import whole_file
 
 SHARD_BYTES = 500_000_000
-ROW_OVERHEAD = 8192  # bytes beside the pixels, generously
-# The sizes that `datasets` itself uses, so that its shards and ours are chunked alike.
+ROW_OVERHEAD = 8192  # bytes in addition to the pixels, an upper bound
+# The sizes that `datasets` uses.
 CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One Parquet file to be.
+    """One Parquet file to write.
 
     Attributes:
-        name: Its file name.
-        split: The split that it is part of.
-        batches: Its rows, in pieces of 100.
+        name: File name.
+        split: The split that it belongs to.
+        batches: Its rows, in batches of 100.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Shard:
 def plan(manifest: pd.DataFrame, card: DatasetCard) -> list[Shard]:
     """Divide a manifest into shards.
 
-    Their borders follow from the number of rows alone (lossless images never take more than their pixels), so that
-    any shard can be written, or written again, without the others.
+    Shards are divided by the number of rows alone (lossless images are never larger than their pixels), so each shard
+    can be written without the others.
     """
     per_shard = max(1, SHARD_BYTES // (SIDE * SIDE * card.channels + ROW_OVERHEAD) // BATCH)  # in batches
     shards = []
@@ -63,7 +63,7 @@ def write_shard(path: Path, tables: Iterable[pa.Table], features: Features) -> N
     """Write one shard under its name only when it is complete.
 
     One row group per table, a page index, content-defined chunks (a changed row changes few bytes of an upload),
-    images uncompressed because they already are, and the features in a form that old and new `datasets` read.
+    images not compressed again, and features in a form that old and new versions of `datasets` read.
 
     Args:
         path: Its final name.
@@ -88,14 +88,14 @@ def write_shard(path: Path, tables: Iterable[pa.Table], features: Features) -> N
     ):
         for table in tables:
             writer.write_table(table, row_group_size=BATCH)
-        # The viewer looks for the first key, `datasets` writes the second.
+        # The viewer reads the first key, `datasets` writes the second.
         writer.add_key_value_metadata(
             {"use_content_defined_chunking": "true", "content_defined_chunking": json.dumps(CHUNKING)}
         )
 
 
 def stored_features(features: Features) -> dict[str, Any]:
-    """The features as JSON for a file's metadata: the form of `datasets` 3, which every later version reads."""
+    """Return the features as JSON for a file's metadata, in the form of `datasets` 3, which later versions read."""
     return {name: _stored(value) for name, value in features.to_dict().items()}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ...builders.stored import SHARD
+from ...builders.shard_files import SHARD
 from ...errors import MedIMetaError
 from ...files.atomic import (
     PARTIAL,

@@ -1,1 +1,1 @@
-"""A page to look at a Hub folder before it is published; see `page`."""
+"""Write a page that shows a Hub folder."""

@@ -1,4 +1,4 @@
-"""What the page shows of a Hub folder: facts and counts of all its rows, and the images of a sample."""
+"""Contents of the preview page: facts and counts of all rows of a Hub folder, and images of a sample."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ...files.unreadable import UNREADABLE_IMAGE
 from ..folder.record import BuildRecord, read_records
 from ..push.refusals import chosen
 
-IMAGES = 900  # of all datasets together, so that the page of 19 of them opens at once
+IMAGES = 900  # of all datasets together, so that a page of 19 datasets opens quickly
 MOST = 120  # of one dataset
 BYTES = 7_500_000  # of all images together, before they become text, which takes a third more
-QUALITY = 82  # lossy: good enough to look at; the folder itself holds the exact pixels
+QUALITY = 82  # lossy; the folder holds the exact pixels
 _HIDDEN = {"image", "split", "shard", "shard_row", "index", "position"}
 
 
@@ -39,19 +39,19 @@ def contents(
     public: bool = False,
     finished: Callable[[str], None] = lambda dataset: None,
 ) -> list[dict[str, Any]]:
-    """Facts, label counts and sample images of the datasets in a Hub folder, ready for JSON.
+    """Return facts, label counts and sample images of the datasets in a Hub folder, in JSON types.
 
-    The same folder and seed give the same.
+    The result depends only on the folder and the seed.
 
     Args:
         folder: A Hub folder.
-        only: Ids of the datasets to show; all of the folder's when empty.
-        seed: Of the choice of images.
-        public: Leave out images that their licence forbids to pass on.
+        only: Ids of the datasets to show; empty for all in the folder.
+        seed: Seed of the sample.
+        public: Leave out images that must not be redistributed.
         finished: Called with each dataset's id.
 
     Raises:
-        NotAHubFolder, PushRefused, SourceBroken, UnknownName: If the folder is not what it should be.
+        NotAHubFolder, PushRefused, SourceBroken, UnknownName: If the folder is not a valid Hub folder.
     """
     names = chosen(folder, only)
     records = [record for record in read_records(folder) if record.dataset in names]
@@ -98,7 +98,7 @@ def _dataset(folder: Path, record: BuildRecord, most: int, limit: int, seed: int
 
 
 def _names(rows: pd.DataFrame, task: Task) -> list[list[str]]:
-    """What each row counts under: labels, or that it has none, or that they are unknown."""
+    """Return the labels that each row counts under, including "none of these" and "unknown"."""
     found = []
     for value, shard in zip(rows[task.column], rows["shard"], strict=True):
         try:
@@ -124,7 +124,7 @@ def _task(task: Task, names: Sequence[Sequence[str]], of_split: pd.Series) -> di
 
 
 def sample(splits: Sequence[str], tasks: Sequence[Sequence[Sequence[str]]], most: int, seed: int) -> list[int]:
-    """Choose rows so that every label of every task is seen in every split, as evenly as their number allows.
+    """Sample rows so that every label of every task appears in every split, as evenly as possible.
 
     Labels take turns, those of the main task first. A label whose turn it is gets the next of its rows in random
     order, unless rows that were chosen for others gave it its share already.
@@ -132,11 +132,11 @@ def sample(splits: Sequence[str], tasks: Sequence[Sequence[Sequence[str]]], most
     Args:
         splits: The split of each row.
         tasks: For each task the labels of each row.
-        most: How many rows to choose at most.
-        seed: Of the random order.
+        most: Largest number of rows.
+        seed: Seed of the random order.
 
     Returns:
-        Positions of rows, in the order of choice.
+        Positions of rows, in the order in which they were chosen.
     """
     cells: dict[tuple[int, str, str], list[int]] = {}
     for row in np.random.RandomState(seed).permutation(len(splits)).tolist():  # the same in every version of NumPy
@@ -157,7 +157,7 @@ def sample(splits: Sequence[str], tasks: Sequence[Sequence[Sequence[str]]], most
 
 
 def _cells(row: int, splits: Sequence[str], tasks: Sequence[Sequence[Sequence[str]]]) -> Iterator[tuple[int, str, str]]:
-    """What a row stands for: number of a task, split, and label, once for each of its labels."""
+    """Yield the number of a task, the split and the label, for each label of a row."""
     for number, labels in enumerate(tasks):
         for label in labels[row]:
             yield number, splits[row], label
@@ -166,7 +166,7 @@ def _cells(row: int, splits: Sequence[str], tasks: Sequence[Sequence[Sequence[st
 def _rows(
     source: HubSource, picked: pd.DataFrame, names: dict[str, list[list[str]]], limit: int
 ) -> list[dict[str, Any]]:
-    """The chosen rows with their images, as long as the images fit into `limit` bytes; in the folder's order."""
+    """Return the sampled rows with images of at most `limit` bytes in all, in the order of the folder."""
     found: list[dict[str, Any]] = []
     size = 0
     for (place, row), pictures in zip(picked.iterrows(), source.encode(picked) if len(picked) else (), strict=True):
@@ -190,7 +190,7 @@ def _rows(
 
 
 def _shown(data: bytes | None, where: str) -> bytes:
-    """An image as a browser shows it."""
+    """Encode an image for browsers."""
     try:
         with Image.open(io.BytesIO(data or b"")) as image:
             buffer = io.BytesIO()
@@ -201,7 +201,7 @@ def _shown(data: bytes | None, where: str) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """A value for JSON, which knows no NaN."""
+    """Convert a value to JSON types; NaN becomes None."""
     if isinstance(value, float) and math.isnan(value):
         return None
     return value.item() if isinstance(value, np.generic) else value

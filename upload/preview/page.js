@@ -19,7 +19,7 @@
     node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
     return node;
   }
-  const told = (value) => typeof value !== "object" ? String(value)
+  const shownValue = (value) => typeof value !== "object" ? String(value)
     : Array.isArray(value) && value.every((one) => typeof one !== "object") ? value.join(", ") : JSON.stringify(value);
   const dot = (split) => el("span", { className: `dot ${split}`, "aria-hidden": "true" });
 
@@ -46,7 +46,7 @@
       if (items.length) list.push(el("li", {}, el("p", { className: "eyebrow domain" }, domain), el("ul", {}, ...items)));
     }
     $("datasets").replaceChildren(...list);
-    $("found").textContent = words ? (count ? plural(count, "dataset") : `Nothing is called “${words}”.`) : "";
+    $("found").textContent = words ? (count ? plural(count, "dataset") : `No matches for “${words}”.`) : "";
   }
 
   function find(dataset, words) {
@@ -113,8 +113,8 @@
         el("h2", { id: "task" }, task.name),
         el("section", { id: "balance", "aria-label": "Class balance" }),
         el("section", { id: "images", "aria-label": "Images" })),
-      el("footer", {}, "Counts are of all rows. Images are a sample, the same each time, drawn so that every label of " +
-        "every task is seen in every split; they are compressed for this page, the folder holds the exact pixels."));
+      el("footer", {}, "Counts include all rows. Images are a fixed sample with every label of every task in every split; " +
+        "they are compressed for this page, while the folder holds the exact pixels."));
     tabs.scrollLeft = tabs.querySelector("[aria-current=true]").offsetLeft - tabs.offsetLeft - 40;
     drawBalance();
     drawImages();
@@ -131,11 +131,11 @@
     const warn = (text) => el("span", { className: "chip warn" }, text);
     return [
       el("span", { className: "chip id" }, dataset.id),
-      plain(dataset.mode === "L" ? "greyscale" : "colour"),
-      plain(dataset.subjects ? plural(dataset.subjects, dataset.subject || "subject") : "no subjects known"),
+      plain(dataset.mode === "L" ? "grayscale" : "colour"),
+      plain(dataset.subjects ? plural(dataset.subjects, dataset.subject || "subject") : "subjects unknown"),
       plain(licence.id),
       !licence.commercial && warn("no commercial use"),
-      !licence.redistribution && warn("images may not be passed on"),
+      !licence.redistribution && warn("no redistribution of images"),
       dataset.images !== dataset.published && warn(`incomplete: ${number(dataset.images)} of ${number(dataset.published)} images`),
       dataset.corrected && warn("corrected labels"),
     ];
@@ -161,7 +161,7 @@
       el("tbody", {}, ...rows.map((row) => balanceRow(row, splits, most))));
     $("balance").replaceChildren(
       el("div", { className: "head" }, el("h3", {}, "Class balance"),
-        el("span", { className: "quiet" }, `${plural(task.labels, "label")}; choose one to see only its images`)),
+        el("span", { className: "quiet" }, `${plural(task.labels, "label")}; select one to show only its images`)),
       table,
       folded ? el("button", { className: "more", type: "button", onclick: () => { state.all = true; drawBalance(); focusFirst("balance", ".label button"); } },
         `Show all ${task.balance.length} labels`) : "");
@@ -213,8 +213,8 @@
         el("h4", {}, row.label, el("span", {}, `${number(rows.length)} of ${number(total)}`)),
         el("div", { className: "images" }, ...rows.map((one, at) => picture(one, row.label, first + at)))));
     }
-    const why = dataset.rows.length ? "No image of the sample has this label in this split."
-      : "The terms of this dataset do not allow its images to be passed on, so that this page shows none.";
+    const why = dataset.rows.length ? "The sample has no images with this label in this split."
+      : "This page shows no images: the terms of this dataset do not allow redistributing them.";
     $("images").replaceChildren(
       el("div", { className: "head" }, el("h3", {}, "Images"),
         el("span", { className: "quiet", role: "status" }, `${plural(new Set(shown).size, "image")} of a sample of ${number(dataset.rows.length)}`)),
@@ -252,7 +252,7 @@
         el("dl", { className: "facts" },
           ...dataset.tasks.map((task, at) => fact(task.name, row.labels[at].join(", "), "of-task")),
           ...Object.entries(row.facts).filter(([, value]) => value !== null).map(([name, value]) =>
-            fact(name, told(value)))),
+            fact(name, shownValue(value)))),
         el("p", { className: "code" }, el("code", {}, `load_dataset("medimeta", "${dataset.id}", data_dir=...)["${row.split}"][${row.position}]`)))));
     if (!$("row").open) { opener = document.activeElement; $("row").showModal(); }
     const again = ["previous", "next"].includes(focused) && $("row").querySelector(`.${focused}:not(:disabled)`);
@@ -265,7 +265,7 @@
     if (step && shown[place]) { event.preventDefault(); open(place); }
   });
   $("row").addEventListener("click", (event) => { if (event.target === $("row")) $("row").close(); });
-  // Closing gives the focus back to what opened the row; it goes on to the image shown last, unless a key was faster.
+  // Closing returns the focus to the button that opened the row, then moves it to the image shown last, unless a key moved it.
   $("row").addEventListener("close", () => {
     if (![opener, document.body].includes(document.activeElement)) return;
     const sheet = $("row").firstChild;

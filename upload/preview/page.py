@@ -1,4 +1,4 @@
-"""The preview as files: one HTML page that needs nothing else, or a static Space around it."""
+"""Write the preview: one self-contained HTML page, or a static Space with it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _HERE = Path(__file__).parent
 
 
 def render(datasets: Sequence[dict[str, Any]], title: str, version: str) -> str:
-    """The page. Every text in it is escaped, and no other script than the page's own may run.
+    """Return the page. All text is escaped, and only the page's own script may run.
 
     Args:
-        datasets: What `contents.contents` gives.
+        datasets: Contents, as returned by `contents.contents`.
         title: Name of the folder.
         version: Version of this project.
     """
@@ -49,17 +49,17 @@ def render(datasets: Sequence[dict[str, Any]], title: str, version: str) -> str:
 
 
 def write_page(html: str, path: Path) -> None:
-    """Write the page as one file, which appears, or is replaced, only when it is whole."""
+    """Write the page as one file, atomically."""
     with whole_file(path) as partial:
         partial.write_text(html, encoding="utf-8", newline="\n")
 
 
 def write_space(html: str, folder: Path, title: str) -> None:
-    """Write a folder that can be pushed as a static Space: `index.html` and a README.md that says so.
+    """Write a folder for a static Space: `index.html` and README.md.
 
     Args:
         html: The page.
-        folder: Where to; made if need be.
+        folder: The folder; created if need be.
         title: Title of the Space.
 
     Raises:
@@ -67,14 +67,14 @@ def write_space(html: str, folder: Path, title: str) -> None:
     """
     check_space(folder)
     front = {"title": title, "sdk": "static", "pinned": False, "license": "other", "tags": ["medical", "medimeta"]}
-    readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\nA look at the datasets: images, labels and counts.\n"
+    readme = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\nA preview of datasets: images, labels, counts.\n"
     folder.mkdir(parents=True, exist_ok=True)
     write_page(readme, folder / "README.md")
     write_page(html, folder / "index.html")
 
 
 def check_space(folder: Path) -> None:
-    """Make sure that a Space can be written into a folder.
+    """Check that a Space can be written into a folder.
 
     Raises:
         MedIMetaError: If the folder holds other things.
@@ -85,7 +85,7 @@ def check_space(folder: Path) -> None:
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.exists() else set()
     if names - ours or ("README.md" in names) != ("index.html" in names):
         raise MedIMetaError(
-            f"{folder} holds {some(sorted(names))}, which is no Space of a preview. Give an empty or a new folder with "
+            f"{folder} holds {some(sorted(names))}, not a Space with a preview. Give an empty or new folder with "
             "--space."
         )
 

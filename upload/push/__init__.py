@@ -1,1 +1,1 @@
-"""Publishing a Hub folder."""
+"""Publish a Hub folder."""

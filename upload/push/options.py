@@ -1,4 +1,4 @@
-"""How a Hub folder is published, and who is told how it goes on."""
+"""Options of a push, and callbacks that report its progress."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ GATES = ("auto", "manual")
 
 @dataclass(frozen=True)
 class PushOptions:
-    """How a folder is published.
+    """Options of a push.
 
     Attributes:
-        only: Ids of the datasets to push; all of the folder's when empty.
-        remove: Ids of datasets to take away from the Hub; others on the Hub stay.
-        revision: Branch to commit to; made from `main` when it is not there.
-        private: Whether a new repository is only for its owner.
-        gated: Whether readers must ask ("auto") and be let in ("manual"); None leaves it as it is.
+        only: Ids of the datasets to push; empty for all in the folder.
+        remove: Ids of datasets to remove from the Hub; other datasets stay.
+        revision: Branch to commit to; created from `main` if need be.
+        private: Whether a new repository is private.
+        gated: Whether readers must request access, granted automatically ("auto") or by the owner ("manual"); None
+            keeps the current setting.
         create_pr: Whether to open a pull request instead of committing to the branch.
-        tag: Name for the commit; a tag that names another release is an error, tags do not move.
-        partial: Whether incomplete datasets may become public.
-        permissions: Ids of datasets that may not be passed on, for which the user has a permission.
-        dry_run: Whether to stop before anything is changed.
+        tag: Tag of the commit; a tag that names another release is an error.
+        partial: Whether incomplete datasets may be published.
+        permissions: Ids of datasets whose terms forbid redistribution, for which the user holds a permission.
+        dry_run: Whether to only report the changes.
         overwrite_card: Whether to replace a card on the Hub that cannot be read, and with it the entries of others.
     """
 
@@ -47,33 +48,33 @@ class PushOptions:
         for name in (*self.remove, *self.permissions):
             DATASETS[name]  # raises for a name that does not exist
         if self.gated not in (None, *GATES):
-            raise PushRefused(f"There is no gate {self.gated!r}. Choose one of: {', '.join(GATES)}.")
+            raise PushRefused(f"Unknown value {self.gated!r} for --gated. Choose one of: {', '.join(GATES)}.")
         if self.create_pr and self.revision != MAIN:
             raise PushRefused("The Hub opens pull requests against main only. Leave out --revision or --create-pr.")
         if self.create_pr and self.tag:
-            raise PushRefused("A pull request is no release yet. Merge it, then push with --tag.")
+            raise PushRefused("A pull request cannot be tagged. Merge it, then push with --tag.")
 
     def removed(self, datasets: Collection[str]) -> frozenset[str]:
-        """The datasets to take away, none of which may be among those that are pushed.
+        """Return the datasets to remove, and check that none of them is also pushed.
 
         Raises:
-            PushRefused: If one is.
+            PushRefused: If one is pushed.
         """
         both = sorted(set(self.remove) & set(datasets))
         if both:
-            raise PushRefused(f"{some(both)}: pushed and removed at once. Name what is to be pushed with --only.")
+            raise PushRefused(f"{some(both)}: both pushed and removed. Select the datasets to push with --only.")
         return frozenset(self.remove)
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told how a push goes on.
+    """Callbacks that report the progress of a push.
 
     Attributes:
-        read: Called with the bytes of each file whose hash was made.
+        read: Called with the number of bytes of each file that was hashed.
         planned: Called with the plan.
-        checked: Called with numbers of rows.
-        sent: Called with the bytes of each batch that has arrived.
+        checked: Called with the number of rows that were checked.
+        sent: Called with the number of bytes of each batch that was uploaded.
     """
 
     read: Callable[[int], None] = lambda size: None

@@ -1,9 +1,9 @@
-"""What a push would change: the files of a release beside those on the Hub.
+"""Compute what a push changes: compare the files of a release with those on the Hub.
 
-A push owns the files that it makes itself, by their names: the card (`README.md`, `LICENSE.md`, `croissant.json`), the
+A push owns the files that it writes, by their names: the card (`README.md`, `LICENSE.md`, `croissant.json`), the
 pictures `assets/<id>-montage.png` and `assets/<id>-balance.png`, and in the folder `<id>` of each dataset of the
-catalogue `build.json`, `card.json` and the shards. It deletes none but its own, and only of datasets that it replaces
-or is told to remove; everything else in a repository is someone else's and stays as it is.
+catalogue `build.json`, `card.json` and the shards. It deletes only its own files, and only
+of datasets that it replaces or that the user asks to remove. Other files in the repository are left unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...builders.stored import SHARD
+from ...builders.shard_files import SHARD
 from ...cards.card import LICENCES
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
@@ -35,9 +35,9 @@ class LocalFile:
     """A file of a release.
 
     Attributes:
-        source: Where it lies here.
-        size: In bytes.
-        sha256: Of its content.
+        source: Path on this machine.
+        size: Size in bytes.
+        sha256: SHA-256 of the content.
     """
 
     source: Path
@@ -46,19 +46,19 @@ class LocalFile:
 
     @classmethod
     def read(cls, source: Path) -> LocalFile:
-        """Measure a file."""
+        """Return size and hash of a file."""
         with source.open("rb") as file:
             return cls(source, source.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
     def is_stored(self, stored: Stored | None) -> bool:
-        """Whether the Hub has this very content."""
+        """Whether the file on the Hub has the same content."""
         if stored is None or stored.size != self.size:
             return False
         return stored.sha256 == self.sha256 if stored.sha256 else stored.holds(self.source.read_bytes())
 
 
 def owner(path: str) -> str | None:
-    """The dataset that a file on the Hub belongs to, "" for the card, None if it is not ours."""
+    """Return the dataset that owns a file on the Hub, "" for the card, or None for files of others."""
     if path in CARD_FILES:
         return ""
     match = _DATA.fullmatch(path) or _PICTURE.fullmatch(path)
@@ -66,22 +66,22 @@ def owner(path: str) -> str | None:
 
 
 def strangers(path: str) -> str | None:
-    """The dataset whose rows a file would be taken for although it is not ours."""
+    """Return the dataset that a file of others would be read as part of, or None."""
     match = _ROWS.fullmatch(path)
     return match["id"] if match and owner(path) is None and match["id"] in DATASETS else None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one commit would do, as `compare` finds it.
+    """Changes of one commit, as computed by `compare`.
 
     Attributes:
-        files: All files of the release, by their paths on the Hub.
-        state: What the Hub holds.
+        files: All files of the release by their paths on the Hub.
+        state: State of the repository.
         datasets: Ids of the datasets that are replaced or removed; others stay.
         added: Paths that the Hub does not have.
-        changed: Paths that have another content on the Hub.
-        deleted: Paths on the Hub that belong to a dataset of the release, and no longer to it.
+        changed: Paths whose content on the Hub differs.
+        deleted: Paths on the Hub that are no longer part of a dataset of the release.
     """
 
     files: Mapping[str, LocalFile]
@@ -93,50 +93,50 @@ class Plan:
 
     @property
     def new(self) -> tuple[tuple[str, str], ...]:
-        """Path and sha256 of what has to be on the Hub for the commit."""
+        """Path and sha256 of the files that the commit adds or changes."""
         return tuple((path, self.files[path].sha256) for path in (*self.added, *self.changed))
 
     @property
     def digest(self) -> str:
-        """Names the release: the same for the same files."""
+        """Hash of the release, computed from the names and contents of its files."""
         listed = "".join(f"{path} {self.files[path].sha256}\n" for path in sorted(self.files))
         return hashlib.sha256(listed.encode()).hexdigest()
 
     @property
     def unchanged(self) -> tuple[str, ...]:
-        """Paths that stay as they are."""
+        """Paths that do not change."""
         return tuple(sorted(set(self.files) - {*self.added, *self.changed}))
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """Datasets on the Hub that this release leaves alone."""
+        """Datasets on the Hub that are not part of this release."""
         return kept(self.state.files, self.datasets)
 
     @property
     def empty(self) -> bool:
-        """Whether the Hub holds the release already."""
+        """Whether the Hub already holds the release."""
         return not (self.added or self.changed or self.deleted)
 
     @property
     def bytes(self) -> int:
-        """Most bytes that may have to be sent; Xet sends only what is new in them."""
+        """Upper bound of the bytes to upload; Xet uploads only the chunks that are new."""
         return sum(self.files[path].size for path, _ in self.new)
 
     def summary(self) -> str:
-        """All of it in lines to read."""
+        """Describe the changes, one per line."""
         lines = [f"+ {path} ({self.files[path].size:,} bytes)" for path in self.added]
         lines += [f"~ {path} ({self.files[path].size:,} bytes)" for path in self.changed]
         lines += [f"- {path}" for path in self.deleted]
         counts = {"added": self.added, "changed": self.changed, "deleted": self.deleted, "unchanged": self.unchanged}
         lines.append(", ".join(f"{len(paths)} {word}" for word, paths in counts.items()))
         if self.kept:
-            lines.append(f"Datasets on the Hub that stay as they are: {some(self.kept, len(DATASETS))}")
+            lines.append(f"Other datasets on the Hub, unchanged: {some(self.kept, len(DATASETS))}")
         lines.append("Nothing to do." if self.empty else f"One commit, at most {self.bytes:,} bytes to send.")
         return "\n".join(lines)
 
 
 def compare(files: Mapping[str, LocalFile], state: State, datasets: frozenset[str]) -> Plan:
-    """Find out what would have to change; arguments as for `Plan`."""
+    """Compare a release with the repository; arguments as for `Plan`."""
     there = state.files
     return Plan(
         files,
@@ -149,6 +149,6 @@ def compare(files: Mapping[str, LocalFile], state: State, datasets: frozenset[st
 
 
 def kept(paths: Iterable[str], datasets: Collection[str]) -> tuple[str, ...]:
-    """The datasets that have files among some paths on the Hub, without those of a release."""
+    """Return the datasets with files among some paths on the Hub, except those of a release."""
     found = {match["id"] for match in map(_DATA.fullmatch, paths) if match}
     return tuple(sorted((found & set(DATASETS)) - set(datasets)))

@@ -1,11 +1,12 @@
-"""`medimeta push`: a Hub folder to the Hub in one commit that either happens or does not.
+"""Publish a Hub folder in one atomic commit (`medimeta push`).
 
-Contents go first, in batches, and stay on the Hub whatever comes after; then one commit names them all. It says from
-which state it starts, so that it fails when somebody else was faster: then the repository is looked at again, and only
-what still differs is committed. The same look tells that a commit landed whose answer was lost.
+File contents are uploaded first, in batches, and stay on the Hub if the push is interrupted. One commit then adds them
+all. The commit names its parent, so it fails if somebody else committed in the meantime; the repository is then read
+again and only the remaining differences are committed. Reading it again also shows whether a commit arrived whose
+response was lost.
 
-Datasets on the Hub that are not pushed keep their files, and their place in the card (see `release`); configs that
-others added keep their entries in its front matter.
+Datasets on the Hub that are not pushed keep their files and their section of the card (see `release`). Configs that
+others added keep their entries in the front matter.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ...files.retry import FAILURES, transient, wait
 from ..folder.card_files import CARD
 from ..verify.folder import verify_folder
 from ..verify.published import front_matter_in
-from . import refusals
+from . import landing, refusals
 from .options import PushOptions, Watch
 from .plan import CARD_RECORD, LocalFile, Plan, compare, kept
 from .release import Release, load
@@ -36,13 +37,13 @@ HASTY = 2  # attempts of a dry run, which changes nothing and can be repeated at
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did.
+    """Result of a push.
 
     Attributes:
-        plan: What there was to do.
-        commit: The commit that holds the release; None for a dry run.
-        made: Whether this push made it.
-        revision: The branch or pull request it is on.
+        plan: The changes.
+        commit: The commit with the release; None for a dry run.
+        made: Whether this push created it.
+        revision: Its branch or pull request.
     """
 
     plan: Plan
@@ -66,25 +67,25 @@ def push(
 
     Args:
         folder: The Hub folder; it is only read.
-        repo: Name of the dataset repository, "<namespace>/<name>"; made when it is not there.
-        options: What to publish, and how.
+        repo: Name of the dataset repository, "<namespace>/<name>"; created if need be.
+        options: Options of the push.
         version: Version of this project, for the card.
-        api: The Hub's client; by default it finds endpoint and token by itself.
-        executor: Where rows are checked; None does it here.
+        api: The Hub's client; by default, endpoint and token are found as usual.
+        executor: Executor that checks rows; None checks them in this process.
         workers: Number of workers of the executor.
-        watch: Who is told how it goes on.
+        watch: Callbacks that report progress.
 
     Raises:
-        PushRefused: If something must not be published so; nothing was changed.
-        PushFailed: If the Hub cannot be reached or does not accept it. The branch holds the old release or the new.
-        NotAHubFolder, UnknownName, SourceBroken: If the folder is not what it should be.
+        PushRefused: If this package refuses to publish it; nothing was changed.
+        PushFailed: If the Hub cannot be reached or rejects it. The branch holds either the old or the new release.
+        NotAHubFolder, UnknownName, SourceBroken: If the folder is not a valid Hub folder.
     """
     options, watch = options or PushOptions(), watch or Watch()
     access.repository_name(repo)
     datasets = refusals.chosen(folder, options.only)
     refusals.scripts((path.name for path in folder.iterdir()), repo, str(folder))
     if not options.dry_run:
-        access.logged_in(repo, api, "--dry-run needs none for a public repository.")
+        access.logged_in(repo, api, "--dry-run needs no login for a public repository.")
     with TemporaryDirectory(prefix="medimeta-push-") as workshop:
         release = Release(folder, datasets, version, Path(workshop))
         tries = HASTY if options.dry_run else TRIES
@@ -93,7 +94,7 @@ def push(
 
 
 class _Push:
-    """One push, from the first look to the last."""
+    """State of one push."""
 
     def __init__(self, release: Release, remote: Remote, options: PushOptions, watch: Watch) -> None:
         self.release, self.remote, self.options, self.watch = release, remote, options, watch
@@ -105,12 +106,12 @@ class _Push:
         self._sent: dict[tuple[str, str], CommitOperationAdd] = {}
 
     def run(self, executor: Executor | None, workers: int) -> Pushed:
-        """Look, refuse, send, commit, look again."""
+        """Read the repository, check, upload, commit and verify."""
         state = self._look()
         self._data = self.release.data(self.watch.read)
         self._check_rows(state, executor, workers)
         plan = self._plan(state)
-        tagged = self._is_tagged(plan)
+        tagged = landing.is_tagged(self.remote, plan, self.options.tag)
         self.watch.planned(plan)
         if self.options.dry_run:
             return Pushed(plan, None, made=False, revision=self.remote.revision)
@@ -119,11 +120,11 @@ class _Push:
         if self.remote.revision != self.options.revision:
             self.remote.publish_pull_request()
         if self.options.tag and not tagged:
-            self._tag(self.options.tag, commit)
+            landing.create_tag(self.remote, self.options.tag, commit)
         return Pushed(plan, commit, made=not plan.empty, revision=self.remote.revision)
 
     def _look(self) -> State:
-        """What the repository holds, if it may be published to."""
+        """Read the repository, and check that the release may be published there."""
         state, repo = self.remote.state(), self.remote.repo
         refusals.scripts(state.files, repo, f"The repository {repo}")
         access.made_public(state, repo, private=self.options.private)
@@ -140,7 +141,7 @@ class _Push:
         )
 
     def _check_rows(self, state: State, executor: Executor | None, workers: int) -> None:
-        """Verify the datasets that would be sent; what the Hub holds already was checked before it was sent."""
+        """Verify the datasets with changed files; those already on the Hub were checked by an earlier push."""
         new = {path.partition("/")[0] for path, file in self._data.items() if not file.is_stored(state.files.get(path))}
         if new:
             folder = self.release.to_check(sorted(new))
@@ -148,19 +149,19 @@ class _Push:
             refusals.faults([finding for finding in found if finding.dataset in new])
 
     def _plan(self, state: State) -> Plan:
-        """What is to do; the card covers the datasets that stay, too."""
+        """Return the changes to make; the card also covers the datasets that stay."""
         others = {name: self._other(name, state) for name in kept(state.files, self.replaced)}
         plan = compare(self._data | self.release.card(others, self._foreign_entries(state)), state, self.replaced)
         refusals.foreign_rows(plan)
         return plan
 
     def _other(self, name: str, state: State) -> Config:
-        """What the card says of a dataset that is not pushed."""
+        """Return the card's section of a dataset that is not pushed."""
         path = f"{name}/{CARD_RECORD}"
         if path not in state.files:
             raise PushRefused(
-                f"The repository holds {name} without {path}, so that its place in the card cannot be kept. "
-                f"Push {name} together with these datasets, or take it away with --remove {name}."
+                f"The repository has {name} but not {path}, so its section of the card cannot be kept. "
+                f"Push {name} together with these datasets, or remove it with --remove {name}."
             )
         stored = state.files[path]
         if stored not in self._others:
@@ -168,7 +169,7 @@ class _Push:
         return self._others[stored]
 
     def _foreign_entries(self, state: State) -> Foreign:
-        """What the card on the Hub says of configs that others added, for example with `push_to_hub`."""
+        """Return the entries in the card on the Hub for configs that others added, e.g. with `push_to_hub`."""
         stored = state.files.get(CARD)
         if stored is None:
             return {}
@@ -181,12 +182,12 @@ class _Push:
         return self._foreign[stored]
 
     def _prepared(self, plan: Plan) -> Plan:
-        """Make repository, branch, gate and pull request where they are wanted and not there."""
+        """Create the repository, branch, gate and pull request that are missing."""
         state, gated = plan.state, self.options.gated
         if state.head is None:
             if self.options.create_pr:
                 raise PushRefused(
-                    f"{self.remote.repo} is not there, so that nobody could merge. Leave out --create-pr."
+                    f"{self.remote.repo} does not exist, so a pull request cannot be opened. Leave out --create-pr."
                 )
             self.remote.create(private=self.options.private)
         if not state.has_branch and self.remote.revision != MAIN:
@@ -194,36 +195,36 @@ class _Push:
         if gated is not None and gated != state.gated:
             self.remote.gate(gated)
         if self.options.create_pr and not plan.empty:
-            self.remote = self.remote.pull_request(self.title, f"Made by medimeta-hf {self.release.version}.")
+            self.remote = self.remote.pull_request(self.title, f"Published with medimeta-hf {self.release.version}.")
         elif state.has_branch:
             return plan
         return self._plan(self._look())
 
     def _commit(self, plan: Plan) -> str:
-        """Send the contents and make the commit, as the top of this module says; the commit that holds the release."""
+        """Upload the contents, commit them as described above, and return the commit."""
         attempt = 0
         while not plan.empty:
             self._send(plan)
             mark = f"Release {plan.digest}"
             changes = [*(self._sent[key] for key in plan.new), *map(deletion, plan.deleted)]
-            about = f"Made by medimeta-hf {self.release.version}.\n\n{mark}"
+            about = f"Published with medimeta-hf {self.release.version}.\n\n{mark}"
             commit: str | None
             try:
                 commit = self.remote.commit(changes, self.title, about, plan.state.head)
             except FAILURES as error:
-                # Its answer may be all that was lost.
+                # Perhaps only the response was lost.
                 commit = self.remote.landed(mark, plan.state.head) if transient(error) else None
                 if commit is None:
                     wait(error, attempt)
             if commit is not None:
-                self._verify(plan, commit)
+                landing.check_commit(self.remote, plan, commit)
                 return commit
             plan = self._plan(self._look())
             attempt += 1
         return str(plan.state.head)
 
     def _send(self, plan: Plan) -> None:
-        """Bring the contents to the Hub that are not there yet, exactly those that the plan was made from."""
+        """Upload the contents that the Hub does not have; they must be those that the plan was made from."""
         files = {key: plan.files[key[0]] for key in plan.new if key not in self._sent}
         gone = [path for (path, _), file in files.items() if not file.source.is_file()]
         if not gone:
@@ -233,33 +234,6 @@ class _Push:
             self._sent |= fresh
         if gone:
             raise PushFailed(
-                f"{some(gone)} changed while being sent. Nothing was committed; run the same command again when the "
-                "build is done."
-            )
-
-    def _verify(self, plan: Plan, commit: str) -> None:
-        """Every file of the commit has the hash that it has here."""
-        left = compare(plan.files, self.remote.state(commit), plan.datasets)
-        if not left.empty:
-            paths = [*left.added, *left.changed, *left.deleted]
-            raise PushFailed(
-                f"Commit {commit} of {self.remote.repo} does not hold what was sent: {some(paths)}. Run the same "
-                "command again. If that does not help, look for a .gitignore in the repository that keeps files out."
-            )
-
-    def _is_tagged(self, plan: Plan) -> bool:
-        """Whether the tag names this very release already."""
-        tag = self.options.tag
-        tagged = self.remote.tags().get(tag) if tag and plan.state.head else None
-        if tagged is None:
-            return False
-        if not compare(plan.files, self.remote.state(tagged), plan.datasets).empty:
-            raise PushRefused(f"The tag {tag} names another release, and tags do not move. Choose the next version.")
-        return True
-
-    def _tag(self, tag: str, commit: str) -> None:
-        self.remote.tag(tag, commit)
-        if self.remote.tags().get(tag) != commit:
-            raise PushFailed(
-                f"Published as {commit}, but somebody else was faster to use the tag {tag}. Choose another."
+                f"{some(gone)} changed during the upload. Nothing was committed; rerun the command when the build has "
+                "finished."
             )

@@ -1,7 +1,7 @@
-"""A release as files: some datasets of a Hub folder, under a card that also covers those that the Hub has besides.
+"""The files of a release: some datasets of a Hub folder, and a card that also covers the other datasets on the Hub.
 
-What the card says of a dataset goes to the Hub beside its shards, as `<id>/card.json`. A later push of other datasets
-reads it back and writes one card for all, without a row of those that it does not push.
+What the card says about a dataset is stored next to its shards, as `<id>/card.json`. A later push of other datasets
+reads it and writes one card for all of them, without reading rows of the datasets that it does not push.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from ...builders.stored import shards
+from ...builders.shard_files import shards
 from ...cards.card import Config, Contents, Foreign, render_card, render_licences
 from ...cards.catalogue import DATASETS
 from ...cards.croissant import render_croissant
@@ -40,16 +40,18 @@ class Release:
         self._place, self._to_check = workshop / "release", workshop / "to_check"
         self._link(self._place, self.datasets)
         (self._place / ASSETS).mkdir()
-        self._covered: tuple[Mapping[str, Config], Foreign] | None = None  # what the card now tells of others
+        self._covered: tuple[Mapping[str, Config], Foreign] | None = (
+            None  # the other datasets and entries in the card that was written last
+        )
 
     @cached_property
     def records(self) -> list[BuildRecord]:
-        """How the datasets were built."""
+        """Build records of the datasets."""
         return read_records(self._place)
 
     @cached_property
     def cards(self) -> dict[str, Config]:
-        """What the card says of each dataset; reads labels and a few images."""
+        """Sections of the card by dataset; reading them takes labels and a few images."""
         configs = {}
         for record in self.records:
             configs[record.dataset], pictures = illustrated(self._place / record.dataset, record)
@@ -58,10 +60,10 @@ class Release:
         return configs
 
     def data(self, advance: Callable[[int], None] = lambda size: None) -> dict[str, LocalFile]:
-        """Build records and shards, by their paths on the Hub.
+        """Return build records and shards by their paths on the Hub.
 
         Args:
-            advance: Called with the bytes of each file that was read.
+            advance: Called with the number of bytes of each file that was read.
         """
         paths = []
         for name in self.datasets:
@@ -75,11 +77,11 @@ class Release:
         return files
 
     def card(self, others: Mapping[str, Config], foreign: Foreign) -> dict[str, LocalFile]:
-        """The card and what goes with it, by their paths on the Hub.
+        """Return the files of the card by their paths on the Hub.
 
         Args:
-            others: What the card says of further datasets, whose pictures are on the Hub.
-            foreign: Entries of the front matter that are someone else's.
+            others: Sections of other datasets, whose pictures are on the Hub.
+            foreign: Entries of the front matter for configs that others added.
         """
         if (others, foreign) != self._covered:
             configs = [config for _, config in sorted({**self.cards, **others}.items())]
@@ -99,7 +101,7 @@ class Release:
         return {path: LocalFile.read(source) for path, source in files.items()}
 
     def to_check(self, datasets: Iterable[str]) -> Path:
-        """A Hub folder of just some of the datasets, with the folder's own card; for one call."""
+        """Return a Hub folder with only some of the datasets and the folder's own card; may be called once."""
         self._link(self._to_check, datasets)
         shutil.copyfile(self.folder / CARD, self._to_check / CARD)
         return self._to_check
@@ -109,12 +111,12 @@ class Release:
         for name in datasets:
             try:
                 (place / name).symlink_to(self.folder / name, target_is_directory=True)
-            except OSError:  # Windows, without the right to make such links
+            except OSError:  # Windows without the permission to create links
                 mirror(self.folder / name, place / name, leave_out=frozenset())
 
 
 def dump(config: Config) -> str:
-    """What the card says of a dataset, without what the catalogue knows, as JSON."""
+    """Encode the card's section of a dataset as JSON, without the facts of the catalogue."""
     facts = asdict(config)
     del facts["card"]
     return json.dumps(facts, indent=1) + "\n"

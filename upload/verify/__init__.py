@@ -1,1 +1,1 @@
-"""Checking a Hub folder, or comparing it with what is published."""
+"""Check a Hub folder, or compare it with a published dataset."""

@@ -1,4 +1,4 @@
-"""A dataset recomputed from its source, compared row by row with a published one: a Hub folder or a release."""
+"""Compare a dataset, recomputed from its source, row by row with a published one: a Hub folder or a release."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ KINDS = {"raw": "source", "release": "release", "hub": "Hub folder"}
 
 @dataclass(frozen=True)
 class SourceComparison:
-    """What differs between a dataset recomputed here and the one published there.
+    """Differences between a recomputed dataset ("here") and a published one ("there").
 
     Attributes:
         dataset: Id of the dataset.
-        here: Kind and place of ours.
-        there: Kind and place of theirs.
-        rows: Rows that are in both.
+        here: Kind and place of the recomputed one.
+        there: Kind and place of the published one.
+        rows: Number of rows in both.
         only_here: Rows that are not published.
         only_there: Rows that could not be recomputed.
         pixels: Differing pictures, by column.
         labels: Differing labels, by task.
-        splits: Rows that lie in another split.
-        index: Rows that have another number.
+        splits: Rows in another split.
+        index: Rows with another index.
         annotations: Differing values of `subject_id`, `original_split` and annotations, by column.
-        not_given: Columns that the release does not give; they are not compared.
+        not_given: Columns that the release does not have; they are not compared.
     """
 
     dataset: str
@@ -65,22 +65,22 @@ class SourceComparison:
         return not any([*tallies, *self.labels.values(), *self.annotations.values()])
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Return all differences in JSON types."""
         return asdict(self) | {"equal": self.equal}
 
     def summary(self) -> str:
-        """All of it in lines to read."""
+        """Describe all differences, one per line."""
         lines = [f"{self.dataset}: {self.here} against {self.there}", f"  {self.rows:,} rows in both"]
         facts = {"only here": self.only_here, "only there": self.only_there}
         facts |= {f"{column}, {pixels}": pixels.differing for column, pixels in self.pixels.items()}
-        facts |= {f"{column}, no common pixels": pixels.unlike for column, pixels in self.pixels.items()}
+        facts |= {f"{column}, not comparable": pixels.unlike for column, pixels in self.pixels.items()}
         facts |= {f"task {name!r}": tally for name, tally in self.labels.items()}
         facts |= {"split": self.splits, "index": self.index} | self.annotations
         for fact, tally in facts.items():
             if tally:
                 lines += [f"  {fact}: {tally.rows:,} row(s)", *(f"    {example}" for example in tally.examples)]
         if self.not_given:
-            lines.append(f"  not compared, as the release does not give it: {some(self.not_given, 20)}")
+            lines.append(f"  not compared, as the release does not have it: {some(self.not_given, 20)}")
         return "\n".join([*lines, "Equal." if self.equal else "Not equal."])
 
 
@@ -99,20 +99,22 @@ def compare(
     in `organs_*`), those with the same labels and index go first, then those with the same labels, the rest in order.
 
     Args:
-        ours: The source to recompute it from.
-        theirs: What was published, as `builders.locate.open_source` gives it.
-        executor: Where images are rendered and compared; None does it here. The result is the same.
-        workers: Number of workers of the executor; bounds the work in flight.
+        ours: The source to recompute the dataset from.
+        theirs: The published dataset, as opened by `builders.locate.open_source`.
+        executor: Executor that renders and compares images; None does it in this process. The result is the same.
+        workers: Number of workers of the executor; bounds the tasks in flight.
         expect: Called with the number of rows as soon as it is known.
         advance: Called with the number of rows that were compared.
 
     Raises:
         MedIMetaError: If the sources are not of the same dataset.
-        SourceIncomplete, SourceBroken: If one of the sources is not what it should be.
+        SourceIncomplete, SourceBroken: If one of the sources is incomplete or damaged.
     """
     card = ours.card
     if theirs.card.id != card.id:
-        raise MedIMetaError(f"{theirs.location} is read as {theirs.card.id}, not as {card.id}. Compare like with like.")
+        raise MedIMetaError(
+            f"{theirs.location} is a source of {theirs.card.id}, not of {card.id}. Give one of the same dataset."
+        )
     ours, theirs = (replace(s, checked=False) if isinstance(s, HubSource) else s for s in (ours, theirs))
     here, there = ours.manifest(), theirs.manifest()
     pairs = _pairs(here, there, card)
@@ -145,7 +147,7 @@ def compare(
 
 
 def _pairs(here: pd.DataFrame, there: pd.DataFrame, card: DatasetCard) -> list[tuple[int, int]]:
-    """Positions of the rows that belong together, in the order in which the published ones are stored."""
+    """Return positions of rows that belong together, in the order in which the published rows are stored."""
     path, labels = "original_filepath", [task.column for task in card.tasks]
     place = list(zip(*(there[name] for name in (STORED if "shard" in there else ["index"])), strict=True))
     pairs: list[tuple[int, int]] = []
@@ -163,7 +165,7 @@ def _keys(rows: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _matched(here: Sequence[Hashable], there: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Positions of equal keys, the first with the first."""
+    """Return positions of equal keys, in order."""
     waiting: defaultdict[Hashable, deque[int]] = defaultdict(deque)
     for position, key in enumerate(there):
         waiting[key].append(position)
@@ -177,7 +179,7 @@ def _left_over(rows: pd.DataFrame, matched: Sequence[int]) -> Tally:
 
 @dataclass(frozen=True)
 class _Compared:
-    """What differs in some rows, and which columns have a value in them; parts add up."""
+    """Differences in some rows, and the columns that have values; parts can be added."""
 
     columns: dict[str, Tally] = field(default_factory=dict)
     pixels: dict[str, PixelDifferences] = field(default_factory=dict)
@@ -214,7 +216,7 @@ def _compare(work: tuple[Source, Source, pd.DataFrame, pd.DataFrame]) -> _Compar
 
 
 def _rows(source: Source, manifest: pd.DataFrame) -> list[dict[str, Any]]:
-    """Complete rows, as they are published, in the order of the manifest."""
+    """Return complete rows, as published, in the order of the manifest."""
     rows = manifest.reset_index(drop=True)
     if "shard" in rows:  # a Hub folder is read in the order in which it is stored
         rows = rows.sort_values(list(STORED))
@@ -234,7 +236,7 @@ def _pixels(ours: Mapping[str, Any], theirs: Mapping[str, Any], column: str) -> 
 
 
 def _shown(value: Any, labels: Sequence[str] | None) -> str:
-    """A value in words: labels by name, where they have one."""
+    """Return a value for messages: labels by name, if they have one."""
     if labels is None or value is None:
         return repr(value)
     shown = [

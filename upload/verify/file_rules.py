@@ -1,6 +1,6 @@
-"""Rules that a dataset of a Hub folder keeps as files: build record, shards, Parquet footers and card.
+"""Rules for the files of a dataset in a Hub folder: build record, shards, Parquet footers and card.
 
-Each is a function that yields what breaks it; `FILE_RULES` names them all.
+Each is a function that yields the problems; `FILE_RULES` lists them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from datasets import Features
 
 from ...builders.rows import BATCH
-from ...builders.stored import brief
+from ...builders.shard_files import brief
 from ...cards.card import Config, front_matter
 from ...cards.facts import SPLITS
 from ...errors import some
@@ -22,7 +22,7 @@ from .findings import Problem
 from .published import Published
 from .tally import EXAMPLES
 
-# The viewer looks for the first, `datasets` writes the second.
+# The viewer reads the first, `datasets` writes the second.
 CHUNKING_KEYS = (b"use_content_defined_chunking", b"content_defined_chunking")
 
 
@@ -47,7 +47,7 @@ def build_record(published: Published) -> Iterator[Problem]:
 def shard_set(published: Published) -> Iterator[Problem]:
     """Every Parquet file is readable, and the shards of each split are all there."""
     if not published.shards:
-        yield Problem("error", f"there is no Parquet file in {published.folder}.")
+        yield Problem("error", f"no Parquet file in {published.folder}.")
     strange = [shard.path.name for shard in published.shards if not shard.split]
     if strange:
         yield Problem("error", f"file(s) that are not named as a split's shards: {some(strange)}.")
@@ -59,18 +59,18 @@ def shard_set(published: Published) -> Iterator[Problem]:
         total = max((shard.total for shard in published.shards if shard.split == split), default=0)
         expected = [f"{split}-{i:05d}-of-{total:05d}.parquet" for i in range(total)]
         if names != expected:
-            yield Problem("error", f"{split} has the shards {some(names)}, where {some(expected)} belong(s) together.")
+            yield Problem("error", f"{split} has the shards {some(names)}; expected: {some(expected)}.")
 
 
 def row_counts(published: Published) -> Iterator[Problem]:
-    """Every split has as many rows as published; a partial build says so in its record."""
+    """Every split has the published number of rows, or the record says that the build is partial."""
     found, wanted = published.rows, dict(published.card.splits.counts)
     if found == wanted:
         return
     record = published.record
     partial = not isinstance(record, str) and record.rows == found
-    told = f"{_counts(found)}; published are {_counts(wanted)}."
-    yield Problem("note", f"a partial build: {told}") if partial else Problem("error", f"there are {told}")
+    counts = f"{_counts(found)}; published: {_counts(wanted)}."
+    yield Problem("note", f"a partial build: {counts}") if partial else Problem("error", counts)
 
 
 def schema(published: Published) -> Iterator[Problem]:
@@ -85,12 +85,12 @@ def schema(published: Published) -> Iterator[Problem]:
         wrong += [
             f"{f.name} is {found[f.name]}, not {f.type}" for f in wanted if found.get(f.name) not in (None, f.type)
         ]
-        wrong = wrong or ["columns are in another order, or there twice"]
+        wrong = wrong or ["columns are in another order, or occur twice"]
         yield Problem("error", f"{shard.path.name}: {some(wrong)}. Its rows were not checked.")
 
 
 def metadata(published: Published) -> Iterator[Problem]:
-    """Each footer has the features, label names included, and the keys that tell of content-defined chunks."""
+    """Each footer has the features with label names, and the keys for content-defined chunks."""
     for shard in published.readable:
         found = shard.footer.metadata or {}
         lacking = [key.decode() for key in (b"huggingface", *CHUNKING_KEYS) if key not in found]
@@ -101,13 +101,11 @@ def metadata(published: Published) -> Iterator[Problem]:
 
 
 def row_groups(published: Published) -> Iterator[Problem]:
-    """Row groups have at most 100 rows, so that the viewer can show a page of images."""
+    """Row groups have at most 100 rows, which the viewer needs to show a page of images."""
     for shard in published.readable:
         large = [group.num_rows for group in shard.groups if group.num_rows > BATCH]
         if large:
-            yield Problem(
-                "error", f"{shard.path.name} has row groups of {max(large):,} rows; at most {BATCH} are wanted."
-            )
+            yield Problem("error", f"{shard.path.name} has row groups of {max(large):,} rows; the limit is {BATCH}.")
 
 
 def page_index(published: Published) -> Iterator[Problem]:
@@ -123,21 +121,21 @@ def file_size(published: Published) -> Iterator[Problem]:
     """No file is larger than 500 MB."""
     for shard in published.shards:
         if (size := shard.path.stat().st_size) > SHARD_BYTES:
-            yield Problem("error", f"{shard.path.name} has {size:,} bytes; at most {SHARD_BYTES:,} are wanted.")
+            yield Problem("error", f"{shard.path.name} has {size:,} bytes; the limit is {SHARD_BYTES:,}.")
 
 
 def card(published: Published) -> Iterator[Problem]:
-    """README.md tells `load_dataset` and the viewer what the shards hold."""
+    """README.md describes the shards correctly for `load_dataset` and the viewer."""
     front = published.front_matter
     if isinstance(front, str):
         yield Problem("error", f"{CARD} {front}. Write it again: medimeta card {published.hub}")
         return
     sizes = {split: {"num_examples": n, "num_bytes": 0, "download_size": 0} for split, n in published.rows.items()}
     config = Config(published.card, stored_features(published.features), sizes, published.options.labels, "")
-    for key, told in front_matter([config]).items():
+    for key, wanted in front_matter([config]).items():
         if key in ("configs", "dataset_info"):
             entries = [entry for entry in _entries(front.get(key)) if entry.get("config_name") == published.card.id]
-            wrong = list(_wrong_entry(entries[0], told[0])) if entries else ["there is no entry"]
+            wrong = list(_wrong_entry(entries[0], wanted[0])) if entries else ["no entry"]
             if wrong:
                 message = f"{key} of {CARD} disagrees with the shards. Write it again: medimeta card {published.hub}"
                 yield Problem("error", message, tuple(wrong[:EXAMPLES]))
@@ -151,7 +149,7 @@ def _wrong_features(stored: bytes, wanted: Features) -> list[str]:
     try:
         found = Features.from_dict(json.loads(stored)["info"]["features"])
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return [f"none that can be read ({type(error).__name__}: {error})"]
+        return [f"unreadable ({type(error).__name__}: {error})"]
     return [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
 
 
@@ -160,7 +158,7 @@ def _entries(value: Any) -> list[dict[str, Any]]:
 
 
 def _wrong_entry(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
-    """What an entry of `configs` or `dataset_info` has other than it should; bytes are not compared."""
+    """Yield the differences of an entry of `configs` or `dataset_info`; bytes are not compared."""
     if "data_files" in wanted and found.get("data_files") != wanted["data_files"]:
         yield f"data_files: {brief(found.get('data_files'))}, where {wanted['data_files']} is expected"
     have, want = ({str(item.get("name")): item for item in _entries(e.get("features"))} for e in (found, wanted))

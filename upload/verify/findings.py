@@ -1,4 +1,4 @@
-"""What verifying a Hub folder brings to light."""
+"""Findings of verifying a Hub folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Problem(NamedTuple):
-    """What a rule finds in a dataset.
+    """A problem that a rule finds in a dataset.
 
     Attributes:
-        severity: "error" (must not be published so), "warning" (a fault that published sources have too) or "note".
-        message: What is wrong, or worth knowing.
-        examples: The first few places.
+        severity: "error" (must not be published so), "warning" (a fault that published sources also have) or "note".
+        message: Description.
+        examples: Descriptions of the first few places.
     """
 
     severity: Severity
@@ -26,14 +26,14 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem, and where it was found.
+    """A problem with the dataset and the rule that found it.
 
     Attributes:
-        severity: "error" (must not be published so), "warning" (a fault that published sources have too) or "note".
+        severity: "error" (must not be published so), "warning" (a fault that published sources also have) or "note".
         dataset: Id of the dataset.
         rule: Name of the rule that found it.
-        message: What is wrong, or worth knowing.
-        examples: The first few places.
+        message: Description.
+        examples: Descriptions of the first few places.
     """
 
     severity: Severity
@@ -48,12 +48,12 @@ class Finding:
 
 
 def clean(findings: Sequence[Finding]) -> bool:
-    """Whether there is no error among the findings."""
+    """Whether no finding is an error."""
     return all(finding.severity != "error" for finding in findings)
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """All findings, and how many there are of each severity, in lines to read."""
+    """Describe all findings, and count them by severity."""
     counts = Counter(finding.severity for finding in findings)
     numbers = [f"{counts[name]} {name}(s)" for name in ("error", "warning", "note") if counts[name]]
     return "\n".join(

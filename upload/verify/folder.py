@@ -1,4 +1,4 @@
-"""A Hub folder checked against the catalogue, rule by rule: `file_rules`, `viewer_rules` and `row_rules` hold them."""
+"""Check a Hub folder against the catalogue, with the rules in `file_rules`, `viewer_rules` and `row_rules`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ def verify_folder(
 
     Args:
         folder: The Hub folder.
-        executor: Where rows are read and images decoded; None does it here. The result is the same.
-        workers: Number of workers of the executor; bounds the work in flight.
-        expect: Called with the number of rows of each dataset, of all before the first is checked.
+        executor: Executor that reads rows and decodes images; None does it in this process. The result is the same.
+        workers: Number of workers of the executor; bounds the tasks in flight.
+        expect: Called with the number of rows of each dataset before the first one is checked.
         advance: Called with the number of rows that were checked.
 
     Returns:
-        What was found, dataset by dataset, in the order of the rules; `findings.clean` tells whether there is an
-        error among it.
+        The findings, by dataset and in the order of the rules; see `findings.clean`.
 
     Raises:
         NotAHubFolder: If there is no dataset in it.
@@ -56,26 +55,26 @@ def verify_folder(
         if name in known:
             found = _verify(known[name], executor, workers, advance)
         else:
-            found = iter([("dataset", Problem("error", "there is no such dataset; see: medimeta list"))])
+            found = iter([("dataset", Problem("error", "unknown dataset; see: medimeta list"))])
         findings += [Finding(p.severity, name, rule, p.message, p.examples) for rule, p in found]
     return findings
 
 
 def _datasets(folder: Path) -> list[str]:
-    """Names of the datasets that are there or that README.md lists, in alphabetical order."""
+    """Return the names of datasets with files or an entry in README.md, in alphabetical order."""
     names = set(there(folder))
     front = front_matter_of(folder)
     configs = front.get("configs") if isinstance(front, dict) else None
     if isinstance(configs, list):
         listed = {str(entry["config_name"]) for entry in configs if isinstance(entry, dict) and "config_name" in entry}
-        names |= listed & set(DATASETS)  # others may add configs of their own
+        names |= listed & set(DATASETS)  # others may add configs
     return sorted(names)
 
 
 def _verify(
     published: Published, executor: Executor | None, workers: int, advance: Callable[[int], None]
 ) -> Iterator[tuple[str, Problem]]:
-    """Name of the rule and what it found, for one dataset."""
+    """Yield the name of the rule and each problem of one dataset."""
     for name, check in {**FILE_RULES, **VIEWER_RULES}.items():
         for problem in check(published):
             yield name, problem

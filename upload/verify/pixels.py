@@ -1,4 +1,4 @@
-"""Encoded pictures, which may be damaged, compared pixel by pixel."""
+"""Compare encoded pictures, which may be damaged, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .tally import NONE, Tally
 
 @dataclass(frozen=True)
 class PixelDifferences:
-    """How the pictures of a column differ on two sides; parts of a column add up.
+    """Differences between two versions of the pictures in a column; parts of a column can be added.
 
     Attributes:
-        equal: Rows whose pictures are the same in every pixel, or absent on both sides.
+        equal: Number of rows with identical pixels, or without a picture in both versions.
         levels: Number of rows by the largest difference of any of their pixels, in grey levels.
         mean: Mean difference of a pixel in these rows, in grey levels.
         differing: These rows.
-        unlike: Rows without common pixels: of another size or mode, damaged, or absent on one side.
+        unlike: Rows that cannot be compared: another size or mode, damaged, or missing in one version.
     """
 
     equal: int = 0

@@ -1,4 +1,4 @@
-"""A Hub folder as it is found, whole or damaged: nothing here raises for what a file holds."""
+"""A Hub folder that may be damaged: nothing here raises an error because of the content of a file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import yaml
 from datasets import Features
 
 from ...builders.rows import features
+from ...builders.shard_files import SHARD, is_pointer, open_shard, shown
 from ...builders.source import Options
-from ...builders.stored import MOST_ROWS, SHARD, is_pointer, open_shard, shown
+from ...builders.stored import MOST_ROWS
 from ...cards.facts import SPLITS, DatasetCard
 from ...errors import MedIMetaError, SourceBroken
 from ..folder.record import RECORD, BuildRecord, read_record
@@ -30,26 +31,26 @@ class StoredShard:
     """One Parquet file.
 
     Attributes:
-        path: Where it lies.
+        path: Its path.
     """
 
     path: Path
 
     @property
     def split(self) -> str:
-        """The split that its name tells; "" when it is not named as shards are."""
+        """The split in its name; "" if it is not named like a shard."""
         match = SHARD.fullmatch(self.path.name)
         return "" if match is None else match[1]
 
     @property
     def total(self) -> int:
-        """The number of shards of its split, as its name tells; 0 when it is not named as shards are."""
+        """The number of shards of its split in its name; 0 if it is not named like a shard."""
         match = SHARD.fullmatch(self.path.name)
         return 0 if match is None else int(match[3])
 
     @cached_property
     def footer(self) -> Any:
-        """Its Parquet metadata, or None when it cannot be read."""
+        """Its Parquet metadata, or None if it cannot be read."""
         try:
             with open_shard(self.path) as file:
                 return file.metadata
@@ -58,7 +59,7 @@ class StoredShard:
 
     @cached_property
     def schema(self) -> Any:
-        """Its Arrow schema, or None when it cannot be read."""
+        """Its Arrow schema, or None if it cannot be read."""
         try:
             return None if self.footer is None else self.footer.schema.to_arrow_schema()
         except (pa.ArrowException, ValueError):
@@ -71,7 +72,7 @@ class StoredShard:
 
     @property
     def groups(self) -> list[Any]:
-        """Its row groups' metadata."""
+        """Metadata of its row groups."""
         return [] if self.footer is None else [self.footer.row_group(i) for i in range(self.footer.num_row_groups)]
 
 
@@ -120,7 +121,7 @@ class Published:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Rows per split, as far as shards can be read."""
+        """Rows per split, of the shards that can be read."""
         found = {
             split: sum(shard.footer.num_rows for shard in self.readable if shard.split == split) for split in SPLITS
         }
@@ -138,7 +139,7 @@ class Published:
 
     @cached_property
     def options(self) -> Options:
-        """How it was built; without a record, as the columns tell."""
+        """Options of the build; derived from the columns if there is no record."""
         if isinstance(self.record, str):
             return Options(
                 with_masks=any(mask in shard.schema.names for shard in self.readable for mask in self.card.masks)

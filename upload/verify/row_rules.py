@@ -1,6 +1,6 @@
-"""Rules that the rows of a Hub folder keep: each by itself (`ROW_RULES`), and all of a dataset together (`SET_RULES`).
+"""Rules for the rows of a Hub folder: for each row (`ROW_RULES`), and for all rows of a dataset (`SET_RULES`).
 
-StoredRows are read one row group at a time; of each, only what the rules over all rows need is kept.
+StoredRows are read one row group at a time. Only what the rules over all rows need is kept.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class StoredRows:
     """At most 100 rows of one split.
 
     Attributes:
-        card: The dataset's facts.
-        options: How it was built.
+        card: Card of the dataset.
+        options: Options of the build.
         split: Their split.
         values: The rows, by column.
     """
@@ -55,12 +55,12 @@ class StoredRows:
 
     @property
     def modes(self) -> dict[str, str]:
-        """Columns of pictures, each with the mode of its pictures."""
+        """Columns of pictures, and the mode of each."""
         return {"image": self.card.mode} | {mask: "1" for mask in self.card.masks if self.options.with_masks}
 
     @cached_property
     def pictures(self) -> list[dict[str, Image.Image | None]]:
-        """Per row, the pictures that are there; None where one cannot be read."""
+        """The pictures of each row by column; None for one that cannot be read."""
         return [
             {column: decoded(row[column]["bytes"]) for column in self.modes if row[column] and row[column]["bytes"]}
             for row in self.values
@@ -69,7 +69,7 @@ class StoredRows:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is kept of a row: enough to tell whether two rows are the same image or subject."""
+    """What is kept of a row, to find rows with the same image or subject."""
 
     split: str
     index: int | None
@@ -79,12 +79,12 @@ class Seen:
 
     @property
     def name(self) -> str:
-        """How it is called in messages."""
+        """Name for messages."""
         return f"{self.split}: {row_name(asdict(self))}"
 
 
 def embedded(rows: StoredRows) -> Iterator[str]:
-    """Pictures are in the file, not only named by a path that exists nowhere else."""
+    """Pictures are embedded in the file, not referenced by a path."""
     for name, row in rows.named:
         for column in rows.modes:
             if row[column] is not None and not row[column]["bytes"]:
@@ -114,7 +114,7 @@ def labels(rows: StoredRows) -> Iterator[str]:
 
 
 def complete(rows: StoredRows) -> Iterator[str]:
-    """Nothing is null that must not be; only corrected multilabel tasks know unknown labels."""
+    """Required values are not null; only corrected multilabel tasks may have unknown labels."""
     tasks = [t.column for t in rows.card.tasks if t.kind != "multilabel" or rows.options.labels == "released"]
     for name, row in rows.named:
         empty = [column for column in (*REQUIRED, *tasks) if row[column] is None]
@@ -123,11 +123,11 @@ def complete(rows: StoredRows) -> Iterator[str]:
 
 
 class RowRule(NamedTuple):
-    """A rule that each row keeps by itself; breaking it is an error.
+    """A rule for each row; breaking it is an error.
 
     Attributes:
-        message: What is said of rows that break it.
-        check: Names those rows.
+        message: Predicate of the finding, about the rows that break it.
+        check: Yields the names of those rows.
     """
 
     message: str
@@ -135,8 +135,8 @@ class RowRule(NamedTuple):
 
 
 ROW_RULES: dict[str, RowRule] = {
-    "embedded": RowRule("have a picture outside the file, which nobody else can see", embedded),
-    "pictures": RowRule("have a picture that is none of 224x224 pixels in the dataset's mode", readable),
+    "embedded": RowRule("have a picture outside the file", embedded),
+    "pictures": RowRule("have a picture that is not 224x224 pixels in the dataset's mode", readable),
     "labels": RowRule("have a label without a name, or labels that are not sorted and unique", labels),
     "nulls": RowRule("lack a value that every row must have", complete),
 }
@@ -144,12 +144,12 @@ ROW_RULES: dict[str, RowRule] = {
 
 @dataclass(frozen=True)
 class Scan:
-    """What one row group brought to light.
+    """Findings of one row group.
 
     Attributes:
         broken: StoredRows that break a rule, by its name.
         seen: Its rows.
-        damage: The row group itself, where it cannot be read to its end.
+        damage: The row group, if it cannot be read completely.
     """
 
     broken: dict[str, Tally]
@@ -185,8 +185,8 @@ def _seen(split: str, row: Mapping[str, Any], pictures: Mapping[str, Image.Image
 
 
 def numbering(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
-    """`index` is 0, 1, 2, ... over all splits; a partial release keeps the published numbers of what is there."""
-    if len(seen) < sum(published.rows.values()):  # what could not be read is found by other rules
+    """`index` is 0, 1, 2, ... over all splits; a partial release keeps the published numbers."""
+    if len(seen) < sum(published.rows.values()):  # other rules report what cannot be read
         return
     counts = Counter(row.index for row in seen if row.index is not None)
     twice = [f"{index} twice" for index, count in sorted(counts.items()) if count > 1]
@@ -201,25 +201,27 @@ def numbering(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
 
 
 def same_pixels(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
-    """No image is in two splits; the published sources hold some that are."""
+    """No image is in two splits; some are, in the published sources."""
     if torn := _across_splits(seen, "pixels"):
-        yield Problem("warning", f"{len(torn):,} image(s) are in two splits with the very same pixels.", _words(torn))
+        yield Problem("warning", f"{len(torn):,} image(s) are in two splits with the same pixels.", _words(torn))
 
 
 def kept_together(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
-    """What the published rule keeps together (a patient, a volume) lies in one split."""
+    """What the published rule keeps together (a patient, a volume) is in one split."""
     by = published.card.splits.by
     if by is not None and (torn := _across_splits(seen, by)):
-        message = f"the published rule keeps rows of one {by} in one split; {len(torn):,} of them lie(s) in two."
+        message = f"the published rule keeps rows of one {by} in one split; {len(torn):,} of them are in two."
         yield Problem("error", message, _words(torn))
 
 
 def subjects(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:
-    """Where the rule does not keep subjects together, how many lie in two splits."""
+    """If the rule does not keep subjects together, report how many are in two splits."""
     card = published.card
     if card.splits.by != "subject_id" and (torn := _across_splits(seen, "subject_id")):
-        told = f"{len(torn):,} {card.subject or 'subject'}(s) have images in two splits, as the published rule allows."
-        yield Problem("note", told, _words(torn))
+        message = (
+            f"{len(torn):,} {card.subject or 'subject'}(s) have images in two splits, as the published rule allows."
+        )
+        yield Problem("note", message, _words(torn))
 
 
 def _across_splits(seen: Sequence[Seen], key: Literal["pixels", "original_filepath", "subject_id"]) -> list[list[Seen]]:
@@ -232,7 +234,7 @@ def _across_splits(seen: Sequence[Seen], key: Literal["pixels", "original_filepa
 
 
 def _words(groups: Sequence[Sequence[Seen]]) -> tuple[str, ...]:
-    """One row of each split of the first few groups."""
+    """Name one row of each split, for the first few groups."""
     firsts = [{row.split: row.name for row in reversed(rows)}.values() for rows in groups[:EXAMPLES]]
     return tuple("; ".join(sorted(names)) for names in firsts)
 

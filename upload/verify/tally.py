@@ -1,4 +1,4 @@
-"""Rows counted, with a few examples: what comparing and verifying report."""
+"""A count of rows with a few examples, as reported by comparing and verifying."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Tally:
-    """Rows that have something in common; tallies add up.
+    """A count of rows with examples; tallies can be added.
 
     Attributes:
-        rows: How many.
-        examples: The first few, in words.
+        rows: Number of rows.
+        examples: Descriptions of the first few.
     """
 
     rows: int = 0
@@ -23,7 +23,7 @@ class Tally:
 
     @classmethod
     def of(cls, rows: Iterable[str]) -> Tally:
-        """Count rows that are given in words."""
+        """Count described rows."""
         words = list(rows)
         return cls(len(words), tuple(words[:EXAMPLES]))
 
@@ -38,5 +38,5 @@ NONE = Tally()
 
 
 def row_name(row: Mapping[str, Any]) -> str:
-    """How a row is called in messages; one path may give several rows, so the index is needed."""
+    """Return the name of a row for messages; it includes the index, as one path may give several rows."""
     return f"{row['original_filepath']} (index {row['index']})"

@@ -1,7 +1,7 @@
-"""Limits of the Hub's dataset viewer that a dataset keeps, beside what `file_rules` and `row_rules` ask for.
+"""Limits of the Hub's dataset viewer, in addition to `file_rules` and `row_rules`.
 
-Where a limit is broken the viewer shows an error or nothing, although `load_dataset` may work. The numbers are those of
-the viewer's sources (github.com/huggingface/dataset-viewer, chart/env/prod.yaml and libs/libcommon).
+If a limit is exceeded, the viewer shows an error or nothing, even if `load_dataset` works. The numbers are from the
+viewer's source code (github.com/huggingface/dataset-viewer, chart/env/prod.yaml and libs/libcommon).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def no_empty_split(published: Published) -> Iterator[Problem]:
     """Every shard has rows; one split without any hides the whole dataset."""
     empty = [shard.path.name for shard in published.readable if not shard.footer.num_rows]
     if empty:
-        yield Problem("error", f"file(s) with 0 rows, of which the viewer wants at least 1: {some(empty)}.")
+        yield Problem("error", f"file(s) with 0 rows, but the viewer needs at least 1: {some(empty)}.")
 
 
 def names(published: Published) -> Iterator[Problem]:
