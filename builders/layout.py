@@ -79,7 +79,7 @@ class Layout:
         names = list(paths(parts))
         for pattern, text in self.variants:
             if example := next((name for name in names if re.search(pattern, name, re.IGNORECASE)), None):
-                return f"This is another version, e.g. {example}: {text}"
+                return f"This is another version, e.g. {example}: {text.rstrip('.')}."
         return ""
 
 

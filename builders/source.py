@@ -134,7 +134,10 @@ class RawSource(Source):
             check_pins(rows, self.card, self._get_again())
         rows = rows[~absent].reset_index(drop=True)
         if rows.empty:
-            raise SourceIncomplete(f"There are no images of {self.dataset} in {self.raw.root}. {self._get_again()}")
+            known = f" {self.raw.variant}" if self.raw.variant else ""
+            raise SourceIncomplete(
+                f"There are no images of {self.dataset} in {self.raw.root}.{known} {self._get_again()}"
+            )
         self.raw.check_single(rows["path"])
         if self.options.labels == "corrected":
             rows = self.reader.corrected(rows)
