@@ -21,13 +21,15 @@ What to find, load and cite:
     add_cards           add datasets of your own
 
 What to evaluate with:
+    encoder             any backbone as a function from images to vectors
     episodes            draw few-shot episodes of a task
     metric              metrics of a task as an `evaluate` metric, also for Trainer
     cross_domain        source and target tasks of the cross-domain protocol
     leave_domain_out    the same for every domain in turn
     Result              a result in the common JSON format
 
-Classes that these return, or that `datasets` needs: Task, DatasetCard, EpisodeSet, Citation, MedIMeta, MedIMetaConfig.
+Classes that these return, or that `datasets` needs: Task, DatasetCard, EpisodeSet, Encoder, Citation, MedIMeta,
+MedIMetaConfig.
 Every mistake that a user can fix raises MedIMetaError, a ValueError. Get help on one name: help(medimeta.load_task).
 The command line has the same functions: medimeta --help.
 """
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         "load_task",
         "loader",
         "class_weights",
+        "encoder",
         "episodes",
         "metric",
         "cross_domain",
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
         "Task",
         "DatasetCard",
         "EpisodeSet",
+        "Encoder",
         "Result",
         "Citation",
         "MedIMeta",
@@ -80,6 +84,8 @@ if TYPE_CHECKING:
     from medimeta.learn.data.protocols import cross_domain, leave_domain_out
     from medimeta.learn.data.statistics import class_weights
     from medimeta.learn.data.views import load_task
+    from medimeta.learn.encoders.encoder import Encoder
+    from medimeta.learn.encoders.loading import encoder
     from medimeta.learn.episodes.drawing import episodes
     from medimeta.learn.episodes.episode_set import EpisodeSet
     from medimeta.learn.evaluation.metric import metric
@@ -96,6 +102,7 @@ _HOME = {
     "load_task": "learn.data.views",
     "loader": "learn.data.loader",
     "class_weights": "learn.data.statistics",
+    "encoder": "learn.encoders.loading",
     "episodes": "learn.episodes.drawing",
     "metric": "learn.evaluation.metric",
     "cross_domain": "learn.data.protocols",
@@ -105,6 +112,7 @@ _HOME = {
     "Task": "cards.facts",
     "DatasetCard": "cards.facts",
     "EpisodeSet": "learn.episodes.episode_set",
+    "Encoder": "learn.encoders.encoder",
     "Result": "learn.evaluation.results",
     "Citation": "cards.citing",
     "MedIMeta": "builders.dataset",

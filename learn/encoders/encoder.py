@@ -1,0 +1,175 @@
+"""`Encoder`: any backbone as a function from uint8 images to vectors, with the preprocessing that it expects."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import MedIMetaError, unknown
+from ..data.decode import PixelArray
+
+if TYPE_CHECKING:  # the class can be imported without the extra [train]
+    import torch
+    from torch import nn
+
+    from .transform import ImageTransform
+
+DTYPES = ("float32", "bfloat16")
+Forward = Callable[["torch.Tensor"], Any]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A backbone without its head.
+
+    Attributes:
+        name: Its name in tables.
+        model: A module or function from normalised images, float32 of shape (N, 3, size, size), to features, shape
+            (N, width). A module is in evaluation mode, on `device`.
+        transform: The preprocessing.
+        weights_sha256: SHA-256 of weights and structure; of a function, what it was given as.
+        width: Number of features.
+        device: Where it runs.
+        dtype: "float32", or "bfloat16" for automatic mixed precision; features are float32 in both.
+    """
+
+    name: str
+    model: Forward
+    transform: ImageTransform
+    weights_sha256: str
+    width: int
+    device: torch.device
+    dtype: str = "float32"
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        model: Forward,
+        transform: ImageTransform,
+        *,
+        sha256: str | None = None,
+        device: torch.device | str | None = None,
+        dtype: str = "float32",
+    ) -> Encoder:
+        """Make an encoder; one blank image is encoded to learn the width.
+
+        Args:
+            name: Its name in tables.
+            model: As for `Encoder`; a module is put into evaluation mode and moved to the device.
+            transform: The preprocessing.
+            sha256: What identifies the model: 64 hexadecimal digits. By default of the weights and structure of a
+                module.
+            device: Where it runs; a GPU by default, if there is one.
+            dtype: As for `Encoder`.
+
+        Raises:
+            UnknownName: If there is no such dtype.
+            MedIMetaError: If the name is empty, a function has no sha256, or the model does not give vectors.
+        """
+        import torch
+        from torch import nn
+
+        if dtype not in DTYPES:
+            raise unknown("dtype", dtype, DTYPES)
+        if not name.strip():
+            raise MedIMetaError("An encoder needs a name, by which tables and feature banks call it.")
+        where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if isinstance(model, nn.Module):
+            model = model.eval()
+            sha256 = sha256 or _sha256(model)
+            model = model.to(where)
+        if sha256 is None or not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise MedIMetaError(
+                f"sha256 of encoder {name!r} is {sha256!r}; it must be 64 hexadecimal digits. A function needs one, so "
+                "that features of different functions never mix: the SHA-256 of its weights and source, for example."
+            )
+        draft = cls(name, model, transform, sha256, 0, where, dtype)
+        width = draft._forward(torch.zeros(1, 3, transform.size, transform.size, device=where)).shape[1]
+        return cls(name, model, transform, sha256, width, where, dtype)
+
+    @property
+    def size(self) -> int:
+        """Height and width of the model's input."""
+        return self.transform.size
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean per channel, of values from 0 to 1."""
+        return self.transform.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation per channel."""
+        return self.transform.std
+
+    @property
+    def interpolation(self) -> str:
+        """Name of the resampling filter."""
+        return self.transform.interpolation
+
+    @property
+    def crop(self) -> bool:
+        """Whether the borders of images are cut off."""
+        return self.transform.crop
+
+    def images(self, pixels: PixelArray) -> np.ndarray:
+        """Encode images.
+
+        Args:
+            pixels: uint8, shape (N, side, side, 1 or 3), 0 to 255; a grey channel is repeated three times.
+
+        Returns:
+            float32, shape (N, width).
+
+        Raises:
+            MedIMetaError: If the pixels have another form, or a feature is not a finite number.
+        """
+        features = self._forward(self.transform(np.asarray(pixels), self.device)).cpu().numpy()
+        if (lost := int((~np.isfinite(features)).any(axis=1).sum())) > 0:
+            raise MedIMetaError(
+                f"Encoder {self.name!r} gives NaN or infinite features for {lost} of {len(pixels)} images."
+            )
+        return features
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that decides the features, ready for JSON."""
+        return {
+            "weights_sha256": self.weights_sha256,
+            "width": self.width,
+            "transform": self.transform.as_dict(),
+            "dtype": self.dtype,
+        }
+
+    def __repr__(self) -> str:
+        crop = f", resized to {self.transform.resize} and cropped" if self.crop else ""
+        return f"<Encoder {self.name}: {self.width} features, {self.size} x {self.size} pixels{crop}, {self.device}>"
+
+    def _forward(self, values: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        mixed = torch.autocast(self.device.type, torch.bfloat16) if self.dtype == "bfloat16" else nullcontext()
+        with torch.inference_mode(), mixed:
+            features = self.model(values)
+        if not isinstance(features, torch.Tensor):
+            features = torch.as_tensor(np.asarray(features))
+        if features.ndim != 2 or len(features) != len(values) or features.shape[1] == 0:
+            raise MedIMetaError(
+                f"Encoder {self.name!r} returns shape {tuple(features.shape)} for {len(values)} image(s); it must "
+                "return a vector per image, shape (N, width)."
+            )
+        return features.float()
+
+
+def _sha256(model: nn.Module) -> str:
+    from .backbones import weights_sha256
+
+    digest = hashlib.sha256(repr(model).encode())
+    digest.update(weights_sha256(model).encode())
+    return digest.hexdigest()

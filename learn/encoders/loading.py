@@ -1,0 +1,117 @@
+"""`medimeta.encoder`: an encoder from a name, a file, a module or a function."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import MedIMetaError, MissingExtra, SourceNotFound, missing_extra
+from .encoder import Encoder, Forward
+
+if TYPE_CHECKING:  # the function can be imported without the extra [train]
+    import torch
+
+LIBRARIES = {"timm": "timm", "open_clip": "open_clip_torch"}
+
+
+def encoder(
+    model: str | Encoder | Forward,
+    *,
+    name: str | None = None,
+    size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    interpolation: str = "bilinear",
+    resize: int | None = None,
+    sha256: str | None = None,
+    device: torch.device | str | None = None,
+    dtype: str = "float32",
+) -> Encoder:
+    """Make an encoder of a backbone.
+
+        medimeta.encoder("microsoft/resnet-18")  # a transformers checkpoint, or a folder with one
+        medimeta.encoder(module, name="mine", size=224, mean=(0.5,) * 3, std=(0.5,) * 3)
+        medimeta.encoder("models.py:backbone")  # a function without arguments that returns an Encoder
+
+    Args:
+        model: A checkpoint on the Hub or in a folder (see `checkpoints.load_checkpoint` for the features that it
+            gives), "path/to/file.py:function", a `torch.nn.Module`, or a function. Modules and functions take
+            normalised images, float32 of shape (N, 3, size, size), and return vectors, shape (N, width). The Python
+            file is run: name only files that you trust.
+        name: Name in tables. Modules and functions need one; by default that of the checkpoint.
+        size: Height and width of the input of a module or function.
+        mean: Mean per channel of its input, on a scale from 0 to 1.
+        std: Standard deviation per channel, on the same scale.
+        interpolation: Resampling of images of another size: "bilinear", "bicubic", ...
+        resize: Side to resize to before a centre crop of `size`; by default nothing is cropped.
+        sha256: Identifies a function: 64 hexadecimal digits. By default of the weights and structure of a module.
+        device: Where it runs; a GPU by default, if there is one.
+        dtype: "float32", or "bfloat16" for automatic mixed precision.
+
+    Raises:
+        UnknownName: If there is no such dtype or interpolation.
+        SourceNotFound: If there is no such file.
+        MissingExtra: If the checkpoint needs a library that is not installed.
+        MedIMetaError: If the checkpoint cannot be loaded, or what a module or function needs is missing.
+    """
+    if isinstance(model, Encoder):
+        return model
+    if missing := [library for library in ("torch", "transformers") if importlib.util.find_spec(library) is None]:
+        raise missing_extra(" and ".join(missing), "train", "An encoder")
+    own = {"size": size, "mean": mean, "std": std}
+    if isinstance(model, str):
+        if given := [key for key, value in {**own, "resize": resize, "sha256": sha256}.items() if value is not None]:
+            raise MedIMetaError(f"{', '.join(given)}: {model!r} has its own. Leave them out, or pass a loaded module.")
+        if ":" in model and model.rpartition(":")[0].endswith(".py"):
+            return _from_file(model)
+        if (library := model.partition(":")[0]) in LIBRARIES:
+            raise MissingExtra(
+                f"Names that start with {library}: are not supported yet. Load the model with {LIBRARIES[library]} "
+                "yourself, and pass it with name=, size=, mean= and std= to medimeta.encoder."
+            )
+        from .checkpoints import load_checkpoint
+
+        module, transform = load_checkpoint(model)
+        return Encoder.of(name or model, module, transform, device=device, dtype=dtype)
+    if not callable(model):
+        raise MedIMetaError(f"An encoder is made of a name, a module or a function, not of {type(model).__name__}.")
+    if lacking := [key for key, value in {"name": name, **own}.items() if value is None]:
+        raise MedIMetaError(
+            f"A module or function needs {', '.join(f'{key}=' for key in lacking)} too: nothing else says what it is "
+            "called and how images are preprocessed."
+        )
+    from .transform import ImageTransform
+
+    settings: dict[str, Any] = {"interpolation": interpolation, "resize": resize or 0}
+    transform = ImageTransform(size or 0, tuple(mean or ()), tuple(std or ()), **settings)
+    return Encoder.of(name or "", model, transform, sha256=sha256, device=device, dtype=dtype)
+
+
+def _from_file(reference: str) -> Encoder:
+    place, _, function = reference.rpartition(":")
+    path = Path(place)
+    if not path.is_file():
+        raise SourceNotFound(f"{path} does not exist. Give path/to/file.py:function.", code="encoder-not-found")
+    spec = importlib.util.spec_from_file_location(f"_encoder_{re.sub(r'[^0-9A-Za-z]', '_', str(path))}", path)
+    if spec is None or spec.loader is None:
+        raise MedIMetaError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickles look their module up
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        raise MedIMetaError(f"{path} cannot be run: {error}.", code="encoder-not-loaded") from error
+    if not callable(make := getattr(module, function, None)):
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise MedIMetaError(f"{path} has no function {function!r}. It has: {', '.join(names) or 'none'}.")
+    made = make()
+    if not isinstance(made, Encoder):
+        raise MedIMetaError(
+            f"{reference} returned {type(made).__name__}; it must return an Encoder: medimeta.encoder(module, "
+            "name=..., size=..., mean=..., std=...)."
+        )
+    return made
