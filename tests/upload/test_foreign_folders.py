@@ -244,7 +244,15 @@ def by_duckdb(path):
     path.with_name(f"{path.name}.new").replace(path)
 
 
-@pytest.mark.parametrize("rewrite", [by_pandas, by_pandas_with_categories, by_polars, by_duckdb])
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        by_pandas,
+        by_pandas_with_categories,
+        pytest.param(by_polars, marks=pytest.mark.clients),
+        pytest.param(by_duckdb, marks=pytest.mark.clients),
+    ],
+)
 def test_shards_that_another_library_rewrote_hold_the_same_rows(hub, rewrite):
     before = {name: [list(rows[split]) for split in rows] for name, rows in loaded(hub)}
     page = json.dumps(preview(hub))

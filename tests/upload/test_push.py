@@ -576,6 +576,7 @@ def test_load_dataset_gives_every_row_of_this_release_and_of_the_last(hub, tmp_p
         assert found[f"main {streaming}"] == rows_in(new)
 
 
+@pytest.mark.slow
 def test_a_hundredth_of_the_labels_sends_less_than_a_tenth(tmp_path, monkeypatch):
     """Over Xet, which sends the pieces that are new; of the other datasets not a byte."""
     without_waiting(monkeypatch, lfs=False)
@@ -601,6 +602,7 @@ def test_a_hundredth_of_the_labels_sends_less_than_a_tenth(tmp_path, monkeypatch
         assert holds(hub, folder)
 
 
+@pytest.mark.clients
 def test_other_readers_of_parquet(lfs_hub, small, tmp_path):
     """A downloaded copy opens in Polars and DuckDB."""
     polars = pytest.importorskip("polars", reason="Polars is not in the oldest environment")

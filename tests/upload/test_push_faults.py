@@ -127,6 +127,7 @@ def test_every_step_fails_twice(hub, releases, published, kind):
     assert hub.repos[REPO].tags == {"v2": hub.repos[REPO].heads["main"]}
 
 
+@pytest.mark.slow
 def test_two_hundred_faults_at_random(transport, releases, published, tmp_path):
     """Each request fails with some chance, in some way; at least a hundred do with either transport."""
     total, given_up = Counter(), 0
@@ -306,6 +307,7 @@ def test_downloads_through_faults(published, tmp_path, monkeypatch):
         assert hub.injected.total() - hub.injected["none"] == 8 * len(whole) + 1
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_nothing_is_sent_twice(transport, sixty_shards, tmp_path):
     """Twenty SIGKILLs: before, amid or after a file (LFS), at some moment (Xet). Each run goes on from the last."""
     lfs, rng, running, kills = transport[0] == "lfs", random.Random(0), [], 20

@@ -67,7 +67,7 @@ def contents(
 def _dataset(folder: Path, record: BuildRecord, most: int, limit: int, seed: int) -> dict[str, Any]:
     card = record.card
     source = HubSource(card.id, folder / card.id, Options(with_masks=record.masks))
-    rows = source.manifest().sort_values(["shard", "shard_row"], ignore_index=True)
+    rows = source.stored()
     rows["position"] = rows.groupby("split").cumcount()
     splits = splits_of(rows)
     names = {task.column: _names(rows, task) for task in card.tasks}
@@ -99,17 +99,7 @@ def _dataset(folder: Path, record: BuildRecord, most: int, limit: int, seed: int
 
 def _names(rows: pd.DataFrame, task: Task) -> list[list[str]]:
     """Return the labels that each row counts under, including "none of these" and "unknown"."""
-    found = []
-    for value, shard in zip(rows[task.column], rows["shard"], strict=True):
-        try:
-            found.append(labels_of(value, task))
-        except IndexError:
-            raise MedIMetaError(
-                f"{shard} has the label id {value!r} in column {task.column}, where 0 to {len(task.labels) - 1} are "
-                f"labels. Find all such rows with: medimeta verify {Path(shard).parent.parent}; then build the dataset "
-                "again."
-            ) from None
-    return found
+    return [labels_of(value, task) for value in rows[task.column]]
 
 
 def _task(task: Task, names: Sequence[Sequence[str]], of_split: pd.Series) -> dict[str, Any]:

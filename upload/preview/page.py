@@ -85,7 +85,7 @@ def check_space(folder: Path) -> None:
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.exists() else set()
     if names - ours or ("README.md" in names) != ("index.html" in names):
         raise MedIMetaError(
-            f"{folder} holds {some(sorted(names))}, not a Space with a preview. Give an empty or new folder with "
+            f"{folder} holds {some(sorted(names))}, not a Space of a preview. Give an empty or a new folder with "
             "--space."
         )
 
