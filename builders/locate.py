@@ -12,7 +12,7 @@ from ..cards.facts import DatasetCard
 from ..errors import SourceNotFound
 from ..files.archives import ZipFiles
 from ..files.tar_members import SUFFIXES
-from .hub import HubSource
+from .hub.folder import HubSource
 from .release.release import ReleaseSource
 from .shard_files import SHARD
 from .source import Options, RawSource, Source

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from .layout import Layout
-from .raw import Raw, Row
+from .reading.layout import Layout
+from .reading.raw import Raw, Row
 
 
 def _unchanged(rows: pd.DataFrame) -> pd.DataFrame:

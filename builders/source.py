@@ -18,14 +18,14 @@ from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
 from ..errors import MedIMetaError, SourceBroken, SourceIncomplete, SourceNotFound, some, unknown
 from ..files.unreadable import UNREADABLE_IMAGE
-from .completeness import check_pins, published_paths
 from .images import ORIGINAL_SIZE, encode, own_settings, problem
-from .manifest import canonical, records
-from .membership import apply_membership
 from .modules import find_reader
-from .raw import Raw, Row
 from .reader import Reader
-from .splits import official_split
+from .reading.raw import Raw, Row
+from .table.completeness import check_pins, published_paths
+from .table.manifest import canonical, records
+from .table.membership import apply_membership
+from .table.splits import official_split
 
 LABELS = ("released", "corrected")
 

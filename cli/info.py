@@ -61,9 +61,9 @@ def info(dataset: Id, source: From = None, as_json: AsJson = False) -> None:
 
 def _count(card: DatasetCard, source: Path | None) -> dict[str, Balance]:
     """Return the rows per label and split of each task, if the data are on this machine."""
-    from ..builders.balance import balance, labels_of
     from ..builders.locate import find_local, open_source
     from ..builders.source import Options
+    from ..builders.table.balance import balance, labels_of
 
     place = find_local(card.id, source)
     if place is None:

@@ -18,9 +18,9 @@ from ...cards.facts import Task, split_name
 from ...errors import SourceIncomplete, some
 from ...files.stamp import stamp
 from ..images import encode
-from ..manifest import canonical
-from ..membership import apply_membership
 from ..source import Source
+from ..table.manifest import canonical
+from ..table.membership import apply_membership
 from .checks import check_info, check_labels, check_lists, check_rows
 from .files import TABLE, ReleaseFiles, image_path, opened, release_root
 from .text import READERS, flags, read_column, whole_number

@@ -13,8 +13,8 @@ import pandas as pd
 from PIL import Image
 
 from ..images import thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading.raw import Raw, Row
 
 TABLE = "annotations.dat"
 MARKERS = (TABLE,)

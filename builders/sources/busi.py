@@ -10,8 +10,8 @@ import pandas as pd
 from PIL import Image, ImageChops
 
 from ..images import MASKS, pad_to_square, resize, resize_mask
-from ..raw import Raw, Row
 from ..reader import Reader, Released
+from ..reading.raw import Raw, Row
 
 MARKERS = ("benign", "malignant", "normal")
 IMAGES = {"benign": 437, "malignant": 210, "normal": 133}  # numbered from 1 in the complete archive

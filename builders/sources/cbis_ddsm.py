@@ -22,10 +22,10 @@ from PIL import Image
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task, snake_case
 from ..crops import cut, eight_bits, ratio_cut
-from ..formats import dicom
 from ..images import SIDE, resize
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading import dicom
+from ..reading.raw import Raw, Row
 
 MARKERS = ("CBIS-DDSM",)
 TABLES = {

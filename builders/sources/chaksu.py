@@ -20,8 +20,8 @@ from PIL import Image
 
 from ...errors import SourceNotFound, some
 from ..images import MASKS, pad_to_square, resize_mask, thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader, Released
+from ..reading.raw import Raw, Row
 
 MARKERS = ("Train", "Test")
 SPLITS = {"Train": "train", "Test": "test"}

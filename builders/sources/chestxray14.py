@@ -16,8 +16,8 @@ from PIL import Image
 
 from ...errors import some
 from ..images import thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader, Released
+from ..reading.raw import Raw, Row
 
 TABLE = "Data_Entry_2017_v2020.csv"
 LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}

@@ -20,8 +20,8 @@ from ...cards.catalogue import DATASETS
 from ...errors import SourceNotFound, missing_extra, some
 from ...files.nature import nature
 from ..images import crop_to_square, thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading.raw import Raw, Row
 
 MARKERS = ("regular_fundus_images", "ultra-widefield_images")
 FOLDER = {"dr_regular": "regular_fundus_images", "dr_uwf": "ultra-widefield_images"}

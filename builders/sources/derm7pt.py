@@ -14,8 +14,8 @@ from PIL import Image
 
 from ...errors import some
 from ..images import pad_to_square, thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader, Released
+from ..reading.raw import Raw, Row
 
 MARKERS = ("meta", "images")
 CASES = 1_011

@@ -13,8 +13,8 @@ from PIL import Image
 
 from ...errors import some
 from ..images import crop_to_square, thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading.raw import Raw, Row
 
 PARTS = {"train": "ISIC2018_Task3_Training", "val": "ISIC2018_Task3_Validation", "test": "ISIC2018_Task3_Test"}
 MARKERS = tuple(f"{part}_{kind}" for part in PARTS.values() for kind in ("GroundTruth", "Input"))

@@ -15,8 +15,8 @@ from PIL import Image
 
 from ...errors import SourceBroken, some
 from ..images import pad_to_square, resize, thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading.raw import Raw, Row
 
 MARKERS = ("OCT", "chest_xray", "OCT2017", "OCT2017 ")  # the last two of version 2, to be refused by name
 FOLDER = {"oct": "OCT", "pneumonia": "chest_xray"}

@@ -24,10 +24,10 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
 from ...errors import SourceNotFound, some
 from ..crops import Box, cut, ratio_cut, window
-from ..formats import nifti
 from ..images import resize, resize_mask
-from ..raw import Raw, Row
 from ..reader import Reader, Released
+from ..reading import nifti
+from ..reading.raw import Raw, Row
 
 MARKERS = ("LITS Challenge", "LITS-Challenge-Test-Data")
 ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt", re.IGNORECASE)

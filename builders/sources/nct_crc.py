@@ -9,8 +9,8 @@ from __future__ import annotations
 import pandas as pd
 from PIL import Image
 
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading.raw import Raw, Row
 
 PARTS = {"train": "NCT-CRC-HE-100K", "val": "CRC-VAL-HE-7K"}  # the second is the official test split
 MARKERS = tuple(PARTS.values())

@@ -10,8 +10,8 @@ import pandas as pd
 from PIL import Image
 
 from ..images import crop_to_square, thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading.raw import Raw, Row
 
 MARKERS = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
 

@@ -16,8 +16,8 @@ from PIL import Image
 from ...cards.catalogue import DATASETS
 from ...errors import some
 from ..images import crop_to_square, thumbnail
-from ..raw import Raw, Row
 from ..reader import Reader
+from ..reading.raw import Raw, Row
 
 ROOT = "A. RFMiD_All_Classes_Dataset"
 IMAGES = "1. Original Images"

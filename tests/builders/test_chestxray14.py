@@ -18,13 +18,13 @@ from PIL import Image
 
 from fakes.golden import golden_folder
 from fakes.tars import unpack
-from medimeta.builders.layout import Layout
 from medimeta.builders.phantoms import write_miniature
-from medimeta.builders.raw import Raw
+from medimeta.builders.reading.layout import Layout
+from medimeta.builders.reading.raw import Raw
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
 from medimeta.builders.sources.chestxray14 import BOXES, LISTS, MARKERS, TABLE, manifest, released_boxes
-from medimeta.builders.splits import official_split
+from medimeta.builders.table.splits import official_split
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound, UnsafeArchive
 

@@ -9,14 +9,15 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from medimeta.builders import completeness, source
-from medimeta.builders.completeness import label_hash, path_hash, published_paths
-from medimeta.builders.hub import HubSource
-from medimeta.builders.manifest import label_ids
+from medimeta.builders import source
+from medimeta.builders.hub.folder.folder import HubSource
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource, find_reader
 from medimeta.builders.sources import chestxray14, isic2018, rfmid
-from medimeta.builders.splits import official_split
+from medimeta.builders.table import completeness
+from medimeta.builders.table.completeness import label_hash, path_hash, published_paths
+from medimeta.builders.table.manifest import label_ids
+from medimeta.builders.table.splits import official_split
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.details import Pins
 from medimeta.errors import SourceIncomplete

@@ -13,7 +13,7 @@ import pytest
 from fakes.golden import RAW, as_golden, golden_folder, golden_rows, pack
 from medimeta.builders.rows import batches, splits_of, to_table
 from medimeta.builders.source import Options, RawSource
-from medimeta.builders.splits import official_split
+from medimeta.builders.table.splits import official_split
 from medimeta.cards.catalogue import DATASETS
 
 PARTIAL = Options(partial=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from medimeta.builders.layout import Layout
 from medimeta.builders.phantoms import write_miniature
-from medimeta.builders.raw import Raw
+from medimeta.builders.reading.layout import Layout
+from medimeta.builders.reading.raw import Raw
 from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
 from medimeta.builders.sources.isic2018 import CODES, LESIONS, PARTS, manifest
-from medimeta.builders.splits import official_split
+from medimeta.builders.table.splits import official_split
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import SourceBroken, SourceIncomplete, SourceNotFound
 

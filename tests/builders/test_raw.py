@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from fakes.errors import raises
-from medimeta.builders.layout import Layout
-from medimeta.builders.raw import Raw
+from medimeta.builders.reading.layout import Layout
+from medimeta.builders.reading.raw import Raw
 from medimeta.errors import SourceBroken, SourceNotFound, UnsafeArchive
 from medimeta.files import archives
 from medimeta.files.archives import ZipFiles

@@ -24,7 +24,6 @@ from fakes.errors import raises
 from fakes.golden import RAW, golden_folder
 from fakes.release import write_release, zip_release
 from medimeta.builders.images import encode
-from medimeta.builders.manifest import canonical
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.reader import Reader, Released, patients
 from medimeta.builders.release import hdf5 as release_hdf5
@@ -34,6 +33,7 @@ from medimeta.builders.rows import to_table
 from medimeta.builders.source import Options, RawSource
 from medimeta.builders.sources import derm7pt
 from medimeta.builders.sources.chestxray14 import released_boxes
+from medimeta.builders.table.manifest import canonical
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.details import Annotation
 from medimeta.cards.facts import Task

@@ -11,9 +11,9 @@ from PIL import Image
 
 from fakes.golden import golden_folder
 from medimeta.builders.locate import open_source
-from medimeta.builders.manifest import canonical
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
+from medimeta.builders.table.manifest import canonical
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import SourceBroken, SourceIncomplete
 

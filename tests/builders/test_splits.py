@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from medimeta.builders.sources import busi
-from medimeta.builders.splits import official_split, random_split
+from medimeta.builders.table.splits import official_split, random_split
 from medimeta.cards.catalogue import DATASETS
 
 

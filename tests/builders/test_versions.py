@@ -37,7 +37,7 @@ def test_rows_are_those_of_their_version(dataset, tmp_path):
     ("change", "words"),
     [
         ("medimeta.builders.sources.busi.CATEGORY", "labels of bus changed. Raise `version` in cards/bus.yaml"),
-        ("medimeta.builders.splits.SEED", "splits of bus changed"),
+        ("medimeta.builders.table.splits.SEED", "splits of bus changed"),
         ("medimeta.builders.keys.PIPELINE", r"No rows are recorded for bus 1\.\d+\.\d+, pipeline"),
     ],
 )
@@ -45,7 +45,7 @@ def test_a_change_names_the_number_to_raise(change, words, tmp_path, monkeypatch
     if change.endswith("CATEGORY"):
         monkeypatch.setattr(change, {"normal": 0, "benign": 2, "malignant": 1})
     elif change.endswith("SEED"):
-        from medimeta.builders import splits
+        from medimeta.builders.table import splits
 
         draw = splits.random_split
         monkeypatch.setattr(splits, "random_split", lambda *args, **options: draw(*args, **options, seed=43))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...builders.balance import labels_of
-from ...builders.hub import HubSource
+from ...builders.hub.folder import HubSource
 from ...builders.source import Options
+from ...builders.table.balance import labels_of
 from ...cards.card import LICENCES, Config, Contents, label_names, render_card, render_licences
 from ...cards.croissant import render_croissant
 from ...cards.facts import DatasetCard

@@ -14,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from ...builders.completeness import label_hash, path_hash
 from ...builders.keys import source_key
 from ...builders.rows import features, to_table
 from ...builders.source import Source
+from ...builders.table.completeness import label_hash, path_hash
 from ...cards.catalogue import DATASETS
 from ...cards.details import Pins
 from ...errors import some

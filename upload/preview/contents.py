@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ...builders.balance import balance, labels_of
-from ...builders.hub import HubSource
+from ...builders.hub.folder import HubSource
 from ...builders.rows import splits_of
 from ...builders.source import Options
+from ...builders.table.balance import balance, labels_of
 from ...cards.card import MEMBERSHIP
 from ...cards.facts import SPLITS, Task
 from ...errors import MedIMetaError

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 from datasets import Image as ImageFeature
 
-from ...builders.hub import STORED, HubSource
-from ...builders.manifest import records
+from ...builders.hub.folder import STORED, HubSource
 from ...builders.rows import BATCH, features, to_table
 from ...builders.source import Source
+from ...builders.table.manifest import records
 from ...cards.facts import DatasetCard
 from ...errors import MedIMetaError, some
 from ...files.parallel import ordered_map

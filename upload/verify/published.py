@@ -12,10 +12,10 @@ import pyarrow as pa
 import yaml
 from datasets import Features
 
+from ...builders.hub.checks import MOST_ROWS
 from ...builders.rows import features
 from ...builders.shard_files import SHARD, is_pointer, open_shard, shown
 from ...builders.source import Options
-from ...builders.stored import MOST_ROWS
 from ...cards.facts import SPLITS, DatasetCard
 from ...errors import MedIMetaError, SourceBroken
 from ..folder.record import RECORD, BuildRecord, read_record

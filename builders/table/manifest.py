@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from ..cards.facts import SPLITS, DatasetCard, Task
-from ..errors import SourceBroken, some
+from ...cards.facts import SPLITS, DatasetCard, Task
+from ...errors import SourceBroken, some
 
 
 def canonical(rows: pd.DataFrame, card: DatasetCard) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
-from ..cards.details import SplitRule
+from ...cards.details import SplitRule
 
 SEED = 42  # of the release
 

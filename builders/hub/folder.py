@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 from datasets import Features
 
-from ..errors import SourceBroken, SourceNotFound
-from ..files.stamp import stamp
-from .rows import features
-from .shard_files import read_rows, shards
-from .source import Source
-from .stored import StoredColumns
+from ...errors import SourceBroken, SourceNotFound
+from ...files.stamp import stamp
+from ..rows import features
+from ..shard_files import read_rows, shards
+from ..source import Source
+from .checks import StoredColumns
 
 STORED = ("shard", "shard_row")  # where a row is stored: the path of its shard, and its position there
 

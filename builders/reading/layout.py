@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from ..errors import SourceBroken, SourceNotFound, some
-from ..files.archives import Members, ZipFiles
-from ..files.folders import FolderFiles
-from ..files.tar_members import TarMembers, is_tar, mounted_tars
+from ...errors import SourceBroken, SourceNotFound, some
+from ...files.archives import Members, ZipFiles
+from ...files.folders import FolderFiles
+from ...files.tar_members import TarMembers, is_tar, mounted_tars
 
 Part = tuple[str, Members]  # a folder or an archive, with the path at which its files are read
 

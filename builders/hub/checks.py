@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Features, Image
 
-from ..cards.facts import DatasetCard
-from ..errors import SourceBroken, some
-from ..files.unreadable import UNREADABLE_IMAGE
-from .images import SIDE, SIZE
-from .pictures import form, open_picture
-from .shard_files import UNREADABLE_PARQUET, brief, open_shard, shown
+from ...cards.facts import DatasetCard
+from ...errors import SourceBroken, some
+from ...files.unreadable import UNREADABLE_IMAGE
+from ..images import SIDE, SIZE
+from ..pictures import form, open_picture
+from ..shard_files import UNREADABLE_PARQUET, brief, open_shard, shown
 
 REQUIRED = ("original_split", "original_filepath", "index")  # without a value, a row is of no use
 MOST_ROWS = 10  # times the published number

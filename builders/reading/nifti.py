@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import missing_extra
 from ...files.nature import nature
-from ..raw import Raw
+from .raw import Raw
 
 MAX_VOLUME = 1 << 30  # bytes that are read as a whole
 MAX_ZOOM = 100  # millimetres

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..cards.facts import DatasetCard, split_name
-from ..errors import SourceBroken, SourceNotFound, some
+from ...cards.facts import DatasetCard, split_name
+from ...errors import SourceBroken, SourceNotFound, some
 
 
 def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
         SourceNotFound: If there is no such table.
         SourceBroken: If it lacks a column or names a split that does not exist.
     """
-    from ..files.archives import open_files
+    from ...files.archives import open_files
 
     if location.suffix == ".csv":
         table = pd.read_csv(location, dtype=str, encoding="utf-8-sig")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..cards.card import NONE, UNKNOWN, label_names
-from ..cards.facts import SPLITS, Task
+from ...cards.card import NONE, UNKNOWN, label_names
+from ...cards.facts import SPLITS, Task
 
 
 def labels_of(value: int | list[int] | None, task: Task) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pandas as pd
 from PIL import Image
 
-from ..errors import SourceBroken, some
-from ..files.nature import nature
-from .images import ORIGINAL_SIZE, PICTURES, open_image, read_image
+from ...errors import SourceBroken, some
+from ...files.nature import nature
+from ..images import ORIGINAL_SIZE, PICTURES, open_image, read_image
 from .tree import Tree
 
 Row = Mapping[str, Any]  # of a manifest

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import SourceBroken, missing_extra
 from ...files.nature import nature
 from ..images import MAX_SIDE
-from ..raw import Raw
+from .raw import Raw
 
 HEADER = 1 << 16  # bytes; those of CBIS-DDSM have about 1,500
 MAX_INFLATED = 256 << 20  # bytes of a deflated file

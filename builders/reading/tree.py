@@ -10,11 +10,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import SourceBroken, SourceIncomplete, SourceNotFound, some
-from ..files.archives import Members, ZipFiles
-from ..files.folders import FolderFiles
-from ..files.stamp import stamp
-from ..files.tars import TarFiles
+from ...errors import SourceBroken, SourceIncomplete, SourceNotFound, some
+from ...files.archives import Members, ZipFiles
+from ...files.folders import FolderFiles
+from ...files.stamp import stamp
+from ...files.tars import TarFiles
 from .layout import COPY, Layout, find_parts, find_roots
 
 MAX_READ = 256 << 20  # bytes of one file; the largest film of CBIS-DDSM has about 70 MB

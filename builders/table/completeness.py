@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..cards import catalogue
-from ..cards.facts import DatasetCard, Task
-from ..errors import SourceIncomplete
+from ...cards import catalogue
+from ...cards.facts import DatasetCard, Task
+from ...errors import SourceIncomplete
 from .manifest import label_ids
 
 

@@ -1,1 +1,0 @@
-"""Reading medical file formats within bounds, for the source modules."""

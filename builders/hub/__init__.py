@@ -1,0 +1,1 @@
+"""A Hub folder as a source, checked at the door."""

@@ -1,0 +1,1 @@
+"""Raw sources: finding their files in folders and archives, and reading them."""

@@ -1,0 +1,1 @@
+"""The manifest: a row per image, checked, complete and divided into splits."""
