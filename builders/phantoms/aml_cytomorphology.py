@@ -21,7 +21,8 @@ def files(rng: np.random.Generator, per_class: int) -> Iterator[File]:
         code = CODES[label]
         path = f"{code}/{code}_{n:04d}.tiff"
         picture = texture(rng, label, len(CODES), SIZE, colour=True)
-        picture.putalpha(Image.effect_noise(SIZE, 60))  # to be dropped, not blended
+        alpha = np.random.default_rng(n).integers(0, 256, SIZE[::-1], dtype=np.uint8)
+        picture.putalpha(Image.fromarray(alpha))  # to be dropped, not blended
         yield ARCHIVE, f"AML-Cytomorphology/{path}", encoded(picture, "TIFF")
         again = (code, CODES[(label + (n == 0)) % len(CODES)]) if n % 3 == 0 else ("nan", "nan")
         lines.append(" ".join((path, code, *again)))

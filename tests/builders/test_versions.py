@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from fakes import pinned
@@ -43,6 +45,7 @@ def test_rows_are_those_of_their_version(dataset, tmp_path):
 )
 def test_a_change_names_the_number_to_raise(change, words, tmp_path, monkeypatch):
     if change.endswith("CATEGORY"):
+        importlib.import_module("medimeta.builders.phantoms.busi")  # it copies CATEGORY when it is imported
         monkeypatch.setattr(change, {"normal": 0, "benign": 2, "malignant": 1})
     elif change.endswith("SEED"):
         from medimeta.builders.table import splits
