@@ -10,7 +10,7 @@ STRICT = {"extra": "forbid", "strict": False}  # pydantic: an unknown key is an 
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How the official splits are made; `builders.splits` implements it.
+    """How the official splits are made; `builders.table.splits` implements it.
 
     Attributes:
         counts: Published number of rows per split; splits without rows are absent.
@@ -41,7 +41,7 @@ class Pins:
     """Hashes of a complete source, to detect files that were renamed or exchanged and labels that were edited.
 
     Attributes:
-        paths: sha256 of the sorted original file paths, see `builders.completeness`; None if not known.
+        paths: sha256 of the sorted original file paths, see `builders.table.completeness`; None if not known.
         labels: sha256 of splits and labels in published order; None if not known.
     """
 

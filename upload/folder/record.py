@@ -34,7 +34,7 @@ class BuildRecord:
         source_files: Number of files in the source.
         source_bytes: Their size.
         version: Version of the dataset, from its card.
-        paths_sha256: Hash of the original file paths, for builds with all rows; see `builders.completeness`.
+        paths_sha256: Hash of the original file paths, for builds with all rows; see `builders.table.completeness`.
         labels_sha256: Hash of released splits and labels, for builds with all rows and released labels.
     """
 
