@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import datasets
+import datasets.config
 
 from ..cards.catalogue import DATASETS
 from ..cards.facts import SPLITS, DatasetCard, split_name
@@ -87,9 +87,10 @@ class _Configs:
 class MedIMeta(datasets.ArrowBasedBuilder):
     """The `datasets` builder: one config per dataset, one column per task."""
 
+    config: MedIMetaConfig
     BUILDER_CONFIG_CLASS = MedIMetaConfig
     BUILDER_CONFIGS = _Configs(list)
-    builder_configs = _Configs(lambda configs: {config.name: config for config in configs})
+    builder_configs: Any = _Configs(lambda configs: {config.name: config for config in configs})
     DEFAULT_WRITER_BATCH_SIZE = 100
 
     def _create_builder_config(self, config_name: str | None = None, **more: Any) -> Any:

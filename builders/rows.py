@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -38,7 +38,7 @@ _FEATURES: dict[str, Any] = {
 def task_feature(task: Task) -> ClassLabel | Sequence:
     """Return `ClassLabel`, or a list of them (the labels present) for a multilabel task."""
     label = ClassLabel(names=list(task.labels))
-    return Sequence(label) if task.kind == "multilabel" else label
+    return cast(Sequence, Sequence(label)) if task.kind == "multilabel" else label
 
 
 def features(card: DatasetCard, options: Options | None = None) -> Features:

@@ -45,8 +45,8 @@ def is_terminal() -> bool:
 def make_streams_safe() -> None:
     """Let standard output and error escape what their encoding lacks, and show warnings of this package safely."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
     logger = logging.getLogger("medimeta")
     if not logger.hasHandlers():
         logger.addHandler(_SafeHandler(logging.WARNING))

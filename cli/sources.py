@@ -39,7 +39,7 @@ def check_source(
 
 
 def _is_downloaded(dataset: str) -> bool:
-    import datasets
+    import datasets.config
 
     from ..builders.release.download import cached_release
 

@@ -37,18 +37,23 @@ class Members(Protocol):
     @property
     def location(self) -> Path:
         """The folder or archive."""
+        ...
 
     def open(self, name: str) -> BinaryIO | zipfile.ZipExtFile:
         """Open one for reading in a stream."""
+        ...
 
     def names(self) -> list[str]:
         """Paths with forward slashes, sorted by code point."""
+        ...
 
     def size(self, name: str) -> int:
         """Length of one in bytes."""
+        ...
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """The bytes of one, or only the first of them."""
+        ...
 
 
 def leaves_folder(name: str) -> bool:

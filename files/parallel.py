@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context, parent_process
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..errors import MedIMetaError, missing_extra
 
@@ -160,7 +160,8 @@ def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
             f"No dask scheduler responds at {address} ({error}). Start one, or use --num-proc.", code="no-scheduler"
         ) from None
     with client, client.get_executor() as executor:
-        yield executor, max(1, sum(client.nthreads().values()))
+        threads = cast(dict[str, int], client.nthreads())  # of each worker
+        yield executor, max(1, sum(threads.values()))
 
 
 @contextmanager

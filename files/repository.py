@@ -151,7 +151,9 @@ class Remote:
             sent: Called with the size of each uploaded batch in bytes.
         """
         # A pull request can be opened without write access to the branch.
-        to = {"create_pr": True} if self.revision.startswith("refs/pr/") else {"revision": self.revision}
+        to: dict[str, Any] = (
+            {"create_pr": True} if self.revision.startswith("refs/pr/") else {"revision": self.revision}
+        )
         for batch in batches(additions):
             self._call(self.api.preupload_lfs_files, additions=batch, free_memory=False, **to)
             sent(sum(addition.upload_info.size for addition in batch))

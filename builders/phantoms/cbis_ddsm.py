@@ -86,11 +86,11 @@ def _dicom(pixels: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """An uncompressed DICOM file with little more than the pixels."""
     try:
         from pydicom.dataset import FileDataset, FileMetaDataset
-        from pydicom.uid import ExplicitVRLittleEndian
+        from pydicom.uid import UID, ExplicitVRLittleEndian
     except ImportError:
         raise missing_extra("pydicom", "build", "Drawing the miniature of CBIS-DDSM") from None
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3"
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.7"), UID("1.2.3")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = io.BytesIO()
     picture = FileDataset(buffer, {}, preamble=bytes(128), file_meta=meta, is_implicit_VR=False, is_little_endian=True)

@@ -99,6 +99,7 @@ def find_parts(location: Path, dataset: str, layout: Layout) -> tuple[list[Part]
         SourceNotFound: If the location is neither a folder nor an archive.
         SourceBroken: If it is a damaged archive.
     """
+    others: list[Part] = []
     if location.is_dir():
         folder = FolderFiles(location)
         parts: list[Part] = [("", folder)]
@@ -108,9 +109,9 @@ def find_parts(location: Path, dataset: str, layout: Layout) -> tuple[list[Part]
         others = [_mounted(name, folder) for name in zips if name not in chosen]
         parts += mounted_tars(location, folder.names(), layout.archives)
     elif location.is_file() and is_tar(location.name):
-        parts, others = [("", TarMembers(location))], []
+        parts = [("", TarMembers(location))]
     elif location.is_file() and (zipfile.is_zipfile(location) or location.suffix.lower() == ".zip"):
-        parts, others = [("", ZipFiles(location))], []
+        parts = [("", ZipFiles(location))]
     else:
         raise SourceNotFound(
             f"{location} is neither a folder nor a zip or tar.gz archive. Give the folder that holds "

@@ -65,8 +65,9 @@ class Raw(Tree):
             raise self.broken(path, f"not a readable table ({actual})")
         if len(content[: MAX_HEADER + 1].splitlines()[0]) > MAX_HEADER:
             raise self.broken(path, f"not a readable table: its first line has more than {MAX_HEADER:,} bytes")
+        options = {"encoding": "utf-8-sig"} | options
         try:
-            table = cast(pd.DataFrame, pd.read_csv(io.BytesIO(content), **({"encoding": "utf-8-sig"} | options)))
+            table = cast(pd.DataFrame, pd.read_csv(io.BytesIO(content), **options))
         except (ValueError, ArithmeticError, TypeError, LookupError, MemoryError) as error:
             raise self.broken(path, f"not a readable table ({error})") from error
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for row names

@@ -33,11 +33,12 @@ def manifest(raw: Raw) -> pd.DataFrame:
     rows = raw.table(TABLE, header=None, names=["original_filepath", *ANNOTATIONS], **options)
     files = rows["original_filepath"].to_list()
     ids = {code: i for i, code in enumerate(CODES)}
+    # The folder is the label, whatever the re-annotations say.
+    labels: list[Any] = [ids.get(file[:3], file[:3]) for file in files]
     return rows.assign(
         path=[_path(raw, file) for file in files],
         original_split="train",
-        # The folder is the label, whatever the re-annotations say.
-        **{"morphological class": [ids.get(file[:3], file[:3]) for file in files]},
+        **{"morphological class": labels},
     )
 
 

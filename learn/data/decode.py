@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import cast
 
 import datasets
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,7 +29,7 @@ def encoded_images(images: datasets.Dataset, rows: Sequence[int]) -> list[bytes]
     Raises:
         MedIMetaError: If a row has no image.
     """
-    (column,) = images[rows].columns
+    (column,) = cast(pa.Table, images[rows]).columns
     encoded: list[bytes] = []
     for row, cell in zip(rows, column.to_pylist(), strict=True):
         if cell is None or cell["bytes"] is None:

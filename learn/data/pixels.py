@@ -35,9 +35,11 @@ class PixelProvider(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """Rows, height, width, channels (1 or 3)."""
+        ...
 
     def take(self, rows: RowNumbers) -> PixelArray:
         """Return the images of some rows: uint8, shape (len(rows), height, width, channels), 0 to 255, a new array."""
+        ...
 
 
 def pixels(rows: Dataset, *, column: str = "image", store: bool = True) -> PixelProvider:
@@ -107,9 +109,13 @@ class DecodedPixels:
 
     images: Dataset
 
-    @cached_property
+    @property
     def shape(self) -> tuple[int, ...]:
         """Rows, height, width, channels."""
+        return self._shape
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...]:
         return len(self.images), *image_shape(self.images)
 
     def take(self, rows: RowNumbers) -> PixelArray:

@@ -17,9 +17,8 @@ View: TypeAlias = Dataset | Sequence[Any] | np.ndarray  # a view, or its labels 
 
 def labels_of(view: View, task: TaskLike) -> np.ndarray:
     """Return the labels of a view, from its label column alone, or labels as given; checked as in `check_labels`."""
-    if isinstance(view, Dataset):
-        view = view.select_columns(["label"]).with_format("numpy")[:]["label"]
-    return check_labels(view, DATASETS.find_task(task))
+    labels = view.select_columns(["label"]).with_format("numpy")[:]["label"] if isinstance(view, Dataset) else view
+    return check_labels(labels, DATASETS.find_task(task))
 
 
 def label_counts(view: View, task: TaskLike) -> np.ndarray:

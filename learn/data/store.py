@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import datasets
+import datasets.config
 import numpy as np
 from datasets.utils import tqdm
 from filelock import FileLock, Timeout
@@ -209,7 +209,7 @@ def _build(images: datasets.Dataset, part: Path, executor: Executor) -> Path:
             np.lib.format.write_array_header_1_0(file, header)
             # Written, not mapped: a full disk is an error here, but kills a process that writes to a map.
             for pixels, hashes in ordered_map(partial(_decode, shape), _blocks(images), executor, 2 * THREADS):
-                file.write(pixels)
+                file.write(pixels.data)
                 digest.update(hashes)
                 bar.update(len(pixels))
             file.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import pyarrow as pa
@@ -187,15 +187,16 @@ def _view(rows: Dataset, columns: Mapping[str, Task], *, subjects: bool | None) 
 def _stream(
     rows: IterableDataset, columns: Mapping[str, Task], leaked: Sequence[int], *, subjects: bool
 ) -> IterableDataset:
+    known = cast(Features, rows.features)  # the builder declares them
     features = {
-        "image": rows.features["image"],
+        "image": known["image"],
         **{
-            name: _vector_feature(task) if task.kind == "multilabel" else rows.features[task.column]
+            name: _vector_feature(task) if task.kind == "multilabel" else known[task.column]
             for name, task in columns.items()
         },
     }
     if subjects:
-        features["subject_id"] = rows.features["subject_id"]
+        features["subject_id"] = known["subject_id"]
     project = partial(_project, columns=dict(columns), leaked=list(leaked), subjects=subjects)
     # As Arrow tables, so that no image is decoded on the way. Given the features, `map` would make `datasets` 3.6
     # believe that the images of its rows are decoded.

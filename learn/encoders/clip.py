@@ -26,7 +26,7 @@ from ...errors import MedIMetaError
 from .models import Preprocessing, preprocessing_of
 from .prompts import Prompts, prompts_of
 
-TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+TINY: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
 class ZeroShot(nn.Module):
@@ -48,7 +48,8 @@ class ZeroShot(nn.Module):
                 f"{type(model).__name__} is not an image-text model: it has no {', '.join(missing)}. Give a checkpoint "
                 "such as openai/clip-vit-base-patch32."
             )
-        self.model, self.tokenizer = model.eval(), tokenizer
+        self.model: Any = model.eval()  # `PreTrainedModel` does not declare what was checked above
+        self.tokenizer = tokenizer
         self.width = int(
             model.config.projection_dim
             if hasattr(model.config, "projection_dim")
@@ -131,7 +132,12 @@ def tiny_clip(size: int = SIDE) -> tuple[CLIPModel, PreTrainedTokenizerFast]:
         unk_token=special[3],
         model_max_length=77,
     )
-    text = {"vocab_size": len(words) + 4, "bos_token_id": start, "eos_token_id": end, "pad_token_id": pad}
+    text: dict[str, Any] = {
+        "vocab_size": len(words) + 4,
+        "bos_token_id": start,
+        "eos_token_id": end,
+        "pad_token_id": pad,
+    }
     config = CLIPConfig(
         text_config=CLIPTextConfig(**TINY, **text).to_dict(),
         vision_config=CLIPVisionConfig(**TINY, image_size=size, patch_size=16).to_dict(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
@@ -70,7 +71,7 @@ def push(
 
 def pull(repo: str, name: str, *, token: str | None, revision: str | None) -> Dataset:
     """Read a published set as a dataset; see `EpisodeSet.pull`."""
-    where = {"token": token, "revision": revision}
+    where: dict[str, Any] = {"token": token, "revision": revision}
     # Neither can be retried: the first hides its cause, which would say whether to retry, the second is damage.
     final = (DatasetNotFoundError, DatasetGenerationError)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +77,7 @@ def from_dataset(dataset: Dataset) -> Stored:
     Raises:
         MedIMetaError: If it is not an episode set, or holds more than one.
     """
-    table = dataset.with_format("arrow")[:]
+    table = cast(pa.Table, dataset.with_format("arrow")[:])
     columns = schema(multilabel=False).names
     if not {*columns, "about", "sha256"} <= set(table.column_names) or not len(table):
         raise unusable(_DATASET, "is not an episode set (columns are missing, or there are no rows)")

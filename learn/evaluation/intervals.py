@@ -34,8 +34,7 @@ class Measured:
     def __post_init__(self) -> None:
         for name in ("value", "low", "high"):
             given = getattr(self, name)
-            known = given is not None and bool(np.isfinite(given))
-            object.__setattr__(self, name, float(given) if known else None)
+            object.__setattr__(self, name, float(given) if given is not None and np.isfinite(given) else None)
         if (self.low is None) != (self.high is None):
             raise MedIMetaError("an interval has two ends: give both low and high, or neither")
 

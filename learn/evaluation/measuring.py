@@ -35,7 +35,7 @@ def split(
     """
     labels, subjects = labels_and_subjects(rows, task)
     scores = check_scores(scores, task, len(labels))
-    known = ~np.isnan(labels).all(axis=1) if labels.ndim == 2 else labels >= 0
+    known = np.asarray(~np.isnan(labels).all(axis=1) if labels.ndim == 2 else labels >= 0)
     if not known.any():
         raise MedIMetaError(f"No row of {task.dataset}, split {name}, has a known label of {task.name!r}.")
     scored = Scored(task, scores[known], labels[known])

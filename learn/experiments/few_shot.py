@@ -20,7 +20,7 @@ from ..few_shot import targets
 from ..few_shot.curves import plot_shots
 from ..few_shot.problems import unpacked
 from ..few_shot.solver import Solver
-from ..training import runs
+from ..training import launch, runs
 from ..training.arguments import model_name
 from ..training.records import Records
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> list[Result]:
     accelerator.wait_for_everyone()  # all have read before any writes
     features = partial(tqdm, desc="features", disable=runs.quiet())
     if any(unit.method != "finetune" for unit in todo):
-        solver.cache_features(rank, world, lambda part: accelerator.reduce(part, "sum"), features)
+        solver.cache_features(rank, world, partial(launch.summed, accelerator), features)
     for unit in tqdm(todo[rank::world], desc="episodes", disable=runs.quiet()):
         records.add(solver.solve(unit))
     done = records.known | dict(gather_object(records.added))

@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 with maml.transductive(network), accelerator.autocast():
                     one, gradients = learner.gradients(problem, steps=args.inner_steps, order=args.order)
                 loss += one / len(batch)
-                torch._foreach_add_(total, gradients, alpha=1 / len(batch))
+                torch._foreach_add_(total, gradients, alpha=1 / len(batch))  # pyright: ignore[reportPrivateImportUsage]  as torch's own optimizers do
             loss, total = maml.sum_over_processes(accelerator, loss, total)
             if not np.isfinite(loss):
                 raise MedIMetaError(

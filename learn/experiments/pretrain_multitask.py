@@ -28,7 +28,7 @@ from ..encoders import models
 from ..episodes.rows import fingerprint
 from ..evaluation.results import Result
 from ..evaluation.scores import probabilities
-from ..training import checkpoints, loop, model_card, pretraining, resume, runs
+from ..training import checkpoints, launch, loop, model_card, pretraining, resume, runs
 from ..training.arguments import model_name, settings
 from ..training.learning_rates import learning_rate
 from ..training.multitask import MultiTask, served, sum_gradients
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     # Model. It is not wrapped for several processes: their gradients are summed below.
     backbone, preprocessing = models.load_backbone(args.model)
     if accelerator.device.type == "cuda":
-        backbone = backbone.to(memory_format=torch.channels_last)
+        backbone = backbone.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  a wrapper without types
     model = MultiTask(backbone, tasks, size=preprocessing.size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     model = accelerator.prepare_model(model, evaluation_mode=True)
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             sum_gradients(accelerator, model)
             optimizer.step()
             optimizer.zero_grad()
-        means = accelerator.reduce(totals, "sum").cpu() / torch.tensor([len(data) for data in train.values()])
+        means = launch.summed(accelerator, totals).cpu() / torch.tensor([len(data) for data in train.values()])
 
         # Every process has all logits and labels, so that all take the same decisions.
         measured = {}

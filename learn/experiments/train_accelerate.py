@@ -15,7 +15,7 @@ from ...cards.facts import Task
 from ..data.batches import serve
 from ..encoders import models
 from ..evaluation.results import Result
-from ..training import checkpoints, loop, runs
+from ..training import checkpoints, launch, loop, runs
 
 
 def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
@@ -41,7 +41,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     weights = loop.loss_weights(args, data["train"], task)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     if accelerator.device.type == "cuda":
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  a wrapper without types
     model, optimizer = accelerator.prepare(model, optimizer)
 
     def evaluate(model: torch.nn.Module, split: str) -> dict[str, float]:
@@ -72,7 +72,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
                 optimizer.step()
                 optimizer.zero_grad()
             total += loss.detach()
-        train_loss = accelerator.reduce(total, "sum").item() / len(data["train"])
+        train_loss = launch.summed(accelerator, total).item() / len(data["train"])
         seconds, images = seconds + time.perf_counter() - started, images + len(data["train"])
 
         # Every process has all logits and labels, so that all take the same decisions.

@@ -9,7 +9,7 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader
@@ -65,7 +65,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
             return scaled
 
         def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-            metrics = loop.measure(task, predict(self.model, "validation"), labels)
+            metrics = loop.measure(task, predict(cast(torch.nn.Module, self.model), "validation"), labels)
             named = {f"eval_{name}": value for name, value in metrics.items()}
             self.log(named)
             self.callback_handler.on_evaluate(self.args, self.state, self.control, named)  # changes `control` in place

@@ -19,7 +19,7 @@ from ..encoders.clip import load_zero_shot
 from ..episodes.recipe import task_of
 from ..evaluation.results import FILE, Result, few_shot_protocol
 from ..few_shot import adapt, problems, targets
-from ..training import runs
+from ..training import launch, runs
 from ..training.arguments import model_name
 
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> list[Result]:
     vectors = torch.zeros(len(used), model.width, device=device)
     for first, part in parts:
         vectors[first : first + len(part)] = part
-    vectors = accelerator.reduce(vectors, "sum")
+    vectors = launch.summed(accelerator, vectors)
 
     name = model_name(args, kind="CLIP")
     about: dict[str, Any] = {

@@ -18,7 +18,7 @@ from ..encoders.backbones import Network
 from ..episodes.recipe import Episode, task_of
 from .problems import losses, outputs_of
 
-Context = Callable[[], AbstractContextManager[object]]
+Context = Callable[..., AbstractContextManager[object]]
 
 
 def fine_tune(

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from accelerate import Accelerator
@@ -31,9 +31,11 @@ from torch import nn
 from torch.func import functional_call, grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import update_bn
+from transformers import PreTrainedModel
 
 from ...cards.facts import Task
 from ..encoders.backbones import Network, batch_norms
+from ..training.launch import summed
 from .problems import losses, outputs_of
 
 Weights = dict[str, torch.Tensor]
@@ -97,7 +99,7 @@ class MetaLearner:
 
         The rates are named after the weights in `AutoModelForImageClassification`, and those of a head.
         """
-        self.network.model.base_model.save_pretrained(folder)
+        cast(PreTrainedModel, self.network.model.base_model).save_pretrained(folder)
         if not self.learned:
             return
         rates = {name.removeprefix("model."): rate.detach().cpu().contiguous() for name, rate in self.rates.items()}
@@ -182,7 +184,7 @@ def sum_over_processes(
     """Sum, in one message, the loss and gradients of the processes for their shares of an outer batch."""
     shapes = [gradient.shape for gradient in gradients]
     message = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor([loss])])
-    message = accelerator.reduce(message, "sum")
+    message = summed(accelerator, message)
     parts = torch.split(message[:-1], [shape.numel() for shape in shapes])
     return message[-1].item(), [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 

@@ -6,6 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
 
 _STARTED_BY_A_LAUNCHER = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -21,7 +26,8 @@ def start_all_processes() -> None:
         return
     import psutil  # a requirement of accelerate
 
-    processes = asked_for(psutil.Process().parent().cmdline())
+    parent = psutil.Process().parent()
+    processes = asked_for(parent.cmdline() if parent else ())
     if processes > 1:
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         os.execv(sys.executable, [sys.executable, *torchrun, *program(), *sys.argv[1:]])  # noqa: S606  our own program
@@ -48,3 +54,8 @@ def part() -> None:
     from accelerate import PartialState
 
     PartialState().destroy_process_group()
+
+
+def summed(accelerator: Accelerator, values: torch.Tensor) -> torch.Tensor:
+    """Return, in every process, the sum of the tensors of all processes."""
+    return cast("torch.Tensor", accelerator.reduce(values, "sum"))

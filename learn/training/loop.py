@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -208,5 +209,5 @@ def predict(
     longest = len(shares[0])
     own = torch.cat(logits)
     padded = functional.pad(own, (0, 0, 0, longest - len(own)))
-    everyone = accelerator.gather(padded).cpu().split(longest)
+    everyone = cast(torch.Tensor, accelerator.gather(padded)).cpu().split(longest)
     return torch.cat([part[: len(share)] for part, share in zip(everyone, shares, strict=True)])

@@ -120,7 +120,7 @@ def _base_model(model: str) -> str | None:
     if not folder.is_dir():
         return model
     card = folder / "README.md"
-    return ModelCard.load(card).data.base_model if card.exists() else None
+    return ModelCard.load(card).data.get("base_model") if card.exists() else None
 
 
 def repository(pattern: str, task: Task) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from ...cards.facts import Task
 from ...files.parallel import ordered_map
 from ..data.mixing import MixedBatches
 from ..data.pixel_dataset import PixelDataset, Tensors
+from .launch import summed
 
 HEADS = "heads.safetensors"
 
@@ -58,7 +60,7 @@ class MultiTask(nn.Module):
 
     def save_pretrained(self, folder: Path) -> None:
         """Write a plain backbone, as `AutoModel` and `models.load_backbone` open it, and the heads next to it."""
-        self.backbone.base_model.save_pretrained(folder)
+        cast(PreTrainedModel, self.backbone.base_model).save_pretrained(folder)
         heads = {
             f"{task.dataset}.{task.column}.{name}": weights.detach().cpu().contiguous()
             for task, head in zip(self.tasks, self.heads, strict=True)
@@ -132,10 +134,10 @@ def sum_gradients(accelerator: Accelerator, model: nn.Module) -> None:
         return
     parameters = list(model.parameters())
     used = torch.tensor([parameter.grad is not None for parameter in parameters], device=accelerator.device)
-    used = accelerator.reduce(used.float(), "sum") > 0
+    used = summed(accelerator, used.float()) > 0
     trained = [parameter for parameter, here in zip(parameters, used.tolist(), strict=True) if here]
     # A process that had no image of a small batch has no gradients.
     mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-    message = accelerator.reduce(torch.cat([gradient.flatten() for gradient in mine]), "sum")
+    message = summed(accelerator, torch.cat([gradient.flatten() for gradient in mine]))
     for parameter, part in zip(trained, message.split([p.numel() for p in trained]), strict=True):
         parameter.grad = part.view_as(parameter)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -75,17 +75,13 @@ def write_shard(path: Path, tables: Iterable[pa.Table], features: Features) -> N
     )
     leaves = {leaf: name for name in schema.names for leaf in _leaves(name, schema.field(name).type)}
     pictures = {leaf for leaf, name in leaves.items() if type(features[name]).__name__ == "Image"}
-    with (
-        whole_file(path) as partial,
-        pq.ParquetWriter(
-            partial,
-            schema,
-            compression={leaf: "none" if leaf in pictures else "snappy" for leaf in leaves},
-            use_dictionary=[leaf for leaf in leaves if leaf not in pictures],
-            use_content_defined_chunking=CHUNKING,
-            write_page_index=True,
-        ) as writer,
-    ):
+    options: dict[str, Any] = {
+        "compression": {leaf: "none" if leaf in pictures else "snappy" for leaf in leaves},
+        "use_dictionary": [leaf for leaf in leaves if leaf not in pictures],
+        "use_content_defined_chunking": CHUNKING,
+        "write_page_index": True,
+    }
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, **options) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=BATCH)
         # The viewer reads the first key, `datasets` writes the second.
@@ -96,7 +92,7 @@ def write_shard(path: Path, tables: Iterable[pa.Table], features: Features) -> N
 
 def stored_features(features: Features) -> dict[str, Any]:
     """Return the features as JSON for a file's metadata, in the form of `datasets` 3, which later versions read."""
-    return {name: _stored(value) for name, value in features.to_dict().items()}
+    return {name: _stored(value) for name, value in cast(dict[str, Any], features.to_dict()).items()}
 
 
 def _stored(feature: Any) -> Any:

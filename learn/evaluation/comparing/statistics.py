@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any, cast
 
 import numpy as np
 
@@ -205,7 +206,7 @@ def pairs(methods: Sequence[str], scores: np.ndarray) -> list[Pair]:
     couples = list(combinations(range(len(methods)), 2))
     differences = [scores[:, i] - scores[:, j] for i, j in couples]
     differences = [np.where(np.abs(one) < 1e-12, 0, one) for one in differences]
-    ps = [float(wilcoxon(one).pvalue) if one.any() else 1.0 for one in differences]
+    ps = [float(cast(Any, wilcoxon(one)).pvalue) if one.any() else 1.0 for one in differences]
     return [
         Pair(methods[i], methods[j], int((one > 0).sum()), int((one == 0).sum()), int((one < 0).sum()), p, adjusted)
         for (i, j), one, p, adjusted in zip(couples, differences, ps, holm(ps), strict=True)
