@@ -30,6 +30,8 @@ lint: .venv/ready
 	.venv/bin/ruff format --check .
 	cd .editable && ../.venv/bin/lint-imports ../pyproject.toml --no-cache
 	cd .editable && ../.venv/bin/mypy --config-file ../pyproject.toml -p medimeta
+	mkdir -p build && ln -sfn ../.editable/medimeta build/medimeta
+	.venv/bin/pyright
 
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet

@@ -209,5 +209,5 @@ def predict(
     longest = len(shares[0])
     own = torch.cat(logits)
     padded = functional.pad(own, (0, 0, 0, longest - len(own)))
-    everyone = cast(torch.Tensor, accelerator.gather(padded)).cpu().split(longest)
+    everyone = torch.split(cast(torch.Tensor, accelerator.gather(padded)).cpu(), longest)
     return torch.cat([part[: len(share)] for part, share in zip(everyone, shares, strict=True)])

@@ -139,5 +139,5 @@ def sum_gradients(accelerator: Accelerator, model: nn.Module) -> None:
     # A process that had no image of a small batch has no gradients.
     mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
     message = summed(accelerator, torch.cat([gradient.flatten() for gradient in mine]))
-    for parameter, part in zip(trained, message.split([p.numel() for p in trained]), strict=True):
+    for parameter, part in zip(trained, torch.split(message, [p.numel() for p in trained]), strict=True):
         parameter.grad = part.view_as(parameter)
