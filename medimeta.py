@@ -22,6 +22,7 @@ What to find, load and cite:
 
 What to evaluate with:
     encoder             any backbone as a function from images to vectors
+    features            the vectors of a split, computed once
     episodes            draw few-shot episodes of a task
     metric              metrics of a task as an `evaluate` metric, also for Trainer
     cross_domain        source and target tasks of the cross-domain protocol
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         "loader",
         "class_weights",
         "encoder",
+        "features",
         "episodes",
         "metric",
         "cross_domain",
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from medimeta.learn.data.statistics import class_weights
     from medimeta.learn.data.views import load_task
     from medimeta.learn.encoders.encoder import Encoder
+    from medimeta.learn.encoders.features import features
     from medimeta.learn.encoders.loading import encoder
     from medimeta.learn.episodes.drawing import episodes
     from medimeta.learn.episodes.episode_set import EpisodeSet
@@ -103,6 +106,7 @@ _HOME = {
     "loader": "learn.data.loader",
     "class_weights": "learn.data.statistics",
     "encoder": "learn.encoders.loading",
+    "features": "learn.encoders.features",
     "episodes": "learn.episodes.drawing",
     "metric": "learn.evaluation.metric",
     "cross_domain": "learn.data.protocols",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from . import completion as complete
 from .console import is_terminal, print_json, print_table, print_text
 from .options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
 
@@ -121,34 +122,54 @@ def episodes(
 
 def cache(
     clean: Annotated[
-        bool, typer.Option("--clean", help="Delete the stores, and leftovers of killed processes.")
+        bool, typer.Option("--clean", help="Delete what is listed, and leftovers of killed processes.")
     ] = False,
-    unused_days: Annotated[float, typer.Option(min=0, help="Only stores that were not used for this many days.")] = 0,
+    unused_days: Annotated[float, typer.Option(min=0, help="Only what was not used for this many days.")] = 0,
+    encoder: Annotated[str | None, typer.Option(help="Only features of this encoder.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only features of this dataset.", autocompletion=complete.dataset)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show or delete the stores of decoded images in the cache, most recently used first."""
+    """Show or delete decoded images and features of encoders in the cache, most recently used first."""
     from ..learn.data import store
+    from ..learn.encoders import banks
 
+    only_features = encoder is not None or dataset is not None
+    kept = [bank for bank in banks.banks(encoder=encoder, dataset=dataset) if bank.unused_days >= unused_days]
     if clean:
-        freed = store.clean_cache(unused_days)
+        freed = sum(bank.delete() for bank in kept)
+        if not only_features:
+            freed += store.clean_cache(unused_days)
         if as_json:
             print_json({"freed_bytes": freed})
         else:
             print_text(f"Freed {freed / 1e9:.2f} GB.")
         return
-    entries = [entry for entry in store.cache_entries() if entry.unused_days >= unused_days]
+    stores = [] if only_features else [one for one in store.cache_entries() if one.unused_days >= unused_days]
     if as_json:
-        facts = [
+        facts: list[dict[str, Any]] = [
             {"path": str(e.path), "images": e.images, "bytes": e.bytes, "unused_days": round(e.unused_days, 2)}
-            for e in entries
+            for e in stores
         ]
+        for bank in kept:
+            about = {name: bank.about[name] for name in ("encoder", "dataset", "split")}
+            facts.append(
+                {"path": str(bank.path), "images": bank.shape[0], "features": bank.shape[1], **about}
+                | {"finished": bank.features.is_file(), "bytes": bank.bytes, "unused_days": round(bank.unused_days, 2)}
+            )
         print_json(facts)
         return
-    rows = [
-        [e.path.name, f"{e.images:,}", f"{e.bytes / 1e9:.2f} GB", f"{datetime.fromtimestamp(e.used):%Y-%m-%d %H:%M}"]
-        for e in entries
+    rows = [(e.path.name, e.images, e.bytes, e.used, "images") for e in stores]
+    for bank in kept:
+        of = f"{bank.about['dataset']} {bank.about['split']}, {bank.about['encoder']}"
+        unfinished = "" if bank.features.is_file() else " (unfinished)"
+        rows.append((bank.path.name, bank.shape[0], bank.bytes, bank.used, f"{of}{unfinished}"))
+    table = [
+        [name, f"{images:,}", f"{size / 1e9:.2f} GB", f"{datetime.fromtimestamp(used):%Y-%m-%d %H:%M}", what]
+        for name, images, size, used, what in rows
     ]
-    print_table(["store", "images", "size", "last used"], rows, right=(1, 2))
+    print_table(["name", "images", "size", "last used", "what"], table, right=(1, 2))
     if is_terminal():
-        total = sum(entry.bytes for entry in entries)
-        print_text(f"{len(entries)} store(s), {total / 1e9:.2f} GB, in {store.folder()}")
+        total = sum(size for _, _, size, _, _ in rows)
+        print_text(f"{len(rows)} file(s) and bank(s), {total / 1e9:.2f} GB, in {store.folder().parent}")

@@ -1,0 +1,271 @@
+"""Feature banks: the features of a split by one encoder, computed once and shared by all processes.
+
+Layout  <cache of `datasets`>/medimeta-features/<key>/bank.json       what the features are of
+                                                      <first row>.npy  finished shards of a bank that is being made
+                                                      features.npy     all features, once every shard is finished
+
+The key is a hash of everything that decides the features: the pixels, the encoder's weights, its preprocessing, the
+numeric precision and the versions of the libraries. Equal images have one bank, whatever they were read from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ...errors import MedIMetaError
+from ...files.atomic import whole_file
+from ...files.json_values import canonical
+
+FORMAT = 1  # raise it when features of the same identity would become other numbers
+LIBRARIES = ("pillow", "torch", "transformers")
+UNREADABLE = (OSError, ValueError, EOFError)  # what numpy raises of a file that is cut off or something else
+ABOUT, FEATURES = "bank.json", "features.npy"
+
+
+def folder() -> Path:
+    """Return the folder of all banks, in the cache of `datasets` (moved with HF_DATASETS_CACHE)."""
+    return Path(datasets.config.HF_DATASETS_CACHE) / "medimeta-features"
+
+
+def identity(encoder: Mapping[str, Any], pixels: str, rows: int) -> dict[str, Any]:
+    """Return everything that decides the features of a bank.
+
+    Args:
+        encoder: `Encoder.identity()`.
+        pixels: Hash of the pixels.
+        rows: Number of images.
+    """
+    versions = {name: version(name) for name in LIBRARIES}
+    return {"format": FORMAT, "pixels": pixels, "rows": rows, **encoder, "versions": versions}
+
+
+@dataclass(frozen=True)
+class Bank:
+    """One bank in the cache, finished or not.
+
+    Attributes:
+        path: Its folder.
+        about: "identity", and for people "encoder" (name), "dataset", "split", "licence".
+    """
+
+    path: Path
+    about: dict[str, Any]
+
+    @classmethod
+    def of(cls, identity: Mapping[str, Any], about: Mapping[str, Any]) -> Bank:
+        """Return the bank of an identity; nothing is written.
+
+        Args:
+            identity: What `identity` returns.
+            about: The other entries of `about`.
+        """
+        key = hashlib.sha256(canonical(identity)).hexdigest()[:32]
+        return cls(folder() / key, {**about, "identity": dict(identity)})
+
+    @property
+    def features(self) -> Path:
+        """The file of all features."""
+        return self.path / FEATURES
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Images and features of each."""
+        return self.about["identity"]["rows"], self.about["identity"]["width"]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all its files."""
+        size = 0
+        for path in self.path.iterdir():
+            with suppress(FileNotFoundError):  # a shard that another process has just put together
+                size += path.stat().st_size
+        return size
+
+    @property
+    def used(self) -> float:
+        """Time of last use, in seconds since 1970."""
+        return (self.path / ABOUT).stat().st_mtime
+
+    @property
+    def unused_days(self) -> float:
+        """Days since the last use."""
+        return (time.time() - self.used) / 86400
+
+    def lock(self, timeout: float = -1) -> FileLock:
+        """Return the lock of those who write the bank."""
+        return FileLock(self.path.with_suffix(".lock"), timeout, mode=0o666)  # other users of the cache lock it, too
+
+    def open(self) -> np.ndarray | None:
+        """Return the features, read-only and memory-mapped; None if the bank is not finished.
+
+        Raises:
+            MedIMetaError: If the files are of something else than they should be.
+        """
+        if not self.features.is_file():
+            return None
+        self.check()
+        try:
+            features: np.ndarray = np.load(self.features, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+        except UNREADABLE as error:
+            raise self._damaged(str(error)) from error
+        if features.shape != self.shape or features.dtype != np.float32:
+            raise self._damaged(f"it holds {features.dtype} of shape {features.shape}, not float32 of {self.shape}")
+        with suppress(OSError):  # the time of last use; the file may belong to another user
+            os.utime(self.path / ABOUT)
+        return features
+
+    def check(self) -> None:
+        """Check that the folder is of this bank.
+
+        Raises:
+            MedIMetaError: Naming what differs.
+        """
+        stored = read_about(self.path)
+        if stored is None:
+            raise self._damaged(f"{ABOUT} cannot be read")
+        if different := differences(stored["identity"], self.about["identity"]):
+            raise self._damaged(f"it is of another bank ({'; '.join(different)})")
+
+    def complete(self, make: Callable[[range], np.ndarray], shard: int, done: Callable[[int], None]) -> np.ndarray:
+        """Compute the shards that are missing and put all of them together; call it with the lock held.
+
+        Args:
+            make: Returns the features of some rows.
+            shard: Rows per shard.
+            done: Called with the number of rows of each shard that is finished.
+
+        Returns:
+            As `open`.
+
+        Raises:
+            MedIMetaError: If there is not enough space.
+        """
+        rows, width = self.shape
+        needed, free = 2 * rows * width * 4, shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            raise MedIMetaError(
+                f"Features of {rows:,} images take {needed / 1e9:.1f} GB while they are computed, but "
+                f"{self.path.parent} has only {free / 1e9:.1f} GB free. Delete what is no longer needed (medimeta "
+                "cache --clean), or move the cache to another disk with HF_DATASETS_CACHE."
+            )
+        if read_about(self.path) is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with whole_file(self.path / ABOUT) as partial:
+                partial.write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
+        self.check()
+        for path in self.path.glob(".*.part"):  # of a killed process: the lock is ours
+            path.unlink(missing_ok=True)
+        parts = []
+        for start in range(0, rows, shard):
+            part = range(start, min(start + shard, rows))
+            place = self.path / f"{start:09}.npy"
+            if not _holds(place, (len(part), width)):
+                with whole_file(place) as partial, partial.open("wb") as file:
+                    np.save(file, np.ascontiguousarray(make(part), np.float32), allow_pickle=False)
+            parts.append(place)
+            done(len(part))
+        with whole_file(self.features) as partial, partial.open("wb") as file:
+            header: Any = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for place in parts:
+                file.write(np.load(place, allow_pickle=False).data)
+        for place in parts:
+            place.unlink()
+        features = self.open()
+        if features is None:
+            raise self._damaged("it was deleted")
+        return features
+
+    def delete(self) -> int:
+        """Delete the bank unless it is being made; return the number of bytes freed."""
+        try:
+            with self.lock(timeout=0):
+                freed = self.bytes
+                shutil.rmtree(self.path)
+        except (Timeout, PermissionError, FileNotFoundError):
+            return 0
+        return freed
+
+    def _damaged(self, reason: str) -> MedIMetaError:
+        return MedIMetaError(
+            f"The feature bank {self.path} cannot be used: {reason}. Delete the folder, and rerun.", code="bank-damaged"
+        )
+
+
+def banks(*, encoder: str | None = None, dataset: str | None = None) -> list[Bank]:
+    """Return all banks in the cache, the most recently used first.
+
+    Args:
+        encoder: Only those of an encoder of this name.
+        dataset: Only those of this dataset.
+    """
+    dated = []
+    for path in folder().iterdir() if folder().is_dir() else ():
+        if path.is_dir() and (about := read_about(path)) is not None:
+            if encoder not in (None, about["encoder"]) or dataset not in (None, about["dataset"]):
+                continue
+            with suppress(FileNotFoundError):  # another process has just deleted it
+                bank = Bank(path, about)
+                dated.append((-bank.used, path.name, bank))
+    return [bank for _, _, bank in sorted(dated, key=lambda one: one[:2])]
+
+
+def nearest(bank: Bank) -> list[str]:
+    """Say how an earlier bank of the same name differs: by encoder, dataset and split; empty if there is none.
+
+    Args:
+        bank: The bank that is asked for.
+    """
+    for other in banks(encoder=bank.about["encoder"], dataset=bank.about["dataset"]):
+        if other.path != bank.path and other.about["split"] == bank.about["split"]:
+            return differences(other.about["identity"], bank.about["identity"])
+    return []
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name the entries in which two identities differ, nested ones as "versions.torch": "NAME was A, is B"."""
+    lines = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += [f"{name}.{line}" for line in differences(old, new)]
+        elif old != new:
+            lines.append(f"{name} was {_short(old)}, is {_short(new)}")
+    return lines
+
+
+def read_about(path: Path) -> dict[str, Any] | None:
+    """Return what a bank says of itself; None if it cannot be read."""
+    try:
+        about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+        complete = {"rows", "width"} <= set(about["identity"]) and {"encoder", "dataset", "split"} <= set(about)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return about if complete else None
+
+
+def _holds(place: Path, shape: tuple[int, int]) -> bool:
+    try:
+        shard = np.load(place, mmap_mode="r", allow_pickle=False)
+    except UNREADABLE:
+        return False
+    return bool(shard.shape == shape and shard.dtype == np.float32)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."

@@ -1,0 +1,138 @@
+"""`medimeta.features`: the features of a split, computed once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from datasets.utils import tqdm
+
+from ...builders.loading import load_dataset
+from ...cards.catalogue import DATASETS
+from ...cards.split_names import split_names
+from ...errors import MedIMetaError
+from ..data.pixels import PixelStore
+from ..data.store import find_or_build
+from .banks import Bank, identity, nearest
+from .encoder import Encoder
+from .loading import encoder as as_encoder
+
+SHARD = 1024  # images per shard: what a killed process computes again at most
+BATCH = 32
+
+log = logging.getLogger(__name__)
+
+
+def features(
+    encoder: str | Encoder,
+    dataset: str,
+    *,
+    split: str = "train",
+    data_dir: str | os.PathLike[str] | None = None,
+    batch_size: int = BATCH,
+    **options: Any,
+) -> np.ndarray:
+    """Return the features of a split in the order of its rows, and compute them if nobody has yet.
+
+        vectors = medimeta.features("microsoft/resnet-18", "bus", split="train")
+        labels = medimeta.load_task("bus", split="train")["label"]
+
+    They are kept in the cache of `datasets`; `medimeta cache` shows and deletes them. An interrupted computation
+    continues where it stopped. Processes that ask for the same features at once wait for the first of them.
+
+    Args:
+        encoder: An encoder from `medimeta.encoder`, or the name of one.
+        dataset: Id of the dataset.
+        split: "train", "validation" (or "val"), "test", or several joined with "+".
+        data_dir: Where the data are, as for `medimeta.load_dataset`.
+        batch_size: Images per pass. It changes features by rounding errors only.
+        **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
+
+    Returns:
+        float32, shape (N, width). Of one split it is memory-mapped and read-only; several are joined in memory.
+
+    Raises:
+        UnknownName: If there is no such dataset, split or option.
+        SourceNotFound: If there are no data.
+        MedIMetaError: If the encoder or an image cannot be used, or the cache cannot be written.
+    """
+    card = DATASETS[dataset]
+    names = split_names(split)
+    chosen = as_encoder(encoder)
+    parts = []
+    for name in names:
+        rows = load_dataset(card.id, split=name, data_dir=data_dir, **options)
+        parts.append(features_of(chosen, rows, card.id, name, batch_size=batch_size))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, batch_size: int = BATCH) -> np.ndarray:
+    """Return the features of rows; see `features`.
+
+    Args:
+        encoder: The encoder.
+        rows: Rows with a column `image`.
+        dataset: Id of their dataset.
+        split: Name of their split.
+        batch_size: Images per pass.
+
+    Raises:
+        MedIMetaError: If the batch size is below 1, an image cannot be used, or the cache cannot be written.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise MedIMetaError(f"batch_size is {batch_size!r}; it must be a whole number, 1 or more.")
+    pixels = PixelStore(find_or_build(rows.select_columns(["image"]).with_format("arrow")))
+    about = {"encoder": encoder.name, "dataset": dataset, "split": split, "licence": DATASETS[dataset].licence.id}
+    bank = Bank.of(identity(encoder.identity(), pixels.path.stem, len(rows)), about)
+    if (finished := bank.open()) is not None:
+        return finished
+    try:
+        bank.path.parent.mkdir(parents=True, exist_ok=True)
+        with bank.lock():
+            if (finished := bank.open()) is not None:
+                return finished
+            if different := nearest(bank):
+                log.warning(
+                    "Features of %s, split %s, by %s are computed again: %s.",
+                    *(about[name] for name in ("dataset", "split", "encoder")),
+                    "; ".join(different),
+                )
+            with tqdm(total=len(rows), desc=f"{dataset} {split}", unit=" images") as bar:
+                return bank.complete(_extractor(encoder, pixels, batch_size), SHARD, bar.update)
+    except OSError as error:
+        raise MedIMetaError(
+            f"The feature bank {bank.path} cannot be written: {error}. Move the cache to another folder with "
+            "HF_DATASETS_CACHE."
+        ) from error
+
+
+def _extractor(encoder: Encoder, pixels: PixelStore, batch_size: int) -> Callable[[range], np.ndarray]:
+    """Return a function from rows to features; batches that do not fit into the GPU's memory are halved."""
+    import torch
+
+    size = batch_size
+
+    def encode(part: range) -> np.ndarray:
+        nonlocal size
+        features = np.empty((len(part), encoder.width), np.float32)
+        done = 0
+        while done < len(part):
+            try:
+                batch = encoder.images(pixels.take(part[done : done + size]))
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise MedIMetaError(
+                        f"One image is too much for the memory of {encoder.device} with encoder {encoder.name!r}. Use "
+                        "another device, or dtype bfloat16."
+                    ) from None
+                size //= 2
+                continue
+            features[done : done + len(batch)] = batch
+            done += len(batch)
+        return features
+
+    return encode
