@@ -98,12 +98,12 @@ def _loaded(place: str, kind: Any, **options: Any) -> PreTrainedModel:
     return loaded
 
 
-def _projected(model: PreTrainedModel, pixels: torch.Tensor) -> Any:
+def _projected(model: Any, pixels: torch.Tensor) -> Any:
     output = model.get_image_features(pixel_values=pixels)
     return getattr(output, "pooler_output", output)  # newer versions of transformers wrap it
 
 
-def _tower(model: PreTrainedModel, pixels: torch.Tensor) -> Any:
+def _tower(model: Any, pixels: torch.Tensor) -> Any:
     return model.vision_model(pixel_values=pixels).pooler_output
 
 
