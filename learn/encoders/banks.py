@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import datasets
+import datasets.config
 import numpy as np
 from filelock import FileLock, Timeout
 
@@ -140,7 +140,7 @@ class Bank:
         if different := differences(stored["identity"], self.about["identity"]):
             raise self._damaged(f"it is of another bank ({'; '.join(different)})")
 
-    def complete(self, make: Callable[[range], np.ndarray], shard: int, done: Callable[[int], None]) -> np.ndarray:
+    def complete(self, make: Callable[[range], np.ndarray], shard: int, done: Callable[[int], object]) -> np.ndarray:
         """Compute the shards that are missing and put all of them together; call it with the lock held.
 
         Args:
