@@ -19,6 +19,8 @@ _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u20
 class MedIMetaError(ValueError):
     """A mistake or a fault that the user can act on; the command line prints it without a traceback.
 
+    Texts from files may be of any length: words of a message over 1,000 characters, and messages over 20,000, are cut.
+
     Args:
         *args: The message.
         code: A more specific code than that of the class.
@@ -30,7 +32,7 @@ class MedIMetaError(ValueError):
     code = "error"
 
     def __init__(self, *args: object, code: str | None = None) -> None:
-        super().__init__(*args)
+        super().__init__(*(_bounded(arg) if isinstance(arg, str) else arg for arg in args))
         if code is not None:
             self.code = code
 
@@ -169,6 +171,11 @@ def some(items: Sequence[object], limit: int = 5) -> str:
     """List the first few items and count the others: "a, b and 134 more"."""
     shown = ", ".join(visible(str(item)) for item in items[:limit])
     return f"{shown} and {len(items) - limit:,} more" if len(items) > limit else shown
+
+
+def _bounded(message: str) -> str:
+    message = re.sub(r"\S{1000,}", lambda word: f"{word[0][:200]}...{word[0][-100:]}", message)
+    return message if len(message) <= 20_000 else f"{message[:10_000]}\n...\n{message[-5_000:]}"
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import CatalogueError
+from ..files.yaml_values import read_yaml
 from .facts import SPLITS, DatasetCard
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times faster, but not in every wheel
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -44,8 +42,8 @@ def read_facts(path: Path) -> dict[str, Any]:
         CatalogueError: If it is not a YAML mapping.
     """
     try:
-        facts = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  a safe loader
-    except (yaml.YAMLError, UnicodeError) as error:
+        facts = read_yaml(path.read_bytes())
+    except ValueError as error:
         raise CatalogueError(f"{path.name}: not valid YAML: {error}. Fix the file; see CONTRIBUTING.md.") from error
     if not isinstance(facts, dict):
         raise CatalogueError(f"{path.name}: expected a mapping of keys, got {type(facts).__name__}.")

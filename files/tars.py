@@ -147,7 +147,13 @@ class _Tape:
                 while (member := tar.next()) is not None:
                     name = self._checked(number, member)
                     if not member.isdir():
-                        self.places.setdefault(name, (number, position))
+                        place = self.places.setdefault(name, (number, position))
+                        if place[0] == number and place[1] != position:
+                            home, archive = self.archives[number]
+                            raise SourceBroken(
+                                f"{archive} in {home.location} has two members named {name!r}. Download it again.",
+                                code="ambiguous",
+                            )
                         file = tar.extractfile(member) if content else None
                         yield (number, position), name, b"" if file is None else file.read()
                     position += 1

@@ -17,6 +17,7 @@ from datasets import Features, Image
 
 from ...cards.facts import DatasetCard
 from ...errors import SourceBroken, some
+from ...files.parquet_footer import column_chunks
 from ...files.unreadable import UNREADABLE_IMAGE
 from ..images import SIDE, SIZE
 from ..pictures import form, open_picture
@@ -105,11 +106,8 @@ class StoredColumns:
         most = MOST_ROWS * self.card.total
         if footer.num_rows > most:
             raise self._broken(f"has {footer.num_rows:,} rows, where {self.card.total:,} are published")
-        size = 0
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            columns = (group.column(i) for i in range(group.num_columns))
-            size += sum(c.total_uncompressed_size for c in columns if c.path_in_schema.partition(".")[0] in names)
+        chunks = (chunk for group in column_chunks(self.path) for chunk in group)
+        size = sum(chunk.size for chunk in chunks if chunk.name.partition(".")[0] in names)
         if size > ROW_BYTES * (footer.num_rows + 100):
             raise self._broken(f"holds {size:,} bytes in addition to pictures, in {footer.num_rows:,} rows")
 

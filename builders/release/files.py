@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from ...errors import SourceBroken, SourceIncomplete, SourceNotFound, missing_extra
-from ...files.archives import open_files
+from ...files.archives import ZipFiles, open_files
 from ..images import MASKS, open_image, problem, read_image
 from .hdf5 import FAULTS, Hdf5Images
 
@@ -97,6 +97,8 @@ class ReleaseFiles:
         """
         if self.hdf5 is None:
             return self.absent([image_path(number) for number in range(count)])
+        if isinstance(self._files, ZipFiles):
+            self._files.verify(self._prefix + HDF5)
         try:
             found = self.hdf5.count(mode)
         except FAULTS as error:

@@ -9,9 +9,7 @@ Layout  DeepDRiD-master/{regular_fundus_images,ultra-widefield_images}/<split fo
 from __future__ import annotations
 
 import io
-import re
 from functools import reduce
-from zipfile import ZipFile
 
 import pandas as pd
 from PIL import Image
@@ -19,6 +17,7 @@ from PIL import Image
 from ...cards.catalogue import DATASETS
 from ...errors import SourceNotFound, missing_extra, some
 from ...files.nature import nature
+from ...files.workbooks import check_workbook
 from ..images import crop_to_square, thumbnail
 from ..reader import Reader
 from ..reading.raw import Raw, Row
@@ -27,7 +26,6 @@ MARKERS = ("regular_fundus_images", "ultra-widefield_images")
 FOLDER = {"dr_regular": "regular_fundus_images", "dr_uwf": "ultra-widefield_images"}
 SPLITS = {"Evaluation": "test", "training": "train", "validation": "val"}  # part of the folder's name
 KEYS = ["patient_id", "image_id", "image_path"]
-MAX_WORKBOOK = 64 << 20  # bytes, unpacked
 MAX_ROWS = 10_000
 UNGRADABLE = 5  # a level that is not a grade; no regular image has it
 
@@ -99,22 +97,6 @@ def _test_rows(raw: Raw, folder: str) -> pd.DataFrame:
     return rows.assign(patient_id=patients, original_filepath=[_place(raw, folder, place) for place in places])
 
 
-def _check_extent(workbook: bytes) -> None:
-    """Check that a workbook is small before it is read: one cell far away becomes millions of empty ones.
-
-    Raises:
-        ValueError: If it has more rows, columns or bytes than any table of the source.
-    """
-    with ZipFile(io.BytesIO(workbook)) as parts:
-        if (size := sum(info.file_size for info in parts.infolist())) > MAX_WORKBOOK:
-            raise ValueError(f"it unpacks to {size:,} bytes")
-        for name in parts.namelist():
-            if name.lower().endswith(".xml"):
-                for column, row in re.findall(rb"<(?:\w+:)?(?:c|row)\b[^>]*?\br=[\"']([A-Z]*)(\d+)", parts.read(name)):
-                    if len(column) > 2 or len(row) > len(str(MAX_ROWS)) or int(row) > MAX_ROWS:
-                        raise ValueError(f"cell {(column + row).decode()} is outside any table of the source")
-
-
 def _place(raw: Raw, folder: str, place: str) -> str:
     """Path of an image; some files (patient 121 of the ultra-widefield ones) lack the "121_" of their name."""
     patient, _, name = place.partition("/")
@@ -138,7 +120,7 @@ def _join(raw: Raw, folder: str, tables: dict[str, pd.DataFrame], keys: list[str
 def _workbook(raw: Raw, path: str) -> pd.DataFrame:
     content = raw.read(path)
     try:
-        _check_extent(content)
+        check_workbook(content, MAX_ROWS)
         table = pd.read_excel(io.BytesIO(content), engine="openpyxl", dtype={"image_id": str})
     except ImportError as error:
         raise missing_extra("openpyxl", "build", f"Reading {path}") from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
 
 from ...cards.facts import DatasetCard, split_name
 from ...errors import SourceBroken, SourceNotFound, some
+from ...files.archives import open_files
+from ...files.folders import FolderFiles
 
 
 def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
@@ -21,21 +24,21 @@ def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
         SourceNotFound: If there is no such table.
         SourceBroken: If it lacks a column or names a split that does not exist.
     """
-    from ...files.archives import open_files
-
     if location.suffix == ".csv":
-        table = pd.read_csv(location, dtype=str, encoding="utf-8-sig")
+        content = FolderFiles(location.parent).read(location.name)
     else:
-        import io
-
         files = open_files(location)
-        found = [n for n in files.names() if n in ("annotations.csv", f"{card.id}/annotations.csv")]
-        if not found:
+        name = next((n for n in files.names() if n in ("annotations.csv", f"{card.id}/annotations.csv")), "")
+        if not name:
             raise SourceNotFound(
                 f"splits_from: {location} holds no annotations.csv of {card.id}. Give a release folder, zip or "
                 "annotations.csv."
             )
-        table = pd.read_csv(io.BytesIO(files.read(found[0])), dtype=str, encoding="utf-8-sig")
+        content = files.read(name)
+    try:
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, MemoryError) as error:
+        raise SourceBroken(f"splits_from: {location} is not a readable table ({error}). Download it again.") from error
     lacking = [column for column in ("original_filepath", "split") if column not in table]
     if lacking:
         raise SourceBroken(

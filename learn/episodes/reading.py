@@ -7,8 +7,11 @@ each other. `validated` is the only way in.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -19,6 +22,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from ...cards.facts import Kind
 from ...errors import MedIMetaError
+from ...files.parquet_footer import column_chunks
 from .recipe import Recipe
 from .table import ABOUT, SHA256, VERSION, digest, schema
 
@@ -55,9 +59,10 @@ def read(path: str | os.PathLike[str]) -> Stored:
     """
     try:
         with pq.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-            columns = range(file.metadata.num_columns)
-            if any(sum(group.column(number).num_values for group in groups) > MAX_VALUES for number in columns):
+            values = Counter[str]()
+            for chunk in chain.from_iterable(column_chunks(Path(path))):
+                values[chunk.name] += chunk.values
+            if max(values.values(), default=0) > MAX_VALUES:
                 raise unusable(path, f"is not an episode set (a column has more than {MAX_VALUES:,} values)")
             if not all(pa.types.is_integer(_innermost(field.type)) for field in file.schema_arrow):
                 raise unusable(path, "is not an episode set (there are columns of other types)")

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ...errors import MedIMetaError, SourceNotFound, missing_extra, some
+from ...files.workbooks import check_workbook
 
+MOST_ROWS = 200_000  # of a workbook
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _CELLS: dict[str, Any] = {"skipinitialspace": True, "keep_default_na": False, "na_values": [""]}  # a label may be "NA"
 _HELP = "Give a CSV, Parquet or Excel file with a row per image; its columns: medimeta evaluate --help"
@@ -82,11 +84,13 @@ def _read(path: Path, columns: set[str]) -> pd.DataFrame:
             return pd.DataFrame(columns=names)
         return pd.DataFrame(pq.read_table(path).to_pandas())
     if suffix == ".xlsx":
-        cells = pd.read_excel(path, header=None, engine="openpyxl")
+        content = path.read_bytes()
+        check_workbook(content, MOST_ROWS)
+        cells = pd.read_excel(io.BytesIO(content), header=None, engine="openpyxl")
     else:
-        content = path.read_text(encoding="utf-8-sig")
-        separator = separator_of(content.partition("\n")[0], columns)
-        cells = pd.read_csv(io.StringIO(content), sep=separator, header=None, dtype=str, **_CELLS)
+        text = path.read_text(encoding="utf-8-sig")
+        separator = separator_of(text.partition("\n")[0], columns)
+        cells = pd.read_csv(io.StringIO(text), sep=separator, header=None, dtype=str, **_CELLS)
     # Without a header pandas keeps two columns of the same name as they are.
     return cells.iloc[1:].reset_index(drop=True).set_axis(cells.iloc[0].fillna(""), axis=1)
 

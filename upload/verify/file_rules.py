@@ -111,8 +111,7 @@ def row_groups(published: Published) -> Iterator[Problem]:
 def page_index(published: Published) -> Iterator[Problem]:
     """Every column has a page index, so that the viewer reads no more than it shows."""
     for shard in published.readable:
-        columns = [group.column(i) for group in shard.groups for i in range(group.num_columns)]
-        lacking = sorted({column.path_in_schema for column in columns if not column.has_offset_index})
+        lacking = sorted({chunk.name for chunk in shard.chunks if not chunk.has_index})
         if lacking:
             yield Problem("error", f"{shard.path.name} has no page index for {some(lacking)}.")
 
@@ -148,7 +147,7 @@ def _counts(rows: Mapping[str, int]) -> str:
 def _wrong_features(stored: bytes, wanted: Features) -> list[str]:
     try:
         found = Features.from_dict(json.loads(stored)["info"]["features"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return [f"unreadable ({type(error).__name__}: {error})"]
     return [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 from datasets import Features
 
 from ...builders.hub.checks import MOST_ROWS
@@ -18,12 +16,10 @@ from ...builders.shard_files import SHARD, is_pointer, open_shard, shown
 from ...builders.source import Options
 from ...cards.facts import SPLITS, DatasetCard
 from ...errors import MedIMetaError, SourceBroken
+from ...files.parquet_footer import Chunk, column_chunks
+from ...files.yaml_values import read_yaml
 from ..folder.record import RECORD, BuildRecord, read_record
 from ..folder.writing import CARD
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster; not every wheel has it
-MOST_FRONT_MATTER = 5_000_000  # characters
-MOST_NESTING = 100
 
 
 @dataclass(frozen=True)
@@ -53,9 +49,20 @@ class StoredShard:
         """Its Parquet metadata, or None if it cannot be read."""
         try:
             with open_shard(self.path) as file:
-                return file.metadata
+                footer = file.metadata
+            _ = self.chunks  # damaged ones must not reach pyarrow
+            return footer
         except SourceBroken:
             return None
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """The column chunks of all row groups.
+
+        Raises:
+            SourceBroken: If the footer is damaged.
+        """
+        return [chunk for group in column_chunks(self.path) for chunk in group]
 
     @cached_property
     def schema(self) -> Any:
@@ -166,20 +173,9 @@ def front_matter_in(card: bytes) -> dict[str, Any] | str:
     """The YAML of a README.md, or why it cannot be read."""
     try:
         text = card.decode().replace("\r\n", "\n").split("---\n")[1]
-        if len(text) > MOST_FRONT_MATTER or nesting(text) > MOST_NESTING:
-            return f"has a front matter of {len(text):,} characters, nested {nesting(text):,} deep"
-        front = yaml.load(text, Loader=_LOADER)  # noqa: S506  a safe one
+        front = read_yaml(text)
     except IndexError:
         return "has no readable front matter (none between two lines of ---)"
-    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except ValueError as error:
         return f"has no readable front matter ({shown(error)})"
     return front if isinstance(front, dict) else "has no front matter"
-
-
-def nesting(text: str) -> int:
-    """Return how deep brackets and indentation nest at most in YAML, without parsing it."""
-    depth = deepest = 0
-    for bracket in re.findall(r"[\[\]{}]", text):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return max(deepest, *(len(indent) for indent in re.findall(r"^[ \-?:]*", text, re.MULTILINE)))
