@@ -17,6 +17,7 @@ What to find, load and cite:
     load_task           load one task as image, label and subject
     loader              iterate over batches of pixels and labels, fast, in PyTorch
     class_weights       weights against class imbalance
+    corruptions         list the corruptions of test images that suit a dataset, for load_task(corruption=...)
     cite                BibTeX entries and attribution of the datasets used
     add_cards           add datasets of your own
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         "class_weights",
         "encoder",
         "features",
+        "corruptions",
         "episodes",
         "metric",
         "cross_domain",
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from medimeta.cards.citing import Citation, cite
     from medimeta.cards.facts import DatasetCard, Task
     from medimeta.errors import MedIMetaError
+    from medimeta.learn.data.corruptions.registry import corruptions
     from medimeta.learn.data.loader import loader
     from medimeta.learn.data.protocols import cross_domain, leave_domain_out
     from medimeta.learn.data.statistics import class_weights
@@ -107,6 +110,7 @@ _HOME = {
     "class_weights": "learn.data.statistics",
     "encoder": "learn.encoders.loading",
     "features": "learn.encoders.features",
+    "corruptions": "learn.data.corruptions.registry",
     "episodes": "learn.episodes.drawing",
     "metric": "learn.evaluation.metric",
     "cross_domain": "learn.data.protocols",

@@ -23,6 +23,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from ...errors import MedIMetaError, unknown
+from .corruptions.images import CorruptedImage, CorruptedPixels
 from .decode import PixelArray, decode_images, encoded_images, image_shape
 from .store import THREADS, find_or_build
 
@@ -43,7 +44,7 @@ class PixelProvider(Protocol):
 
 
 def pixels(rows: Dataset, *, column: str = "image", store: bool = True) -> PixelProvider:
-    """Provide the images of a view as they are stored; a `mode` of the view is not applied.
+    """Provide the images of a view as they are stored; a `mode` of the view is not applied, a corruption is.
 
     Args:
         rows: A view from `load_task`, or any rows with embedded images of one size and mode.
@@ -59,7 +60,9 @@ def pixels(rows: Dataset, *, column: str = "image", store: bool = True) -> Pixel
     if column not in rows.column_names:
         raise unknown("column", column, rows.column_names, hint="Give the column of images.")
     images = rows.select_columns([column]).with_format("arrow")
-    return PixelStore(find_or_build(images)) if store else DecodedPixels(images)
+    provider: PixelProvider = PixelStore(find_or_build(images)) if store else DecodedPixels(images)
+    corrupted = isinstance(rows.features[column], CorruptedImage)
+    return CorruptedPixels.of(provider, images) if corrupted else provider
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, Features, Image, IterableDataset, Value
+from datasets import Dataset, Features, IterableDataset, Value
 from datasets import Sequence as ListOf
 
 from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
+from .corruptions.images import image_feature
 from .labels import multi_hot
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def load_task(
     mode: _Mode = ...,
     subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | None = ...,
+    corruption: str | None = ...,
+    severity: int = ...,
     streaming: Literal[False] = ...,
     **options: Any,
 ) -> Dataset: ...
@@ -55,6 +58,8 @@ def load_task(
     mode: _Mode = ...,
     subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | None = ...,
+    corruption: str | None = ...,
+    severity: int = ...,
     streaming: Literal[True],
     **options: Any,
 ) -> IterableDataset: ...
@@ -70,6 +75,8 @@ def load_task(
     mode: _Mode = ...,
     subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | None = ...,
+    corruption: str | None = ...,
+    severity: int = ...,
     streaming: bool,
     **options: Any,
 ) -> Dataset | IterableDataset: ...
@@ -84,6 +91,8 @@ def load_task(
     mode: _Mode = None,
     subjects: bool | None = None,
     exclude_leaks: Ledger | _Path | None = None,
+    corruption: str | None = None,
+    severity: int = 3,
     streaming: bool = False,
     **options: Any,
 ) -> Dataset | IterableDataset:
@@ -108,11 +117,15 @@ def load_task(
             look ahead, if the dataset has subjects.
         exclude_leaks: A ledger of `medimeta audit`, or its file: rows of the split that share an image or a subject
             with a split that is evaluated later are left out (train: validation and test; validation: test).
+        corruption: Corrupt images when they are decoded, e.g. by "speckle_noise", to measure the robustness of a model;
+            one of `medimeta.corruptions(dataset)`.
+        severity: Of the corruption, 1 to 5; 0 leaves the images as they are.
         streaming: Return an `IterableDataset`, which reads rows as they are asked for; `split` is then one whole split.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Raises:
-        UnknownName: If there is no such dataset, task, split, mode or option, or the ledger does not cover the dataset.
+        UnknownName: If there is no such dataset, task, split, mode, corruption, severity or option, or the ledger does
+            not cover the dataset.
         SourceNotFound: If there are no data.
         MedIMetaError: If a task is named twice, or none is.
     """
@@ -120,6 +133,7 @@ def load_task(
     card = DATASETS[next(iter(columns.values())).dataset]
     if mode not in (None, "RGB"):
         raise unknown("mode", mode, ["RGB"], hint="Leave out mode= for images as published.")
+    feature = image_feature(card.id, mode, corruption, severity)
     leaked = _leaked(exclude_leaks, card.id, split)
     rows = load_dataset(card.id, split=split, data_dir=data_dir, streaming=streaming, **options)
     if streaming:
@@ -130,7 +144,7 @@ def load_task(
             numbers = rows.select_columns(["index"]).with_format("numpy")[:]["index"]
             rows = rows.select(np.flatnonzero(~np.isin(numbers, leaked)))
         view = _view(rows, columns, subjects=subjects)
-    return view if mode is None else view.cast_column("image", Image(mode=mode))
+    return view if feature is None else view.cast_column("image", feature)
 
 
 def task_view(rows: Dataset, task: Task) -> Dataset:
