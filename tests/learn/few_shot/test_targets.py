@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from medimeta.cards.catalogue import DATASETS
@@ -12,17 +13,19 @@ from medimeta.learn.few_shot import targets
 @pytest.mark.parametrize(
     ("words", "least"),
     [
-        ([], 50),  # whole datasets, as published
-        (["--split", "val+test+train"], 50),
-        (["--split", "test"], 15),  # few images of rare classes
-        (["--tiny"], 15),
+        ([], "published"),  # 50 images in the whole dataset
+        (["--split", "val+test+train"], "published"),
+        (["--split", "test"], "published"),
+        (["--tiny"], 15),  # what an episode needs
         (["--split", "test", "--min-images", "3"], 3),
-        (["--split", "test", "--shots", "1", "20"], 30),
+        (["--split", "test", "--shots", "1", "20"], "published"),
     ],
 )
 def test_small_classes_are_left_out_by_the_published_rule_or_by_what_episodes_need(words, least, monkeypatch):
     drawn = []
     monkeypatch.setattr(targets, "sample_episodes", lambda rows, task, recipe, **given: drawn.append((recipe, given)))
+    monkeypatch.setattr(targets, "load_rows", lambda args, dataset, split, **_: split)
+    monkeypatch.setattr(targets, "pool_sizes", lambda split, task: np.full(3, {"train": 40}.get(split, 5)))
     args = options.parse("few-shot", ["--dataset", "bus", *words])
 
     targets.draw_episodes(args, DATASETS.find_task("bus"), None)
@@ -30,3 +33,5 @@ def test_small_classes_are_left_out_by_the_published_rule_or_by_what_episodes_ne
     assert {recipe.min_images for recipe, _ in drawn} == {least}
     assert len(drawn) == len(args.shots)
     assert all("val+" not in given["split"] for _, given in drawn)  # full names
+    for _, given in drawn:  # the threshold counts the images of all splits
+        assert given["totals"] is None if least != "published" else given["totals"].tolist() == [50, 50, 50]
