@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
 
 from ...cards.facts import Task
 from ..encoders.backbones import Network
+from ..encoders.prototypes import prototype_logits
 from ..episodes.recipe import Episode, task_of
 from .problems import losses, outputs_of
 
@@ -149,10 +149,7 @@ def linear_probes(
 
 
 def prototypes(task: Task, episode: Episode, features: torch.Tensor, places: Mapping[int, int]) -> torch.Tensor:
-    """Compare query images with the mean of each class by cosine similarity, after centring.
-
-    A binary or multilabel logit is the similarity to the mean of the positives minus that to the mean of the negatives.
-    Features are centred on the mean of the class means, so that large classes have no more weight.
+    """Compare query images with the mean of each class by cosine similarity; see `prototype_logits`.
 
     Args:
         task: The whole task.
@@ -163,22 +160,8 @@ def prototypes(task: Task, episode: Episode, features: torch.Tensor, places: Map
     Returns:
         Logits of the query set, (q, outputs).
     """
-    posed = task_of(task, episode.classes)
     support, query = (_taken(features, places, rows) for rows in episode)
-    labels = torch.from_numpy(episode.support_labels).to(features.device)
-    if task.kind == "multilabel":
-        member = torch.cat([labels, 1 - labels], dim=1)
-    else:
-        member = torch.nn.functional.one_hot(labels, len(posed.labels)).float()
-    means = (member / member.sum(dim=0)).T @ support
-    centre = means.mean(dim=0)
-    similar = normalize(query - centre) @ normalize(means - centre).T
-    if task.kind == "binary":
-        return similar[:, 1:] - similar[:, :1]
-    if task.kind == "multilabel":
-        positive, negative = similar.chunk(2, dim=1)
-        return positive - negative
-    return similar
+    return prototype_logits(task_of(task, episode.classes), support, episode.support_labels, query)
 
 
 def _taken(features: torch.Tensor, places: Mapping[int, int], rows: np.ndarray) -> torch.Tensor:
