@@ -24,14 +24,15 @@ What to find, load and cite:
 What to evaluate with:
     encoder             any backbone as a function from images to vectors
     features            the vectors of a split, computed once
+    bench               evaluate encoders on many tasks, in one table
     episodes            draw few-shot episodes of a task
     metric              metrics of a task as an `evaluate` metric, also for Trainer
     cross_domain        source and target tasks of the cross-domain protocol
     leave_domain_out    the same for every domain in turn
     Result              a result in the common JSON format
 
-Classes that these return, or that `datasets` needs: Task, DatasetCard, EpisodeSet, Encoder, Citation, MedIMeta,
-MedIMetaConfig.
+Classes that these return, or that `datasets` needs: Task, DatasetCard, EpisodeSet, Encoder, Benchmark, Citation,
+MedIMeta, MedIMetaConfig.
 Every mistake that a user can fix raises MedIMetaError, a ValueError. Get help on one name: help(medimeta.load_task).
 The command line has the same functions: medimeta --help.
 """
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         "encoder",
         "features",
         "corruptions",
+        "bench",
         "episodes",
         "metric",
         "cross_domain",
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
         "DatasetCard",
         "EpisodeSet",
         "Encoder",
+        "Benchmark",
         "Result",
         "Citation",
         "MedIMeta",
@@ -84,6 +87,8 @@ if TYPE_CHECKING:
     from medimeta.cards.citing import Citation, cite
     from medimeta.cards.facts import DatasetCard, Task
     from medimeta.errors import MedIMetaError
+    from medimeta.learn.benchmark.bench import bench
+    from medimeta.learn.benchmark.benchmark import Benchmark
     from medimeta.learn.data.corruptions.registry import corruptions
     from medimeta.learn.data.loader import loader
     from medimeta.learn.data.protocols import cross_domain, leave_domain_out
@@ -111,6 +116,7 @@ _HOME = {
     "encoder": "learn.encoders.loading",
     "features": "learn.encoders.features",
     "corruptions": "learn.data.corruptions.registry",
+    "bench": "learn.benchmark.bench",
     "episodes": "learn.episodes.drawing",
     "metric": "learn.evaluation.metric",
     "cross_domain": "learn.data.protocols",
@@ -121,6 +127,7 @@ _HOME = {
     "DatasetCard": "cards.facts",
     "EpisodeSet": "learn.episodes.episode_set",
     "Encoder": "learn.encoders.encoder",
+    "Benchmark": "learn.benchmark.benchmark",
     "Result": "learn.evaluation.results",
     "Citation": "cards.citing",
     "MedIMeta": "builders.dataset",

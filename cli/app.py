@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from ..errors import MedIMetaError, UnknownName, install_command, visible
 from ..files.version import VERSION
-from . import build, demo, experiments, find, info, learn, new_dataset, preview, push, results
+from . import bench, build, demo, experiments, find, info, learn, new_dataset, preview, push, results
 from .console import err, make_streams_safe, print_error
 
 # Commands by group, in the order of `medimeta --help`. A new command is one entry here.
@@ -31,6 +31,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "few-shot": experiments.few_shot,
         "zero-shot": experiments.zero_shot,
         "sweep": experiments.sweep,
+        "bench": bench.bench,
     },
     "Build": {
         "build": build.build,

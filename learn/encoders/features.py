@@ -85,7 +85,7 @@ def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, ba
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise MedIMetaError(f"batch_size is {batch_size!r}; it must be a whole number, 1 or more.")
-    pixels = PixelStore(find_or_build(rows.select_columns(["image"]).with_format("arrow")))
+    pixels = pixels_of(rows)
     about = {"encoder": encoder.name, "dataset": dataset, "split": split, "licence": DATASETS[dataset].licence.id}
     bank = Bank.of(identity(encoder.identity(), pixels.path.stem, len(rows)), about)
     if (finished := bank.open()) is not None:
@@ -108,6 +108,11 @@ def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, ba
             f"The feature bank {bank.path} cannot be written: {error}. Move the cache to another folder with "
             "HF_DATASETS_CACHE."
         ) from error
+
+
+def pixels_of(rows: Dataset) -> PixelStore:
+    """Return the decoded images of rows; the name of the file is a hash of the pixels."""
+    return PixelStore(find_or_build(rows.select_columns(["image"]).with_format("arrow")))
 
 
 def _extractor(encoder: Encoder, pixels: PixelStore, batch_size: int) -> Callable[[range], np.ndarray]:

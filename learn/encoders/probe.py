@@ -115,7 +115,7 @@ class _Objective:
                 self.truth, self.present = ids[:, None].double(), torch.zeros(1, dtype=torch.int64, device=device)
                 self.known = torch.ones_like(self.truth, dtype=torch.bool)
             else:
-                self.present, self.truth = ids.unique(return_inverse=True)
+                self.present, self.truth = torch.unique(ids, return_inverse=True)
         self.outputs = len(self.present)
 
     def __call__(self, parameters: torch.Tensor, strength: float) -> tuple[float, torch.Tensor]:

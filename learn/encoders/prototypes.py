@@ -25,7 +25,7 @@ def prototype_logits(task: Task, support: torch.Tensor, labels: np.ndarray, quer
         Logits, shape (M, outputs): one for a binary task, else one per label. A class without images gets the
         similarity -1, the lowest there is.
     """
-    given = torch.from_numpy(np.asarray(labels)).to(support.device)
+    given = torch.tensor(np.asarray(labels), device=support.device)
     if task.kind == "multilabel":
         member = torch.cat([given == 1, given == 0], dim=1).to(support.dtype)
     else:

@@ -144,13 +144,14 @@ def _evaluated(result: Result) -> int | None:
 
 
 def _notes(found: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iterable[str]:
-    data: dict[str, set[bytes]] = defaultdict(set)
+    data: dict[str, dict[str, set[bytes]]] = defaultdict(lambda: defaultdict(set))
     absent: dict[str, set[str]] = defaultdict(set)
     for _, result in found:
-        data[task_name(result)].add(canonical([result.fingerprint, result.episodes]))
+        data[task_name(result)][result.method].add(canonical([result.fingerprint, result.episodes]))
         absent[task_name(result)].update(result.extra.get("absent", ()))
-    for task, different in sorted(data.items()):
-        if len(different) > 1:
+    for task, by_method in sorted(data.items()):
+        different = {one for several in by_method.values() for one in several}
+        if any(several != different for several in by_method.values()):
             yield f"{task}: measured on {len(different)} different sets of rows or episodes; do not compare."
     for task, labels in sorted(absent.items()):
         if labels:

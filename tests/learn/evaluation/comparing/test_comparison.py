@@ -170,6 +170,14 @@ def test_names_break_neither_markdown_nor_a_spreadsheet(name, tmp_path):
     assert cells[0].removeprefix("'") == name
 
 
+def test_methods_on_the_same_several_sets_of_episodes_are_compared():
+    """A set per seed, the same for all methods."""
+    several = [result(name, 0.9, seed=seed, episodes=f"set {seed}") for name in ("one", "two") for seed in (0, 1)]
+
+    assert "do not compare" not in compare(several)[0].markdown()
+    assert "do not compare" in compare(several[:3])[0].markdown()
+
+
 @pytest.mark.parametrize("changes", [{"fingerprint": {"labels": "other"}}, {"episodes": "abc"}])
 def test_different_data_are_pointed_out(changes):
     (found,) = compare([*TWO, result("third", 0.9, **changes)])

@@ -1,0 +1,1 @@
+"""Encoders on many tasks: what `medimeta bench` runs, and the tables that it ends with."""

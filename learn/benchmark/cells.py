@@ -1,0 +1,115 @@
+"""Cells: one protocol with one setting on one task, each a `Result` in its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...cards.facts import SPLITS, Task
+from ...files.json_values import plain
+from ..episodes.episode_set import EpisodeSet
+from ..episodes.rows import pool_sizes
+from ..episodes.sampler import sample_episodes
+from ..evaluation.results import Result, few_shot_protocol
+from .data import WHOLE, Encoded
+from .plan import Plan
+from .protocols import NAMES, SETTINGS, SOLVERS, answer, solve_episodes
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A result to be.
+
+    Attributes:
+        name: What it is called in messages.
+        folder: Its folder, below that of the task.
+        settings: All settings, as the result reports them.
+        data: Hash of the data, kept in the result's `extra`.
+        measure: Evaluates, with `settings`.
+    """
+
+    name: str
+    folder: str
+    settings: dict[str, Any]
+    data: str
+    measure: Callable[..., Result]
+
+    def finished(self, path: Path) -> Result | None:
+        """Return the result of an earlier run with the same settings on the same data; None if there is none.
+
+        Raises:
+            MedIMetaError: If the file exists and is not a result.
+        """
+        if not path.exists():
+            return None
+        result = Result.load(path)
+        same = result.settings == plain(self.settings) and result.extra.get("data") == self.data
+        return result if same else None
+
+
+def cells_of(plan: Plan, task: Task, encoded: Encoded) -> Iterator[Cell]:
+    """Yield the cells of a task; nothing is encoded yet.
+
+    Args:
+        plan: What is evaluated.
+        task: The task.
+        encoded: Its dataset.
+
+    Raises:
+        MedIMetaError: If the data cannot be read.
+    """
+    name, data = encoded.encoder.name, encoded.sha256(task)
+    common: dict[str, Any] = {**encoded.encoder.identity()}
+    common["preprocessing"] = common.pop("transform")
+    for protocol in plan.protocols:
+        if protocol != "few-shot":
+            about = {"protocol": NAMES[protocol], "method": name, "model": name}
+            measure = partial(_split, task, encoded, protocol, data, **about)
+            yield Cell(protocol, protocol, {**common, **SETTINGS[protocol]}, data, measure)
+            continue
+        drawn = {"episodes": plan.episodes, "queries": plan.queries, "min_images": plan.min_images}
+        for shots in plan.shots:
+            for seed in plan.seeds:
+                episodes = _Drawn(plan, task, encoded, shots, seed)
+                for solver in SOLVERS:
+                    called = {"method": f"{name}, {solver}", "model": name}
+                    measure = partial(_episodes, encoded, episodes, solver, data, **called, seed=seed)
+                    yield Cell(
+                        f"{shots} shots, {solver}, seed {seed}",
+                        f"few-shot/{shots}-shots-{solver.replace(' ', '-')}-seed-{seed}",
+                        {**common, **SETTINGS[solver], **drawn},
+                        data,
+                        measure,
+                    )
+
+
+class _Drawn:
+    """A set of episodes, drawn when it is first asked for; all solvers answer the same."""
+
+    def __init__(self, plan: Plan, task: Task, encoded: Encoded, shots: int, seed: int) -> None:
+        self._plan, self._task, self._encoded, self._shots, self._seed = plan, task, encoded, shots, seed
+        self._set: EpisodeSet | None = None
+
+    def episodes(self) -> EpisodeSet:
+        if self._set is None:
+            rows, recipe = self._encoded.whole, self._plan.recipe(self._shots)
+            settings: dict[str, Any] = {"n": self._plan.episodes, "seed": self._seed, "split": WHOLE}
+            self._set = sample_episodes(rows, self._task, recipe, totals=pool_sizes(rows, self._task), **settings)
+        return self._set
+
+
+def _split(task: Task, encoded: Encoded, solver: str, data: str, **about: Any) -> Result:
+    parts = {split: encoded.part(task, split) for split in SPLITS}
+    scores, notes = answer(solver, task, parts["train"], parts["validation"], parts["test"].features)
+    extra = {**notes, "images": {split: int(part.known.sum()) for split, part in parts.items()}, "data": data}
+    return Result.of_scores(task, scores, encoded.rows["test"], split="test", **about, extra=extra)
+
+
+def _episodes(encoded: Encoded, drawn: _Drawn, solver: str, data: str, **about: Any) -> Result:
+    episodes = drawn.episodes()
+    scores = solve_episodes(episodes, encoded.whole_features, solver)
+    protocol = few_shot_protocol(episodes)
+    return Result.of_episode_scores(episodes, scores, protocol=protocol, **about, extra={"data": data})

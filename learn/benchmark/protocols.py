@@ -1,0 +1,183 @@
+"""The protocols on features: each chooses on validation, never on test, and says what it chose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from ...cards.facts import Task
+from ...errors import MedIMetaError
+from ..encoders.neighbours import NEIGHBOURS, TEMPERATURE, neighbour_scores
+from ..encoders.probe import STRENGTHS, TOLERANCE, Probe, Standardisation, fit_path
+from ..encoders.prototypes import prototype_logits
+from ..episodes.episode_set import EpisodeSet
+from ..episodes.recipe import task_of
+from ..evaluation.metrics import evaluate_scores
+
+NAMES = {"probe": "linear probe", "knn": "nearest neighbours", "prototype": "nearest prototype"}
+SOLVERS = ("prototype", "logistic regression")  # of few-shot episodes
+FEW_SHOT_STRENGTH = 1.0  # C, on centred features of length 1 (Tian et al., 2020)
+DEFAULTS = {"probe": 1.0, "knn": 20}  # where validation cannot decide
+SETTINGS: dict[str, dict[str, Any]] = {  # all settings of a protocol, as results report them
+    "probe": {
+        "features": "standardised",
+        "strengths": {"from": STRENGTHS[0], "to": STRENGTHS[-1], "number": len(STRENGTHS)},
+        "gradient": TOLERANCE,
+    },
+    "knn": {"similarity": "cosine", "temperature": TEMPERATURE, "neighbours": list(NEIGHBOURS)},
+    "prototype": {"features": "centred, length 1"},
+    "logistic regression": {"features": "centred, length 1", "strength": FEW_SHOT_STRENGTH},
+}
+Notes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split as a protocol sees it.
+
+    Attributes:
+        features: Shape (N, width).
+        labels: Ids, negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
+    """
+
+    features: torch.Tensor
+    labels: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """Whether a label of a row is known, shape (N,)."""
+        known: np.ndarray = ~np.isnan(self.labels).all(axis=1) if self.labels.ndim == 2 else self.labels >= 0
+        return known
+
+
+def answer(protocol: str, task: Task, train: Part, validation: Part, test: torch.Tensor) -> tuple[np.ndarray, Notes]:
+    """Fit a protocol on the training split and answer the test split.
+
+    Args:
+        protocol: "probe", "knn" or "prototype".
+        task: The task.
+        train: The training split.
+        validation: The validation split, for choices alone.
+        test: Features of the test split.
+
+    Returns:
+        Probabilities, as `Result.of_scores` takes them, and what was chosen and how, ready for JSON.
+
+    Raises:
+        MedIMetaError: If no training row has a known label, or those of a binary task have one class.
+    """
+    absent = _absent(task, train.labels)
+    if not train.known.any() or (absent and task.kind == "binary"):
+        raise MedIMetaError(
+            f"{task.dataset}/{task.column} cannot be learned: its training split has no image of {', '.join(absent)}."
+        )
+    notes: Notes = {}
+    if protocol == "prototype":
+        scores = probabilities(task, prototype_logits(task, train.features, train.labels, test))
+    elif protocol == "knn":
+        scores, notes = _neighbours(task, train, validation, test)
+    else:
+        scores, notes = _probe(task, train, validation, test)
+    return scores, {**notes, "absent_in_train": absent} if absent else notes
+
+
+def solve_episodes(episodes: EpisodeSet, features: torch.Tensor, solver: str) -> list[np.ndarray]:
+    """Answer the query sets of episodes.
+
+    Args:
+        episodes: The episodes.
+        features: Features of all rows that they were drawn from, shape (rows, width).
+        solver: One of `SOLVERS`.
+
+    Returns:
+        Probabilities of each query set, as `Result.of_episode_scores` takes them.
+    """
+    answers = []
+    for episode in episodes:
+        task = task_of(episodes.task, episode.classes)
+        support, query = features[torch.from_numpy(episode.support)], features[torch.from_numpy(episode.query)]
+        if solver == "prototype":
+            logits = prototype_logits(task, support, episode.support_labels, query)
+        else:
+            centre = support.mean(dim=0)
+            unit = normalize(support - centre)
+            (probe,) = fit_path(task, unit, episode.support_labels, [FEW_SHOT_STRENGTH])
+            logits = probe.logits(normalize(query - centre))
+        answers.append(probabilities(task, logits))
+    return answers
+
+
+def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:
+    """Return logits as probabilities; minus infinity is 0.
+
+    Args:
+        task: The task.
+        logits: Shape (N, outputs): one output for a binary task, else one per label.
+    """
+    logits = logits.double().cpu()
+    if task.kind == "binary":
+        return logits.sigmoid()[:, 0].numpy()
+    return (logits.sigmoid() if task.kind == "multilabel" else logits.softmax(dim=1)).numpy()
+
+
+def _probe(task: Task, train: Part, validation: Part, test: torch.Tensor) -> tuple[np.ndarray, Notes]:
+    scaled = Standardisation.of(train.features)
+    held_out = scaled(validation.features)
+    unconverged = []
+
+    def candidates() -> Iterator[tuple[float, Probe, np.ndarray]]:
+        for probe in fit_path(task, scaled(train.features), train.labels):
+            if not probe.converged:
+                unconverged.append(probe.strength)
+            yield probe.strength, probe, probabilities(task, probe.logits(held_out))
+
+    probe, notes = _best(task, candidates(), validation, "strength", DEFAULTS["probe"])
+    notes |= {"converged": probe.converged, "strengths_not_converged": len(unconverged)}
+    return probabilities(task, probe.logits(scaled(test))), notes
+
+
+def _neighbours(task: Task, train: Part, validation: Part, test: torch.Tensor) -> tuple[np.ndarray, Notes]:
+    held_out = neighbour_scores(task, train.features, train.labels, validation.features)
+    candidates = ((k, k, scores) for k, scores in held_out)
+    best, notes = _best(task, candidates, validation, "neighbours", DEFAULTS["knn"])
+    ((_, scores),) = neighbour_scores(task, train.features, train.labels, test, [best])
+    return scores, notes
+
+
+def _best(
+    task: Task, candidates: Iterable[tuple[float, Any, np.ndarray]], validation: Part, name: str, default: float
+) -> tuple[Any, Notes]:
+    """Choose the candidate with the best validation AUROC, the first of equals.
+
+    Args:
+        task: The task.
+        candidates: Values of a setting, what is fitted with them, and probabilities of the validation split.
+        validation: The validation split.
+        name: Name of the setting.
+        default: Where no validation AUROC is defined, the nearest value is taken.
+
+    Returns:
+        What is fitted with the chosen value, and notes.
+    """
+    known, labels = validation.known, validation.labels
+    judged = []
+    for value, fitted, scores in candidates:
+        auroc = evaluate_scores(task, scores[known], labels[known])["auroc"] if known.any() else float("nan")
+        rank = (0, -auroc) if not np.isnan(auroc) else (1, abs(np.log(value / default)))
+        judged.append((rank, value, fitted, auroc))
+        judged = [min(judged, key=lambda one: one[0])]
+    ((missing, _), value, fitted, auroc) = judged[0]
+    if missing:
+        return fitted, {name: value, "chosen_by": "default: no validation auroc is defined"}
+    return fitted, {name: value, "chosen_by": "validation auroc", "validation_auroc": auroc}
+
+
+def _absent(task: Task, labels: np.ndarray) -> list[str]:
+    """Name the labels that no row has."""
+    present = (labels == 1).any(axis=0) if labels.ndim == 2 else np.isin(np.arange(len(task.labels)), labels)
+    return [label for label, here in zip(task.labels, present, strict=True) if not here]
