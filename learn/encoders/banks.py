@@ -140,13 +140,13 @@ class Bank:
         if different := differences(stored["identity"], self.about["identity"]):
             raise self._damaged(f"it is of another bank ({'; '.join(different)})")
 
-    def complete(self, make: Callable[[range], np.ndarray], shard: int, done: Callable[[int], object]) -> np.ndarray:
+    def complete(self, make: Callable[[range], np.ndarray], shard: int, kept: Callable[[int], object]) -> np.ndarray:
         """Compute the shards that are missing and put all of them together; call it with the lock held.
 
         Args:
             make: Returns the features of some rows.
             shard: Rows per shard.
-            done: Called with the number of rows of each shard that is finished.
+            kept: Called with the number of rows of each shard that an earlier process has finished.
 
         Returns:
             As `open`.
@@ -173,11 +173,12 @@ class Bank:
         for start in range(0, rows, shard):
             part = range(start, min(start + shard, rows))
             place = self.path / f"{start:09}.npy"
-            if not _holds(place, (len(part), width)):
+            if _holds(place, (len(part), width)):
+                kept(len(part))
+            else:
                 with whole_file(place) as partial, partial.open("wb") as file:
                     np.save(file, np.ascontiguousarray(make(part), np.float32), allow_pickle=False)
             parts.append(place)
-            done(len(part))
         with whole_file(self.features) as partial, partial.open("wb") as file:
             header: Any = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, header)

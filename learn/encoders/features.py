@@ -102,7 +102,7 @@ def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, ba
                     "; ".join(different),
                 )
             with tqdm(total=len(rows), desc=f"{dataset} {split}", unit=" images") as bar:
-                return bank.complete(_extractor(encoder, pixels, batch_size), SHARD, bar.update)
+                return bank.complete(_extractor(encoder, pixels, batch_size, bar.update), SHARD, bar.update)
     except OSError as error:
         raise MedIMetaError(
             f"The feature bank {bank.path} cannot be written: {error}. Move the cache to another folder with "
@@ -115,7 +115,9 @@ def pixels_of(rows: Dataset) -> PixelStore:
     return PixelStore(find_or_build(rows.select_columns(["image"]).with_format("arrow")))
 
 
-def _extractor(encoder: Encoder, pixels: PixelStore, batch_size: int) -> Callable[[range], np.ndarray]:
+def _extractor(
+    encoder: Encoder, pixels: PixelStore, batch_size: int, done_images: Callable[[int], object]
+) -> Callable[[range], np.ndarray]:
     """Return a function from rows to features; batches that do not fit into the GPU's memory are halved."""
     import torch
 
@@ -138,6 +140,7 @@ def _extractor(encoder: Encoder, pixels: PixelStore, batch_size: int) -> Callabl
                 continue
             features[done : done + len(batch)] = batch
             done += len(batch)
+            done_images(len(batch))
         return features
 
     return encode
