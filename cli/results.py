@@ -12,6 +12,7 @@ from .console import print_json, print_table, print_text
 from .options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
 
 if TYPE_CHECKING:
+    from ..learn.evaluation.results import Result
     from ..learn.evaluation.subgroups import Subgroups
 
 
@@ -40,6 +41,10 @@ def evaluate(
     ] = None,
     cross: Annotated[bool, typer.Option("--cross", help="With several --by: also their combinations.")] = False,
     metric: Annotated[str, typer.Option(help="Metric to compare groups by.")] = "auroc",
+    corruption: Annotated[
+        str | None, typer.Option(help="How the images were corrupted; see `medimeta corruptions ID`.")
+    ] = None,
+    severity: Annotated[int, typer.Option(help="Severity of the corruption, 1 to 5.")] = 3,
     path: Annotated[Path | None, typer.Option("--out", help="JSON file to write the result to.")] = None,
     data_dir: From = None,
     release: Release = False,
@@ -58,6 +63,7 @@ def evaluate(
     from ..builders.loading import load_dataset
     from ..cards.catalogue import DATASETS
     from ..cards.split_names import join_splits
+    from ..learn.data.corruptions.registry import check
     from ..learn.evaluation import subgroups
     from ..learn.evaluation.grouping import Grouping
     from ..learn.evaluation.predictions import Predictions
@@ -67,6 +73,10 @@ def evaluate(
 
     card = DATASETS[dataset]
     wanted = card.tasks[0] if task is None else card.task(task)
+    settings: dict[str, object] = {"labels": labels, "partial": partial}
+    if corruption is not None:
+        check(card.id, corruption, severity)
+        settings |= {"corruption": corruption, "severity": severity} if severity else {}
     split = join_splits(split)
     check_source(card, data_dir, release=release, command=f"evaluate {predictions}")
     given = Predictions.read(predictions, wanted, logits=logits)  # before any data are read
@@ -81,7 +91,7 @@ def evaluate(
             "method": method or predictions.stem,
             "model": model,
             "seed": seed,
-            "settings": {"labels": labels, "partial": partial},
+            "settings": settings,
         },
     )
     compared = []
@@ -129,6 +139,13 @@ def table(
     compared: Annotated[
         bool, typer.Option("--compare", help="Add ranks over tasks, tests, and paired differences on each task.")
     ] = False,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Show robustness to corruptions instead: balanced errors, and mCE relative to this method.",
+        ),
+    ] = None,
     markdown: Annotated[Path | None, typer.Option(help="File to write the table to. Default: print it.")] = None,
     csv: Annotated[Path | None, typer.Option(help="File to write the numbers to, a row per method and task.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file to plot values and intervals to.")] = None,
@@ -148,6 +165,9 @@ def table(
     from ..learn.evaluation.results import results
 
     loaded = results(places)
+    if baseline is not None:
+        _show_robustness([result for _, result in loaded], baseline, markdown)
+        return
     comparison = report.make(loaded, metric, per_class=per_class, compared=compared, ranked=ranks is not None)
     if markdown is not None:
         with whole_file(markdown) as partial:
@@ -164,3 +184,15 @@ def table(
         reliability.write_reliabilities(loaded, reliabilities)
     if markdown is csv is plot is ranks is confusion is reliabilities is None:
         print_text(comparison.text.rstrip("\n"))
+
+
+def _show_robustness(loaded: list[Result], baseline: str, markdown: Path | None) -> None:
+    from ..files.atomic import whole_file
+    from ..learn.evaluation.robustness import report, robustness
+
+    text = report(robustness(loaded, baseline), baseline)
+    if markdown is None:
+        print_text(text.rstrip("\n"))
+        return
+    with whole_file(markdown) as partial:
+        partial.write_text(text, encoding="utf-8")
