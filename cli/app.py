@@ -46,7 +46,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Publish": {"preview": preview.preview, "card": build.card, "push": push.push},
 }
-RESUMABLE = ("build", "demo", "push")
+RESUMABLE = ("bench", "build", "demo", "push")
 _UsageError: Any = typer.BadParameter.__base__
 _state = {"debug": False}
 

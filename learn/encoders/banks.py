@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,8 @@ from filelock import FileLock, Timeout
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ...files.json_values import canonical
+from .identity import differences
 
-FORMAT = 1  # raise it when features of the same identity would become other numbers
-LIBRARIES = ("pillow", "torch", "transformers")
 UNREADABLE = (OSError, ValueError, EOFError)  # what numpy raises of a file that is cut off or something else
 ABOUT, FEATURES = "bank.json", "features.npy"
 
@@ -39,18 +37,6 @@ ABOUT, FEATURES = "bank.json", "features.npy"
 def folder() -> Path:
     """Return the folder of all banks, in the cache of `datasets` (moved with HF_DATASETS_CACHE)."""
     return Path(datasets.config.HF_DATASETS_CACHE) / "medimeta-features"
-
-
-def identity(encoder: Mapping[str, Any], pixels: str, rows: int) -> dict[str, Any]:
-    """Return everything that decides the features of a bank.
-
-    Args:
-        encoder: `Encoder.identity()`.
-        pixels: Hash of the pixels.
-        rows: Number of images.
-    """
-    versions = {name: version(name) for name in LIBRARIES}
-    return {"format": FORMAT, "pixels": pixels, "rows": rows, **encoder, "versions": versions}
 
 
 @dataclass(frozen=True)
@@ -70,7 +56,7 @@ class Bank:
         """Return the bank of an identity; nothing is written.
 
         Args:
-            identity: What `identity` returns.
+            identity: What `identity.identity` returns.
             about: The other entries of `about`.
         """
         key = hashlib.sha256(canonical(identity)).hexdigest()[:32]
@@ -237,18 +223,6 @@ def nearest(bank: Bank) -> list[str]:
     return []
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name the entries in which two identities differ, nested ones as "versions.torch": "NAME was A, is B"."""
-    lines = []
-    for name in sorted({*before, *now}):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            lines += [f"{name}.{line}" for line in differences(old, new)]
-        elif old != new:
-            lines.append(f"{name} was {_short(old)}, is {_short(new)}")
-    return lines
-
-
 def read_about(path: Path) -> dict[str, Any] | None:
     """Return what a bank says of itself; None if it cannot be read."""
     try:
@@ -265,8 +239,3 @@ def _holds(place: Path, shape: tuple[int, int]) -> bool:
     except UNREADABLE:
         return False
     return bool(shard.shape == shape and shard.dtype == np.float32)
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else f"{text[:12]}..."

@@ -17,8 +17,9 @@ from ...cards.split_names import split_names
 from ...errors import MedIMetaError
 from ..data.pixels import PixelStore
 from ..data.store import find_or_build
-from .banks import Bank, identity, nearest
+from .banks import Bank, nearest
 from .encoder import Encoder
+from .identity import identity
 from .loading import encoder as as_encoder
 
 SHARD = 1024  # images per shard: what a killed process computes again at most

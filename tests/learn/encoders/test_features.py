@@ -101,7 +101,7 @@ def test_a_bank_of_something_else_is_never_used_and_the_difference_is_named(raw,
 def test_other_versions_and_other_rows_have_other_banks(raw, monkeypatch):
     rows, (encoder, function) = rows_of(raw), counted()
     features_of(encoder, rows, "bus", "train")
-    monkeypatch.setattr(banks, "version", lambda name: "0")
+    monkeypatch.setattr("medimeta.learn.encoders.identity.version", lambda name: "0")
     features_of(encoder, rows, "bus", "train")
     assert function.images == 2 * len(rows)
     fewer = rows.select(range(5))

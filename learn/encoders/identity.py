@@ -1,0 +1,39 @@
+"""What decides the features of a bank, and how two identities differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+FORMAT = 1  # raise it when features of the same identity would become other numbers
+LIBRARIES = ("pillow", "torch", "transformers")
+
+
+def identity(encoder: Mapping[str, Any], pixels: str, rows: int) -> dict[str, Any]:
+    """Return everything that decides the features of a bank.
+
+    Args:
+        encoder: `Encoder.identity()`.
+        pixels: Hash of the pixels.
+        rows: Number of images.
+    """
+    versions = {name: version(name) for name in LIBRARIES}
+    return {"format": FORMAT, "pixels": pixels, "rows": rows, **encoder, "versions": versions}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name the entries in which two identities differ, nested ones as "versions.torch": "NAME was A, is B"."""
+    lines = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += [f"{name}.{line}" for line in differences(old, new)]
+        elif old != new:
+            lines.append(f"{name} was {_short(old)}, is {_short(new)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."
