@@ -51,8 +51,7 @@ class Part:
     @property
     def known(self) -> np.ndarray:
         """Whether a label of a row is known, shape (N,)."""
-        known: np.ndarray = ~np.isnan(self.labels).all(axis=1) if self.labels.ndim == 2 else self.labels >= 0
-        return known
+        return np.asarray(~np.isnan(self.labels).all(axis=1) if self.labels.ndim == 2 else self.labels >= 0)
 
 
 def answer(protocol: str, task: Task, train: Part, validation: Part, test: torch.Tensor) -> tuple[np.ndarray, Notes]:
