@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ..files.nature import nature
 
@@ -28,6 +29,7 @@ PICTURES = ("L", "LA", "P", "RGB", "RGBA")  # modes with 8 bits per channel, as 
 MASKS = ("1", *PICTURES)
 
 _DEEP = re.compile(r";(12|16|24|32|64)")  # in Pillow's raw modes: bits per channel, of which it would keep eight
+_ORIENTATION = 274  # TIFF tag
 _settings = threading.Lock()
 _users: list[tuple[bool, int | None]] = []  # what to restore, once per thread inside `own_settings`
 
@@ -82,6 +84,7 @@ def open_image(
     try:
         with own_settings():
             image = Image.open(io.BytesIO(data), formats=formats)
+            frames = _frames(image)
     except UnidentifiedImageError:
         actual = nature(data)
         known = f" ({actual})" if actual else ""
@@ -90,6 +93,10 @@ def open_image(
         raise ValueError(f"not a readable {expected} image ({type(error).__name__}: {error})") from error
     if image.format == "PNG":
         _check_png(data)
+    if frames > 1:
+        raise ValueError(f"{frames} frames or pages, not one; which of them is meant cannot be known")
+    if turned := _orientation(image):
+        raise ValueError(f"orientation {turned} in its TIFF tags, by which its pixels would be turned or mirrored")
     if max(image.size) > most:
         raise ValueError(f"{image.width}x{image.height} pixels; no image of this kind has a side over {most:,}")
     raw_mode = _raw_mode(image)
@@ -134,6 +141,18 @@ def _check_png(data: bytes) -> None:
         if kind == b"IDAT" and zlib.crc32(view[place + 4 : end]) != checksum:
             raise ValueError("the image is damaged or cut short (a checksum of its pixels is wrong)")
         place = end + 4
+
+
+def _frames(image: Image.Image) -> int:
+    """Number of images in a PNG or TIFF file; the further ones of a JPEG file are previews of the first."""
+    return int(getattr(image, "n_frames", 1)) if image.format in ("PNG", "TIFF") else 1
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation by which Pillow turns a TIFF image while it decodes, or 0 if it leaves it as it is stored."""
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    orientation = tags.get(_ORIENTATION, 1)
+    return orientation if orientation in range(2, 9) else 0
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -20,10 +20,14 @@ from typing import Any
 
 from ..errors import MedIMetaError, SourceBroken, SourceNotFound, UnsafeArchive, some
 from .archives import Members, leaves_folder
+from .folders import is_litter
 from .unreadable import UNREADABLE_ARCHIVE
 
 WINDOW = 64 << 20  # bytes of members kept in memory, per thread
 MAX_MEMBER = 64 << 20  # bytes; the largest radiograph has about 1 MB
+MAX_HEADER = 1 << 16  # bytes of what extends a member's header: long names, and the attributes that macOS adds
+MAX_NAME = 4096  # characters
+MAX_MEMBERS = 1_000_000  # of all archives; ChestX-ray14 has 112,120
 CHUNK = 1 << 18
 
 Archive = tuple[Members, str]  # the files that contain a tar.gz archive, and its name among them
@@ -126,6 +130,18 @@ def _close(streams: list[Generator[Member, None, None]]) -> None:
         streams.pop().close()
 
 
+class _Header(tarfile.TarInfo):
+    """The header of a member; `tarfile` would read one of any size into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)
+        extends = not (header.isreg() or header.isdir() or header.issym() or header.islnk() or header.isdev())
+        if extends and header.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {header.size:,} bytes; none has over {MAX_HEADER:,}")
+        return header
+
+
 class _Tape:
     """The archives, readable from the beginning of each, and the places of the members seen so far.
 
@@ -146,7 +162,7 @@ class _Tape:
                 position = 0
                 while (member := tar.next()) is not None:
                     name = self._checked(number, member)
-                    if not member.isdir():
+                    if not member.isdir() and not any(map(is_litter, name.split("/"))):
                         place = self.places.setdefault(name, (number, position))
                         if place[0] == number and place[1] != position:
                             home, archive = self.archives[number]
@@ -157,13 +173,14 @@ class _Tape:
                         file = tar.extractfile(member) if content else None
                         yield (number, position), name, b"" if file is None else file.read()
                     position += 1
+                    tar.members.clear()  # which holds the header of every member passed
 
     @contextmanager
     def _opened(self, number: int) -> Iterator[tarfile.TarFile]:
         home, name = self.archives[number]
         try:
             with home.open(name) as file, gzip.GzipFile(fileobj=file) as plain:
-                with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as tar:
+                with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK, tarinfo=_Header) as tar:
                     yield tar
                 while plain.read(CHUNK):  # gzip verifies its checksum at the end
                     pass
@@ -182,12 +199,15 @@ class _Tape:
             problem, code = "has a path outside the archive", "unsafe-path"
         elif not member.isdir() and (not member.isreg() or member.issparse()):
             problem, code = "is a link or a device, not a file", "unsafe-link"
+        elif len(member.name) > MAX_NAME or len(self.places) > MAX_MEMBERS:
+            problem, code = f"is one of over {MAX_MEMBERS:,}, or its name has over {MAX_NAME:,} letters", "unsafe-size"
         elif member.size > MAX_MEMBER:
             problem, code = f"would unpack to {member.size:,} bytes", "unsafe-size"
         if problem:
             home, name = self.archives[number]
             raise UnsafeArchive(
-                f"{member.name!r} in {name} in {home.location} {problem}. Download the archive again from its source.",
+                f"{member.name[:200]!r} in {name} in {home.location} {problem}. Download the archive again from its "
+                "source.",
                 code=code,
             )
         return str(PurePosixPath(member.name))

@@ -91,6 +91,8 @@ def _problem(image: Any) -> str:
     for name, values in expected.items():
         if (value := image.get(name, 1 if name == "NumberOfFrames" else None)) not in values:
             return f"{name} is {value}, not {' or '.join(map(str, values))}"
+    if image.BitsStored != image.BitsAllocated:
+        return f"BitsStored is {image.BitsStored}, not {image.BitsAllocated} as BitsAllocated, so values would be cut"
     return ""
 
 

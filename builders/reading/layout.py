@@ -23,6 +23,12 @@ COPY = re.compile(
     re.IGNORECASE,
 )
 
+_NOT_READ = {
+    r"\.(crdownload|part|partial|download|opdownload|aria2|!ut)$": "a download that is not complete; finish it first",
+    r"(\.(7z|rar|tar|tbz2?|txz|zst|zipx)|\.tar\.\w+|\.(zip|7z)\.\d{3}|\.z\d\d)$": "archives of this kind are not read; "
+    "unpack it",
+}
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -146,6 +152,7 @@ def find_roots(location: Path, dataset: str, layout: Layout, parts: list[Part], 
         seen = sorted({path.partition("/")[0] for path in paths(parts)})
         other = [
             layout.variant(parts),
+            _unread(paths(parts)),
             f"It holds {some(seen, 8)}." if seen else "It is empty.",
             f"Zip archives in which nothing of it was found: {some(unread)}." if unread else "",
         ]
@@ -167,6 +174,15 @@ def find_roots(location: Path, dataset: str, layout: Layout, parts: list[Part], 
             f"{some(places)} look equally like the source of {dataset}. Give the one that you mean, or move the others."
         )
     return most[:1]
+
+
+def _unread(names: Iterable[str]) -> str:
+    """What to do about downloads that are not complete, and archives that are not read; "" if there are none."""
+    names = sorted(names)
+    for pattern, what in _NOT_READ.items():
+        if some_of_them := [name for name in names if re.search(pattern, name, re.IGNORECASE)]:
+            return f"{some(some_of_them)}: {what}."
+    return ""
 
 
 def _found(layout: Layout, parts: Iterable[Part]) -> set[str]:

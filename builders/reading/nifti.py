@@ -39,6 +39,8 @@ def header(raw: Raw, path: str) -> Any:
         header.get_slope_inter()  # refuses what cannot be used later
         if int(header["sizeof_hdr"]) != header.template_dtype.itemsize or header["magic"] != b"n+1":
             raise ValueError("not the header of a single file")
+        if header.get_data_offset() < header.single_vox_offset:
+            raise ValueError(f"its voxels would begin at byte {header.get_data_offset()}, in the header")
     except Exception as error:  # nibabel raises almost anything
         raise raw.broken(path, f"not a NIfTI volume ({nature(stored) or error})") from error
     if len(shape) != 3 or min(shape) < 1:

@@ -63,6 +63,8 @@ class Raw(Tree):
         content = self.read(path, most=MAX_TABLE)
         if actual := nature(content):
             raise self.broken(path, f"not a readable table ({actual})")
+        if b"\0" in content:
+            raise self.broken(path, "has zero bytes: it was cut by a crash, or saved as UTF-16; tables are UTF-8 text")
         if len(content[: MAX_HEADER + 1].splitlines()[0]) > MAX_HEADER:
             raise self.broken(path, f"not a readable table: its first line has more than {MAX_HEADER:,} bytes")
         options = {"encoding": "utf-8-sig"} | options
@@ -72,9 +74,13 @@ class Raw(Tree):
             raise self.broken(path, f"not a readable table ({error})") from error
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for row names
             raise self.broken(path, f"the rows have more fields than the {len(table.columns)} columns have names")
+        names = [str(column) for column in table]
+        if twice := [name[:-2] for name in names if name.endswith(".1") and name[:-2] in names]:
+            raise self.broken(path, f"has the column(s) {some(twice)} twice")
         if lacking := [column for column in columns if column not in table]:
-            present = [str(column) for column in table]
-            raise self.broken(path, f"lacks the column(s) {some(lacking, 20)}; it has {some(present, 20)}")
+            other = next((sign for sign in (";", "\t") if len(names) == 1 and sign in names[0]), "")
+            known = f"its fields are separated by {other!r}, not by a comma" if other else f"it has {some(names, 20)}"
+            raise self.broken(path, f"lacks the column(s) {some(lacking, 20)}; {known}")
         return table
 
     def broken(self, path: str, problem: str) -> SourceBroken:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from ...errors import some
 from ..images import thumbnail
 from ..reader import Reader
 from ..reading.raw import Raw, Row
@@ -29,8 +30,11 @@ ANNOTATIONS = ("annotation", "first_reannotation", "second_reannotation")
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per line of annotations.dat, in its order, which is not alphabetical."""
     # "nan" stands for a cell that was not annotated again.
-    options: dict[str, Any] = {"sep": r"\s+", "dtype": str, "keep_default_na": False, "na_values": ["nan"]}
+    options: dict[str, Any] = {"sep": r"\s+", "dtype": str, "keep_default_na": False}
     rows = raw.table(TABLE, header=None, names=["original_filepath", *ANNOTATIONS], **options)
+    if (cut := rows.isna().any(axis=1)).any():
+        raise raw.broken(TABLE, f"the line(s) of {some([*rows.loc[cut, 'original_filepath']])} do not have 4 fields")
+    rows = rows.mask(rows == "nan", None)
     files = rows["original_filepath"].to_list()
     ids = {code: i for i, code in enumerate(CODES)}
     # The folder is the label, whatever the re-annotations say.

@@ -21,6 +21,7 @@ from PIL import Image
 
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task, snake_case
+from ...errors import some
 from ..crops import cut, eight_bits, ratio_cut
 from ..images import SIDE, resize
 from ..reader import Reader
@@ -32,6 +33,7 @@ TABLES = {
     "mammo_mass": "mass_case_description_{split}_set.csv",
     "mammo_calc": "calc_case_description_{split}_set.csv",
 }
+NAME = r"\d+(-\d+)?\.dcm"
 FILES = ("image file path", "cropped image file path", "ROI mask file path")
 
 PATHOLOGY = {"BENIGN": "benign", "BENIGN_WITHOUT_CALLBACK": "benign", "MALIGNANT": "malignant"}
@@ -111,28 +113,30 @@ def _places(raw: Raw, table: pd.DataFrame) -> Iterator[tuple[str, str, str | Non
     found = _repaired(raw)
     for texts in table[list(FILES)].itertuples(index=False):
         names = [f"CBIS-DDSM/{str(text).strip()}" for text in texts]  # the last or last but one ends in a line break
-        absent = [name for name in names if name not in found]
+        absent = [name for name in names if name.casefold() not in found]
         if absent:
             yield names[1], absent[0], None
         else:
-            crop, middle, largest = sorted(names, key=lambda name: (dicom.bits(raw, found[name]), name))
-            yield crop, found[largest], found[middle]
+            crop, middle, largest = sorted(names, key=lambda name: (dicom.bits(raw, found[name.casefold()]), name))
+            yield crop, found[largest.casefold()], found[middle.casefold()]
 
 
 def _repaired(raw: Raw) -> dict[str, str]:
-    """Path as in the tables -> path in the source.
+    """Path as in the tables, case-folded -> path in the source.
 
     The published code renamed 1-1.dcm and 1-2.dcm in the user's folder to the tables' names: within a series the
     smaller image is 000000.dcm, the larger 000001.dcm. Here no file is touched, and one already renamed is accepted.
     """
     names = {}
-    for series, group in groupby(raw.glob("CBIS-DDSM/*/*/*/*.dcm"), key=lambda path: path.rpartition("/")[0]):
+    for series, group in groupby(raw.glob("CBIS-DDSM/*/*/*/*.dcm", NAME), key=lambda path: path.rpartition("/")[0]):
         paths = list(group)
+        if len(paths) > 2:
+            raise raw.broken(series, f"has {len(paths)} images, {some(paths)}, where a series has one or two")
         if len(paths) > 1:
             paths.sort(key=lambda path: (dicom.bits(raw, path), path))
         for number, path in enumerate(paths):
             names[path if re.search(r"/\d{6}\.dcm$", path) else f"{series}/{number:06d}.dcm"] = path
-    return names
+    return {name.casefold(): path for name, path in names.items()}
 
 
 def _is_mask(pixels: NDArray[np.integer[Any]]) -> bool:

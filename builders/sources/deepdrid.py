@@ -24,7 +24,7 @@ from ..reading.raw import Raw, Row
 
 MARKERS = ("regular_fundus_images", "ultra-widefield_images")
 FOLDER = {"dr_regular": "regular_fundus_images", "dr_uwf": "ultra-widefield_images"}
-SPLITS = {"Evaluation": "test", "training": "train", "validation": "val"}  # part of the folder's name
+SPLITS = {"evaluation": "test", "training": "train", "validation": "val"}  # part of the folder's name
 KEYS = ["patient_id", "image_id", "image_path"]
 MAX_ROWS = 10_000
 UNGRADABLE = 5  # a level that is not a grade; no regular image has it
@@ -75,7 +75,7 @@ def corrected(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _split(folder: str) -> str | None:
-    return next((split for name, split in SPLITS.items() if name in folder), None)
+    return next((split for name, split in SPLITS.items() if name in folder.lower()), None)
 
 
 def _rows(raw: Raw, folder: str) -> pd.DataFrame:
@@ -108,12 +108,18 @@ def _join(raw: Raw, folder: str, tables: dict[str, pd.DataFrame], keys: list[str
     """The rows that all tables have, columns in snake case."""
     if not tables:
         raise SourceNotFound(f"There is no table of labels in {folder} in {raw.root}. Get DeepDRiD-master.zip again.")
+    labels = {*LEVEL, *EYES, *(task.column for task in DATASETS[raw.dataset].tasks)}
+    held: dict[str, set[str]] = {}
     for path, table in tables.items():
         table.columns = table.columns.str.lower().str.replace(" ", "_")
         if table[keys].isna().any(axis=None):
             raise raw.broken(path, f"a row has no {' or '.join(keys)}")
         if len(twice := table.loc[table.duplicated(keys), "image_id"]):
             raise raw.broken(path, f"{some(sorted(twice))} is there twice")
+        for other, columns in held.items():
+            if both := sorted(columns & labels & set(table)):
+                raise raw.broken(path, f"has the column(s) {some(both)}, which {other} has, too; one may be a copy")
+        held[path] = set(table)
     return reduce(lambda left, right: left.merge(right, on=keys), tables.values())
 
 

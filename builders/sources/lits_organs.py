@@ -180,8 +180,8 @@ def _slice(raw: Raw, row: Row, path: str) -> NDArray[Any]:
     plane = np.moveaxis(voxels, axis, 0)[(first + last) // 2]
     slope, intercept = header.get_slope_inter()
     values = np.array(plane) if slope is None else plane.astype(np.float64) * slope + intercept
-    if np.isnan(values).any():
-        raise raw.broken(path, "some voxels are NaN, which has no value in 8 bits")
+    if not np.isfinite(values).all():
+        raise raw.broken(path, "some voxels are NaN or infinite, which has no value in 8 bits")
     return values
 
 

@@ -15,7 +15,7 @@ from ..reading.raw import Raw, Row
 PARTS = {"train": "NCT-CRC-HE-100K", "val": "CRC-VAL-HE-7K"}  # the second is the official test split
 MARKERS = tuple(PARTS.values())
 
-NAME = r"[A-Z]+-[\w-]+\.tif"
+NAME = r"[A-Z]+-(TCGA-)?[A-Z]+\.tif"
 
 CODES = ("ADI", "BACK", "DEB", "LYM", "MUC", "MUS", "NORM", "STR", "TUM")  # published order
 

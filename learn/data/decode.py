@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...builders.images import own_settings
 from ...errors import MedIMetaError
 
 FORMATS = ("WEBP", "PNG", "JPEG")  # the formats that datasets hold; trying all of Pillow's costs a tenth of the time
@@ -64,7 +65,7 @@ def image_shape(images: datasets.Dataset) -> tuple[int, ...]:
 
 def _decode(data: bytes, row: int, shape: tuple[int, ...] | None = None) -> PixelArray:
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with own_settings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             size = (image.height, image.width, len(image.getbands()))
             if shape not in (None, size) or size[0] * size[1] > MAX_PIXELS:
                 expected = f"others have {shape}" if shape else f"at most {MAX_PIXELS:,} pixels are decoded"

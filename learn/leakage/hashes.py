@@ -10,13 +10,15 @@ distinguish them.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from itertools import chain, combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from ...builders.images import own_settings
+from ...builders.pictures import open_picture
 
 COARSE, FINE = 8, 24  # cells per side; 64 and 9 x 64 bits
 WORDS = (COARSE**2 + FINE**2) // 64
@@ -39,7 +41,7 @@ def fingerprint(data: bytes) -> tuple[bytes, Hashes]:
     Returns:
         SHA-256 of the pixels, 32 bytes, and the difference hashes, shape (10,): the coarse one, then the fine one.
     """
-    with Image.open(io.BytesIO(data)) as image:
+    with own_settings(), open_picture(data) as image:
         pixels = hashlib.sha256(image.tobytes()).digest()
         grey = image.convert("L")
     bits = np.concatenate([_difference_hash(grey, COARSE)[_SCATTER], _difference_hash(grey, FINE)])

@@ -66,7 +66,7 @@ def outcome(dataset: str, kind: str, template: Path, work: Path) -> str:
     name = KINDS[kind](folder)
     if not name:
         return "-"
-    exact = kind != "suffixes in upper case"
+    exact = "case" not in kind
     try:
         found = rows(dataset, folder, paths=exact)
     except MedIMetaError as error:

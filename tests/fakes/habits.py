@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -153,6 +154,20 @@ def _(folder: Path) -> str:
     return _copies(folder, "{} (Anna's conflicted copy 2024-02-03){}", *PICTURES, *TABLES, ".nii", ".dcm")
 
 
+for _form in (
+    "Copy of {}{}",
+    "{}(1){}",
+    "{}_1{}",
+    "{}-1{}",
+    "{} 2{}",
+    "{}~{}",
+):  # each may be a name of the source, too
+
+    @kind(f"copies {_form.format('x', '.y')}")
+    def _(folder: Path, form: str = _form) -> str:
+        return _copies(folder, form, *PICTURES, *TABLES, ".nii", ".dcm")
+
+
 @kind("a copy of the whole")
 def _(folder: Path) -> str:
     own = folder / "source"
@@ -183,6 +198,13 @@ def _(folder: Path) -> str:
 def _(folder: Path) -> str:
     for path in files(folder, *PICTURES, *TABLES, ".nii", ".dcm"):
         path.rename(path.with_suffix(path.suffix.swapcase()))
+    return "*"
+
+
+@kind("folders in lower case")
+def _(folder: Path) -> str:
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        path.rename(path.with_name(path.name.lower()))
     return "*"
 
 
@@ -276,6 +298,20 @@ def _(folder: Path) -> str:
     data = (folder / "archive.zip").read_bytes()
     (folder / "archive.zip").write_bytes(data[: len(data) // 2])
     return "archive.zip"
+
+
+@kind("a download that is not complete")
+def _(folder: Path) -> str:
+    _zip(folder, folder / "archive.zip.crdownload")
+    _only(folder, folder / "archive.zip.crdownload")
+    return "archive.zip.crdownload: a download that is not complete"
+
+
+@kind("an archive of another kind")
+def _(folder: Path) -> str:
+    _only(folder, folder)
+    (folder / "archive.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(100))
+    return "archive.7z: archives of this kind are not read"
 
 
 # Compression without loss
@@ -410,6 +446,64 @@ def _(folder: Path) -> str:
     return _first_picture(folder, lambda path: Image.new("RGB", (300, 300)).save(path, "EPS"))
 
 
+@kind("two frames or pages")
+def _(folder: Path) -> str:
+    def change(path: Path) -> None:
+        with Image.open(path) as image:
+            Image.new(image.mode, image.size).save(
+                path, FORMATS[path.suffix.lower()], save_all=True, append_images=[image.copy()]
+            )
+
+    return _first_picture(folder, change, ".png", ".tif", ".tiff")
+
+
+@kind("turned by a TIFF tag")
+def _(folder: Path) -> str:
+    def change(path: Path) -> None:
+        with Image.open(path) as image:
+            image.save(path, "TIFF", tiffinfo={274: 6})
+
+    return _first_picture(folder, change, ".tif", ".tiff")
+
+
+# Tables
+
+
+def _tables(folder: Path, change: Callable[[bytes], bytes]) -> str:
+    paths = files(folder, ".csv", ".dat")
+    for path in paths:
+        path.write_bytes(change(path.read_bytes()))
+    return "*" if paths else ""
+
+
+@kind("tables from Windows", equal=True)
+def _(folder: Path) -> str:
+    return _tables(folder, lambda data: b"\xef\xbb\xbf" + b"\r\n".join(data.removeprefix(b"\xef\xbb\xbf").splitlines()))
+
+
+@kind("tables that end in zeros")
+def _(folder: Path) -> str:
+    return _tables(folder, lambda data: data + bytes(9)) and "zero bytes"
+
+
+@kind("tables in UTF-16")
+def _(folder: Path) -> str:
+    return _tables(folder, lambda data: data.decode("utf-8-sig").encode("utf-16")) and "UTF-16"
+
+
+@kind("tables with a column twice")
+def _(folder: Path) -> str:
+    def change(data: bytes) -> bytes:
+        return b"\n".join(line + b"," + line.split(b",")[-1] for line in data.rstrip().splitlines())
+
+    return _tables(folder, change) and "*"
+
+
+@kind("a last line that is cut")
+def _(folder: Path) -> str:
+    return _tables(folder, lambda data: re.sub(rb"[\s,]+[^\s,]*[\s,]*$", b"", data)) and "*"
+
+
 def _content(folder: Path, change: Callable[[bytes], bytes]) -> str:
     path = picture(folder) or mass(folder) or volume(folder)
     path.write_bytes(change(path.read_bytes()))
@@ -486,6 +580,15 @@ def _(folder: Path) -> str:
     return _dicoms(folder, lambda image: setattr(image, "Rows", 60_000)) and ".dcm"
 
 
+@kind("BitsStored 12")
+def _(folder: Path) -> str:
+    def change(image):
+        if image.BitsAllocated == 16:
+            image.BitsStored, image.HighBit = 12, 11
+
+    return _dicoms(folder, change) and "BitsStored is 12"
+
+
 def _nifti(folder: Path, change: Callable[..., object]) -> str:
     path = volume(folder)
     if path is None:
@@ -548,3 +651,25 @@ def _scribble(folder: Path) -> None:
         with Image.open(path) as image:
             size, mode, name = image.size, image.mode, image.format
         Image.new(mode, size).save(path, name)
+
+
+@kind("infinite voxels")
+def _(folder: Path) -> str:
+    import nibabel as nib
+
+    def change(image):
+        header = image.header.copy()
+        header.set_data_dtype(np.float32)
+        return nib.Nifti1Image(np.full(image.shape, np.inf, np.float32), image.affine, header)
+
+    return _nifti(folder, change)
+
+
+@kind("voxels that begin in the header")
+def _(folder: Path) -> str:
+    def change(image):
+        data = bytearray(image.to_bytes())
+        data[108:112] = bytes(4)
+        return bytes(data)
+
+    return _nifti(folder, change)

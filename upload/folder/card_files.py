@@ -22,6 +22,7 @@ from .shards import stored_features
 CARD = "README.md"
 CROISSANT = "croissant.json"
 ASSETS = "assets"
+OUTDATED = ".card-outdated"  # in a Hub folder while its datasets are newer than its card
 PICTURES = ("montage", "balance")
 
 
@@ -80,6 +81,7 @@ def install(files: Mapping[str, bytes], folder: Path) -> None:
         for path in (folder / ASSETS).glob(f"*-{kind}.png"):
             if f"{ASSETS}/{path.name}" not in files:
                 path.unlink()
+    (folder / OUTDATED).unlink(missing_ok=True)
 
 
 def illustrated(own: Path, record: BuildRecord) -> tuple[Config, dict[str, bytes]]:

@@ -29,7 +29,7 @@ from ...files.atomic import (
     resemble,
     whole_file,
 )
-from .card_files import ASSETS, card_files, install
+from .card_files import ASSETS, OUTDATED, card_files, install
 from .record import RECORD, BuildRecord, dataset_folders
 
 
@@ -135,6 +135,7 @@ class Workshop:
                 partial.write_text(record.dumps(), encoding="utf-8")
             card = card_files(dataset_folders(self.out) | {self.dataset: new}, record.medimeta)
             self.out.mkdir(exist_ok=True)
+            (self.out / OUTDATED).touch()
             replace_folder(new, self.own)
             install(card, self.out)
             state = self._state() | {self.dataset: [key, _files(self.own)]}

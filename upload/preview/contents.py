@@ -11,9 +11,10 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from ...builders.hub.folder import HubSource
+from ...builders.images import own_settings
+from ...builders.pictures import open_picture
 from ...builders.rows import splits_of
 from ...builders.source import Options
 from ...builders.table.balance import balance, labels_of
@@ -182,7 +183,7 @@ def _rows(
 def _shown(data: bytes | None, where: str) -> bytes:
     """Encode an image for browsers."""
     try:
-        with Image.open(io.BytesIO(data or b"")) as image:
+        with own_settings(), open_picture(data or b"") as image:
             buffer = io.BytesIO()
             image.convert("L" if image.mode in ("1", "L") else "RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
     except UNREADABLE_IMAGE as error:

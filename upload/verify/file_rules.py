@@ -16,6 +16,7 @@ from ...builders.shard_files import brief
 from ...cards.card import Config, front_matter
 from ...cards.facts import SPLITS
 from ...errors import some
+from ..folder.card_files import OUTDATED
 from ..folder.shards import SHARD_BYTES, stored_features
 from ..folder.writing import CARD
 from .findings import Problem
@@ -129,6 +130,11 @@ def card(published: Published) -> Iterator[Problem]:
     if isinstance(front, str):
         yield Problem("error", f"{CARD} {front}. Write it again: medimeta card {published.hub}")
         return
+    if (published.hub / OUTDATED).exists():
+        message = (
+            f"a build ended after it replaced a dataset and before it wrote {CARD}, which may describe the old one"
+        )
+        yield Problem("error", f"{message}. Write it again: medimeta card {published.hub}")
     sizes = {split: {"num_examples": n, "num_bytes": 0, "download_size": 0} for split, n in published.rows.items()}
     config = Config(published.card, stored_features(published.features), sizes, published.options.labels, "")
     for key, wanted in front_matter([config]).items():
