@@ -173,7 +173,7 @@ class _Tape:
                         file = tar.extractfile(member) if content else None
                         yield (number, position), name, b"" if file is None else file.read()
                     position += 1
-                    tar.members.clear()  # which holds the header of every member passed
+                    tar.members.clear()  # type: ignore[attr-defined]  # the headers of all members passed
 
     @contextmanager
     def _opened(self, number: int) -> Iterator[tarfile.TarFile]:

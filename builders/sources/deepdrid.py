@@ -117,9 +117,9 @@ def _join(raw: Raw, folder: str, tables: dict[str, pd.DataFrame], keys: list[str
         if len(twice := table.loc[table.duplicated(keys), "image_id"]):
             raise raw.broken(path, f"{some(sorted(twice))} is there twice")
         for other, columns in held.items():
-            if both := sorted(columns & labels & set(table)):
+            if both := sorted(columns & labels & {*table.columns}):
                 raise raw.broken(path, f"has the column(s) {some(both)}, which {other} has, too; one may be a copy")
-        held[path] = set(table)
+        held[path] = {*table.columns}
     return reduce(lambda left, right: left.merge(right, on=keys), tables.values())
 
 

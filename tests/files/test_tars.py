@@ -191,3 +191,21 @@ def test_unsafe_members_are_refused(tmp_path, unsafe, code):
     for attempt in (files.names, lambda: files.read("images/x.png")):
         with raises(UnsafeArchive, code):
             attempt()
+
+
+def test_litter_is_not_listed(tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        for name in ("images/._1.png", "__MACOSX/images/1.png", "images/1.png"):
+            tar.addfile(tarfile.TarInfo(name))
+
+    assert TarFiles([(FolderFiles(tmp_path), "a.tar.gz")]).names() == ["images/1.png"]
+
+
+def test_a_header_of_any_size_is_not_read_into_memory(tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("images/1.png")
+        member.pax_headers = {"comment": "x" * 100_000}
+        tar.addfile(member)
+
+    with pytest.raises(SourceBroken, match="header of 100,"):
+        TarFiles([(FolderFiles(tmp_path), "a.tar.gz")]).names()

@@ -28,6 +28,7 @@ from medimeta.errors import MedIMetaError, SourceBroken
 from medimeta.files.parallel import pool
 from medimeta.upload.folder import shards
 from medimeta.upload.folder import writing as folder
+from medimeta.upload.folder.card_files import OUTDATED
 from medimeta.upload.folder.writing import build
 
 PARTIAL = Options(partial=True)
@@ -248,6 +249,8 @@ def check_killed_at(steps, raws, home):
         )
         assert of_data in (of_old, of_new)
         assert all(data in (old.get(name), new.get(name)) for name, data in state.items())
+        card_is_old = state["README.md"] != new["README.md"]
+        assert (out / OUTDATED).exists() or of_data == of_old or not card_is_old
         seen["new" if of_data == of_new else "old"] += 1
         build_one("bus", raws[1], out)
         assert contents(out) == new

@@ -20,6 +20,7 @@ from medimeta.builders.rows import features
 from medimeta.builders.source import Options
 from medimeta.cli import app as cli
 from medimeta.upload.folder import shards
+from medimeta.upload.folder.card_files import OUTDATED, write_card
 from medimeta.upload.folder.writing import NotAHubFolder, build
 from medimeta.upload.verify import file_rules
 from medimeta.upload.verify.file_rules import FILE_RULES
@@ -246,3 +247,12 @@ def test_rows_of_a_damaged_picture_are_still_compared_with_others(hub):
         set_values(shard(hub, split), 0, image={"bytes": b"x", "path": "x.png"})
 
     assert {f.rule for f in verify_folder(hub) if f.severity == "warning"} == set()
+
+
+def test_a_card_that_is_older_than_a_dataset(hub):
+    (hub / OUTDATED).touch()
+
+    assert {finding.rule for finding in verify_folder(hub) if "medimeta card" in finding.message} == {"card"}
+
+    write_card(hub, "0")
+    assert not (hub / OUTDATED).exists()
