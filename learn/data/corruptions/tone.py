@@ -34,7 +34,7 @@ def contrast(images: PixelArray, factor: float) -> PixelArray:
     for image, place in zip(images, out, strict=True):
         mean = int(ImageStat.Stat(as_picture(image).convert("L")).mean[0] + 0.5)
         table = Image.blend(Image.new("L", _RAMP.size, mean), _RAMP, factor).tobytes()
-        place[:] = _translated(image, table)
+        place[:] = _translated(image[np.newaxis], table)[0]
     return out
 
 
@@ -120,4 +120,7 @@ def as_picture(image: PixelArray) -> Image.Image:
 
 def _translated(images: PixelArray, table: bytes) -> PixelArray:
     """Look every value up in a table; `bytes.translate` is several times faster than `numpy.take`."""
-    return np.frombuffer(bytearray(images.tobytes()).translate(table), np.uint8).reshape(images.shape)
+    out = np.empty_like(images)
+    for image, place in zip(images, out, strict=True):
+        place[:] = np.frombuffer(image.tobytes().translate(table), np.uint8).reshape(image.shape)
+    return out
