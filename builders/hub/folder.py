@@ -72,6 +72,14 @@ class HubSource(Source):
             raise SourceBroken(f"The Parquet shards in {self.folder} have no rows. Build or download it again.")
         if rows["index"].isna().any():
             raise SourceBroken(f"{self.folder} has rows without an index. Build it again, or run: medimeta verify")
+        if self.checked and (wrong := rows["index"].duplicated() | rows["index"].lt(0)).any():
+            first = rows[wrong].iloc[0]
+            problem = f"index is {first['index']}, which is negative or another row's, too"
+            raise SourceBroken(
+                f"{first['shard']}, row {first['shard_row']}: {problem}. Build or download the dataset again; "
+                f"all faults: medimeta verify {self.folder.parent}",
+                code="invalid-rows",
+            )
         return rows
 
     def _columns(self, path: Path) -> StoredColumns:

@@ -125,6 +125,8 @@ ROWS = {
     "no path": (lambda h: with_column(h, "original_filepath", lambda v: [None, *v[1:]]), "original_filepath"),
     "no index": (lambda h: with_column(h, "index", lambda v: [None, *v[1:]]), "index"),
     "huge index": (lambda h: with_column(h, "index", lambda v: [2**40, *v[1:]]), "index"),
+    "index below zero": (lambda h: with_column(h, "index", lambda v: [-1, *v[1:]]), "row 0", "-1"),
+    "index twice": (lambda h: with_column(h, "index", lambda v: [v[1], *v[1:]]), "row 1", "index"),
     "index of lists": (lambda h: with_column(h, "index", lambda v: [[i] for i in v]), "index"),
     "finding too large": (
         lambda h: with_column(h, "disease_labels", lambda v: [[0, 14], *v[1:]], dataset="cxr"), "disease_labels",
