@@ -15,6 +15,7 @@ from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS
 from ...cards.split_names import split_names
 from ...errors import MedIMetaError
+from ..data.corruptions.images import CorruptedImage
 from ..data.pixels import PixelStore
 from ..data.store import find_or_build
 from .banks import Bank, nearest
@@ -112,7 +113,16 @@ def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, ba
 
 
 def pixels_of(rows: Dataset) -> PixelStore:
-    """Return the decoded images of rows; the name of the file is a hash of the pixels."""
+    """Return the decoded images of rows; the name of the file is a hash of the pixels.
+
+    Raises:
+        MedIMetaError: If the images are corrupted when they are decoded: the file would not hold what the rows show.
+    """
+    if isinstance(rows.features["image"], CorruptedImage):
+        raise MedIMetaError(
+            "Features of corrupted images are not kept in the cache. Encode them: encoder.images(pixels)",
+            code="corrupted-images",
+        )
     return PixelStore(find_or_build(rows.select_columns(["image"]).with_format("arrow")))
 
 

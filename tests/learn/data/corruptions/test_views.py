@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 
 import medimeta
+from medimeta import MedIMetaError
 from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import UnknownName
 from medimeta.learn.data.corruptions.registry import SEVERITIES, corrupt, corruptions
@@ -127,3 +128,11 @@ def test_mistakes_are_named_before_data_are_read(streaming):
     for options in ({"corruption": "bubble"}, {"corruption": "pixelate", "severity": 7}):
         with pytest.raises(UnknownName):
             medimeta.load_task("bus", data_dir="nowhere", streaming=streaming, **options)
+
+
+def test_the_cache_of_features_refuses_corrupted_images(noisy):
+    from medimeta.learn.encoders.features import pixels_of
+
+    with pytest.raises(MedIMetaError) as error:
+        pixels_of(noisy[0])
+    assert error.value.code == "corrupted-images"
