@@ -31,7 +31,7 @@ lint: .venv/ready
 	cd .editable && ../.venv/bin/lint-imports ../pyproject.toml --no-cache
 	cd .editable && ../.venv/bin/mypy --config-file ../pyproject.toml -p medimeta
 	mkdir -p build && ln -sfn ../.editable/medimeta build/medimeta
-	.venv/bin/pyright
+	.venv/bin/pyright --pythonpath .venv/bin/python
 
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet

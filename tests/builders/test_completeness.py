@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from medimeta.builders import source
-from medimeta.builders.hub.folder.folder import HubSource
+from medimeta.builders.hub.folder import HubSource
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource, find_reader
 from medimeta.builders.sources import chestxray14, isic2018, rfmid

@@ -162,7 +162,7 @@ def test_no_download_begins_unasked(command, tmp_path, monkeypatch):
 
 
 def test_a_missing_file_is_reported_before_data_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("medimeta.builders.dataset.load_dataset", lambda *_, **__: pytest.fail("read"))
+    monkeypatch.setattr("medimeta.builders.loading.load_dataset", lambda *_, **__: pytest.fail("read"))
     with pytest.raises(SystemExit) as ended:
         cli.main(["evaluate", str(tmp_path / "nope.csv"), "bus", "--release"])
 
