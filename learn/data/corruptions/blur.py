@@ -34,8 +34,10 @@ def defocus_blur(images: PixelArray, parameters: tuple[float, float]) -> PixelAr
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.pad((x * x + y * y <= radius * radius).astype(float), 1)
     edge = _gaussian(3, sigma)
-    smooth = sum(weight * np.roll(disc, step, axis=1) for step, weight in zip((-1, 0, 1), edge, strict=True))
-    smooth = sum(weight * np.roll(smooth, step, axis=0) for step, weight in zip((-1, 0, 1), edge, strict=True))
+    smooth = disc
+    for axis in (1, 0):
+        shifted = [weight * np.roll(smooth, step, axis) for step, weight in zip((-1, 0, 1), edge, strict=True)]
+        smooth = np.sum(shifted, axis=0)
     return _convolved(images, [whole_weights(smooth)] * len(images))
 
 
