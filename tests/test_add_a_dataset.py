@@ -53,6 +53,7 @@ def run_python(block, path, folder):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.e2e
 def test_the_page_adds_a_dataset(text, tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()

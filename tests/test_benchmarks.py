@@ -91,6 +91,7 @@ def page(tmp_path_factory):
     return out / "README.md"
 
 
+@pytest.mark.slow
 def test_page_holds_tables_plots_and_versions_and_no_place(page):
     text = page.read_text(encoding="utf-8")
 

@@ -56,6 +56,7 @@ def test_every_file_of_the_rooms_is_in_the_wheel(built):
     assert here == {name for name in content(built[0]) if name.split("/")[1] in ROOMS}
 
 
+@pytest.mark.e2e
 def test_demo_runs_where_only_the_wheel_is_installed(built, tmp_path):
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "env", cwd=tmp_path)
     python = tmp_path / "env" / "bin" / "python"

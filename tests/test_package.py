@@ -116,6 +116,7 @@ for room in ("builders", "cards", "files", "learn", "upload", "cli", "errors"):
 
 
 @pytest.mark.parametrize("layout", ["checkout", "editable", "wheel"])
+@pytest.mark.slow
 def test_each_module_is_imported_by_name_and_once(layout, request, tmp_path):
     rooms = ["builders", "cards", "files", "learn", "upload", "cli", "errors"]
     names = modules(ROOT / ".editable" / "medimeta")

@@ -94,6 +94,7 @@ def released(complete):
         ("mammo_calc", (1332, 214, 326), (511, 91), ["P_00395", "P_01358", "P_02234"]),
     ],
 )
+@pytest.mark.slow
 def test_complete_tables_give_the_published_splits(released, dataset, counts, patients, first):
     manifest = released[dataset]
 

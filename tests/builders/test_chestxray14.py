@@ -145,6 +145,7 @@ def complete(shared, tmp_path_factory):
     return rows.assign(split=official_split(rows, DATASETS["cxr"].splits))
 
 
+@pytest.mark.slow
 def test_published_counts_follow_from_the_public_tables(complete):
     card = DATASETS["cxr"]
 

@@ -43,6 +43,7 @@ def two_processes():
 
 
 @pytest.mark.parametrize("dataset", RAW)
+@pytest.mark.slow
 def test_two_processes_reproduce_every_golden_row_from_archives(shared, tmp_path, two_processes, dataset):
     source = RawSource(dataset, pack(RAW[dataset], shared / "real", tmp_path / "raw"), PARTIAL)
 

@@ -113,6 +113,7 @@ def test_without_h5py_tiff_files_serve_and_hdf5_alone_says_what_to_install(home,
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.slow
 def test_two_processes_read_one_archive(home, rows, tmp_path, method):
     location = zip_release(home, tmp_path / "a.zip", compression=zipfile.ZIP_DEFLATED, without="images/")
     source = ReleaseSource("bus", location, WITH_MASKS)

@@ -120,6 +120,7 @@ def test_debug_shows_the_traceback_and_the_code():
     assert "[unknown-dataset]" not in medimeta("info", "bsu").stderr
 
 
+@pytest.mark.slow
 def test_interrupted_build_leaves_nothing_half_done(tmp_path):
     raw = write_miniature("pbc", tmp_path / "raw", per_class=60)
     code = (

@@ -280,6 +280,7 @@ def test_killed_at_every_step(raws, tmp_path):
 
 
 @pytest.mark.usefixtures("slices")
+@pytest.mark.slow
 def test_interrupted_again_and_again_a_build_ends_as_if_it_never_was(tmp_path):
     """By SIGINT or SIGKILL, each time resuming where the last one ended."""
     raw = write_miniature("bus", tmp_path / "raw", per_class=8)

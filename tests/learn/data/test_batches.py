@@ -227,6 +227,7 @@ def test_augmented_batches_are_the_same_for_any_workers(views, stored):
 
 
 @pytest.mark.parametrize(("method", "stored"), [("fork", True), ("fork", False), ("spawn", True), ("spawn", False)])
+@pytest.mark.slow
 def test_workers_that_stay_serve_the_same_and_learn_of_the_epoch(views, method, stored):
     data = PixelDataset(views["bus"], augmentation=Augmentation(), store=stored)
     loader = DataLoader(

@@ -112,6 +112,7 @@ def test_shards_share_nothing_and_are_all(world):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.slow
 def test_data_loaders_give_every_batch_once_in_order(workers):
     data = pytest.importorskip("torch.utils.data")
     batches = MixedBatches(SIZES, 16, fetch=described).shard(1, 2)

@@ -308,6 +308,7 @@ print(start + len(batch), most - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells private memory")
+@pytest.mark.slow
 def test_serving_takes_little_private_memory(tmp_path):
     """As many images as `pbc` has, 2.6 GB, in a sparse file of zeros."""
     path = tmp_path / "zeros.npy"

@@ -34,6 +34,7 @@ def use(wanted: bool) -> None:
 """
 
 
+@pytest.mark.slow
 def test_load_task_says_which_kind_of_dataset_it_gives(tmp_path):
     package = tmp_path / "medimeta"
     package.mkdir()

@@ -51,6 +51,7 @@ print(len(drawn), len(rows), len(list(drawn.batches())))
 """
 
 
+@pytest.mark.slow
 def test_published_next_to_the_data(tmp_path, monkeypatch):
     without_waiting(monkeypatch, lfs=True)
     folder = build_folder(tmp_path, {"bus": 6})

@@ -275,6 +275,7 @@ def test_pixels_of_another_split_are_refused(derm):
         drawn.batches(other)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     raw = write_miniature("crc", tmp_path / "raw", per_class=8)
 

@@ -122,6 +122,7 @@ def mutations(draw):
 @pytest.mark.parametrize("kind", TASKS)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(change=mutations())
+@pytest.mark.slow
 def test_a_forged_set_is_possible_or_refused(kind, tmp_path, change):
     episodes, about = copy.deepcopy(valid(kind))
     change(episodes, about)

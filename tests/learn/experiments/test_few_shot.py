@@ -41,6 +41,7 @@ def uninterrupted(tiny, tmp_path_factory):
     return run("few-shot", *arguments(tiny, folder, *SMALL)), folder
 
 
+@pytest.mark.e2e
 def test_every_method_beats_chance_and_writes_what_it_says(uninterrupted):
     found, folder = uninterrupted
 

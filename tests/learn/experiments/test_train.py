@@ -39,6 +39,7 @@ def numbers(result):
         pytest.param("cxr/disease labels", "multi_label_classification", 8, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.e2e
 def test_learns_every_kind_of_task_and_writes_what_it_says(task, problem, epochs, tiny, tmp_path):
     options = [*tiny, "--tasks", task, "--epochs", str(epochs), "--no-augmentation", "--output-dir", str(tmp_path)]
     (result,) = run("train", *options)
@@ -105,6 +106,7 @@ def test_a_validation_split_of_one_class_is_refused(tiny, tmp_path, monkeypatch)
         run("train", *tiny, "--tasks", "bus", "--output-dir", str(tmp_path))
 
 
+@pytest.mark.e2e
 def test_trainer_and_loop_give_the_same(tiny, tmp_path):
     options = [*tiny, "--tasks", "bus", "--epochs", "2", "--gradient-accumulation", "2", "--class-weights"]
     (ours,), (trainer,) = (

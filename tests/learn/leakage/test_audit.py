@@ -212,6 +212,7 @@ def test_skin_lesion_pair_of_one_source(tmp_path):
     assert leaked_indices(ledger, "skinl_photo", "train") == set()
 
 
+@pytest.mark.slow
 def test_mammography_pair_and_real_samples(shared):
     def found(*ids):
         return audit([open_source(dataset, shared / "real" / RAW[dataset], PARTIAL) for dataset in ids])
@@ -299,6 +300,7 @@ def test_a_hundred_thousand_images_in_little_memory():
     assert sizes[-502] == 1
 
 
+@pytest.mark.slow
 def test_one_and_two_workers_give_the_same_ledger(tmp_path):
     raw = write_miniature("pbc", tmp_path / "raw", per_class=15)
     build(open_source("pbc", raw, PARTIAL), tmp_path / "hub", version="0")
@@ -397,6 +399,7 @@ def test_an_image_that_cannot_be_decoded_is_named(monkeypatch):
         audit([pictures("bus", ("train", None, picture(0)))])
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     raw = write_miniature("bus", tmp_path / "raw", per_class=4, packed=False)
     folder = raw / "Dataset_BUSI_with_GT"
