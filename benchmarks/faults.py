@@ -33,7 +33,7 @@ from huggingface_hub import HfApi, file_download
 from fakes.hub import Fault, Hub
 from fakes.publishing import REPO, build_folder, holds, other_client, publish, without_waiting
 from medimeta.errors import PushFailed
-from medimeta.files.retry import FAILURES
+from medimeta.files.remote.retry import FAILURES
 
 FOREIGN = {"notes.txt": b"mine", "mydata/train-00000-of-00001.parquet": b"mine too"}
 STATUSES = (408, 429, 500, 502, 503, 504)

@@ -18,8 +18,8 @@ import datasets.config
 from ..cards.catalogue import DATASETS
 from ..cards.facts import SPLITS, DatasetCard, split_name
 from ..errors import MedIMetaError, UnknownName, unknown
+from ..files.remote.transfer import shown
 from ..files.stamp import stamp
-from ..files.transfer import shown
 from .keys import PIPELINE, cache_key
 from .locate import find_local, open_source
 from .registration import NAME, check_version

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from ..errors import MedIMetaError, UnknownName, install_command, visible
 from ..files.version import VERSION
 from . import bench, build, corruptions, demo, experiments, find, info, learn, new_dataset, preview, push, results
-from .console import err, make_streams_safe, print_error
+from .shared.console import err, make_streams_safe, print_error
 
 # Commands by group, in the order of `medimeta --help`. A new command is one entry here.
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {

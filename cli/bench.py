@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from .console import print_text
+from .shared.console import print_text
 
 HELP = """Evaluate encoders on tasks, from features that are computed once per encoder and dataset.
 

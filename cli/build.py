@@ -10,9 +10,9 @@ import typer
 
 from ..errors import visible
 from ..files.version import VERSION
-from . import completion as complete
-from .console import print_json, print_text
-from .options import AsJson, From, Ids, Labels, NumProc, Partial, Release, SplitsFrom, WithMasks
+from .shared import completion as complete
+from .shared.console import print_json, print_text
+from .shared.options import AsJson, From, Ids, Labels, NumProc, Partial, Release, SplitsFrom, WithMasks
 
 if TYPE_CHECKING:
     from ..upload.folder.record import BuildRecord
@@ -44,8 +44,8 @@ def build(
     from ..files.parallel import pool
     from ..upload.folder.writing import build as build_one
     from ..upload.folder.writing import check_folder
-    from .progress import follow, progress_bar
-    from .sources import open_builder
+    from .shared.progress import follow, progress_bar
+    from .shared.sources import open_builder
 
     options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
     cards = [DATASETS[dataset] for dataset in datasets]
@@ -110,8 +110,8 @@ def verify(
     from ..upload.verify.compare import compare
     from ..upload.verify.findings import clean, summary
     from ..upload.verify.folder import verify_folder
-    from .progress import follow, progress_bar
-    from .sources import open_builder
+    from .shared.progress import follow, progress_bar
+    from .shared.sources import open_builder
 
     if against is None and (source is not None or (what in DATASETS and not Path(what).exists())):
         raise typer.BadParameter(f"To compare {what}, add --against DIR|RELEASE; to check a Hub folder, give only it.")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .console import print_hint, print_json, print_table, print_text
-from .options import AsJson, From, Id, Partial, Release, Split
+from .shared.console import print_hint, print_json, print_table, print_text
+from .shared.options import AsJson, From, Id, Partial, Release, Split
 
 
 def corruptions(
@@ -56,7 +56,7 @@ def _draw(
     from ..cards.split_names import join_splits
     from ..errors import MedIMetaError
     from ..learn.data.corruptions.page import write_page
-    from .sources import check_source
+    from .shared.sources import check_source
 
     check_source(DATASETS[dataset], data_dir, release=release, command="corruptions")
     rows = load_dataset(dataset, split=join_splits(split), data_dir=data_dir, partial=partial)

@@ -15,8 +15,8 @@ import typer
 
 from ..files.version import VERSION
 from .build import print_next_steps, splits_text
-from .console import print_facts, print_text
-from .options import NumProc
+from .shared.console import print_facts, print_text
+from .shared.options import NumProc
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,7 +56,7 @@ def build_all(folder: Path, *, seed: int, num_proc: int) -> None:
     from ..cards.catalogue import DATASETS
     from ..files.parallel import pool
     from ..upload.folder.miniatures import build_miniatures
-    from .progress import progress_bar
+    from .shared.progress import progress_bar
 
     with pool(num_proc) as (executor, workers), progress_bar("datasets") as progress:
         bar = progress.add_task("all", total=len(DATASETS))

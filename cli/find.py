@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import unknown
-from . import completion as complete
-from .console import print_hint, print_json, print_table, print_text
-from .options import AsJson
+from .shared import completion as complete
+from .shared.console import print_hint, print_json, print_table, print_text
+from .shared.options import AsJson
 
 if TYPE_CHECKING:
     from ..cards.facts import DatasetCard

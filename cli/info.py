@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import is_terminal, print_facts, print_hint, print_json, print_styled, print_table, print_text
-from .options import AsJson, From, Id
+from .shared.console import is_terminal, print_facts, print_hint, print_json, print_styled, print_table, print_text
+from .shared.options import AsJson, From, Id
 
 if TYPE_CHECKING:
     from ..cards.facts import DatasetCard, Task

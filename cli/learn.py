@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from . import completion as complete
-from .console import is_terminal, print_json, print_table, print_text
-from .options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
+from .shared import completion as complete
+from .shared.console import is_terminal, print_json, print_table, print_text
+from .shared.options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
 
 
 def audit(
@@ -31,7 +31,7 @@ def audit(
     from ..builders.source import Options
     from ..files.parallel import pool
     from ..learn.leakage import audit as leakage
-    from .progress import follow, progress_bar
+    from .shared.progress import follow, progress_bar
 
     sources = leakage.find_sources(places, Options(partial=partial))
     with pool(num_proc) as (executor, workers), progress_bar() as progress:
@@ -75,10 +75,10 @@ def episodes(
 ) -> None:
     """Draw few-shot episodes of a task; write them to a file or publish them on the Hub."""
     from ..cards.catalogue import DATASETS
-    from ..files.retry import quiet
+    from ..files.remote.retry import quiet
     from ..learn.episodes.drawing import episodes as draw_episodes
     from ..learn.episodes.hub import check
-    from .sources import check_source
+    from .shared.sources import check_source
 
     if path is None and repo is None:
         raise typer.BadParameter("Give --out FILE, --push REPO, or both: where the episodes go.")

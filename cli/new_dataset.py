@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import MedIMetaError
-from .console import print_text
+from .shared.console import print_text
 
 _TEMPLATES = Path(__file__).parent / "dataset_template"
 _FILES = {  # template: path in the package, and what it is for

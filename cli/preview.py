@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..files.version import VERSION
-from .console import print_text
+from .shared.console import print_text
 
 
 def preview(
@@ -30,7 +30,7 @@ def preview(
     from ..upload.preview.contents import contents
     from ..upload.preview.page import check_space, render, write_page, write_space
     from ..upload.push.refusals import chosen
-    from .progress import progress_bar
+    from .shared.progress import progress_bar
 
     if space is not None:
         check_space(space)

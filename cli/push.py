@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import print_text
+from .shared.console import print_text
 
 if TYPE_CHECKING:
     from ..upload.push.publish import Pushed
@@ -52,12 +52,12 @@ def push(
     from huggingface_hub import constants
 
     from ..files.parallel import pool
-    from ..files.retry import quiet
+    from ..files.remote.retry import quiet
     from ..files.version import VERSION
     from ..upload.push.options import PushOptions, Watch
     from ..upload.push.plan import Plan
     from ..upload.push.publish import push as publish
-    from .progress import byte_bars
+    from .shared.progress import byte_bars
 
     options = PushOptions(
         only=_names(only),

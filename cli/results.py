@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import print_json, print_table, print_text
-from .options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
+from .shared.console import print_json, print_table, print_text
+from .shared.options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
 
 if TYPE_CHECKING:
     from ..learn.evaluation.results import Result
@@ -67,7 +67,7 @@ def evaluate(
     from ..learn.evaluation import subgroups
     from ..learn.evaluation.grouping import Grouping
     from ..learn.evaluation.predictions import Predictions
-    from .sources import check_source
+    from .shared.sources import check_source
 
     grouped = [Grouping.parse(text) for text in by or ()]
 

@@ -20,8 +20,8 @@ import requests
 from ...cards.catalogue import DATASETS
 from ...errors import DownloadFailed, SourceNotFound, some
 from ...files.atomic import whole_file
-from ...files.network import offline_variable
-from ...files.transfer import OTHER_WAYS, Expected, Part, WrongBytes, fetch, get, retry, shown
+from ...files.remote.network import offline_variable
+from ...files.remote.transfer import OTHER_WAYS, Expected, Part, WrongBytes, fetch, get, retry, shown
 
 BASE_URL = "https://zenodo.org/records/7884735/files"
 RELEASE_VARIABLE = "MEDIMETA_RELEASE_URL"

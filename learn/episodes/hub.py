@@ -11,9 +11,9 @@ from huggingface_hub import HfApi
 
 from ...cards.catalogue import DATASETS
 from ...errors import MedIMetaError, PushFailed, some, unknown
-from ...files.access import logged_in, made_public, repository_name
-from ...files.repository import Remote
-from ...files.retry import clean, patiently
+from ...files.remote.access import logged_in, made_public, repository_name
+from ...files.remote.repository import Remote
+from ...files.remote.retry import clean, patiently
 
 
 def check(repo: str, name: str | None = None, *, token: str | None = None, private: bool = False) -> None:

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
-from ...files.retry import FAILURES, clean, patiently
+from ...files.remote.retry import FAILURES, clean, patiently
 from ..evaluation.results import Result
 
 _TYPES = {"auroc": "roc_auc", "accuracy": "accuracy", "f1": "f1", "mae": "mae"}  # names that the Hub knows

@@ -28,7 +28,7 @@ from fakes.errors import raises
 from medimeta.builders.release import download
 from medimeta.builders.release.download import download_release
 from medimeta.errors import DownloadFailed, SourceNotFound, UnknownName
-from medimeta.files import network, transfer
+from medimeta.files.remote import network, transfer
 
 
 def archive(seed: int = 0) -> bytes:

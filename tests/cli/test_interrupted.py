@@ -22,8 +22,9 @@ from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
 from medimeta.cli import app as cli
-from medimeta.cli import console, progress
-from medimeta.files import atomic, transfer
+from medimeta.cli.shared import console, progress
+from medimeta.files import atomic
+from medimeta.files.remote import transfer
 from medimeta.files.version import VERSION
 from medimeta.learn.data import store
 from medimeta.upload.folder.writing import build

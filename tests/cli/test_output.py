@@ -16,7 +16,7 @@ from rich.console import Console
 from fakes.pages import ROOT
 from medimeta import DATASETS
 from medimeta.cli import app as cli
-from medimeta.cli import console
+from medimeta.cli.shared import console
 from medimeta.errors import some, visible
 
 # Clipboard, title, faked line by carriage return, C1 control, text direction, undecodable byte, line separator.

@@ -16,8 +16,8 @@ from huggingface_hub import HfApi
 
 from medimeta.builders import rows
 from medimeta.builders.locate import open_source
-from medimeta.files import repository as remote
 from medimeta.files.parallel import pool
+from medimeta.files.remote import repository as remote
 from medimeta.upload.folder import shards
 from medimeta.upload.folder.writing import build
 from medimeta.upload.push import publish as push

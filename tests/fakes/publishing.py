@@ -18,7 +18,7 @@ from huggingface_hub.utils import close_session
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
-from medimeta.files import retry as patience
+from medimeta.files.remote import retry as patience
 from medimeta.upload.folder.writing import build
 from medimeta.upload.push import publish as push
 from medimeta.upload.push.options import PushOptions

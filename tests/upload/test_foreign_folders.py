@@ -19,7 +19,7 @@ from fakes.parquet import rows_of
 from fakes.publishing import build_folder
 from medimeta.builders.images import encode
 from medimeta.errors import MedIMetaError, SourceBroken
-from medimeta.files.repository import Remote, State
+from medimeta.files.remote.repository import Remote, State
 from medimeta.learn.leakage import audit
 from medimeta.upload.folder.writing import write_card
 from medimeta.upload.preview.contents import contents

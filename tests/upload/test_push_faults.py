@@ -21,7 +21,7 @@ from fakes.killed import push_pieces, start
 from fakes.publishing import REPO, build_folder, holds, other_client, publish, without_waiting
 from medimeta.builders import rows
 from medimeta.errors import PushFailed
-from medimeta.files.retry import FAILURES, TRIES
+from medimeta.files.remote.retry import FAILURES, TRIES
 from medimeta.upload.folder import shards
 
 FOREIGN = {"notes.txt": b"mine", "mydata/train-00000-of-00001.parquet": b"mine too"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import PushFailed, PushRefused, some
-from ...files.repository import Remote
+from ...files.remote.repository import Remote
 from .plan import Plan, compare
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...cards.catalogue import DATASETS
 from ...errors import PushRefused, some
-from ...files.repository import MAIN
+from ...files.remote.repository import MAIN
 from .plan import Plan
 
 GATES = ("auto", "manual")

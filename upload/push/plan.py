@@ -19,7 +19,7 @@ from ...cards.card import LICENCES
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
 from ...errors import some
-from ...files.repository import State, Stored
+from ...files.remote.repository import State, Stored
 from ..folder.card_files import ASSETS, CARD, CROISSANT
 from ..folder.record import RECORD
 

@@ -20,10 +20,10 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from ...cards.card import Config, Foreign, foreign_entries
 from ...errors import PushFailed, PushRefused, some
-from ...files import access
-from ...files.network import TRIES
-from ...files.repository import MAIN, Remote, State, Stored, deletion
-from ...files.retry import FAILURES, transient, wait
+from ...files.remote import access
+from ...files.remote.network import TRIES
+from ...files.remote.repository import MAIN, Remote, State, Stored, deletion
+from ...files.remote.retry import FAILURES, transient, wait
 from ..folder.card_files import CARD
 from ..verify.folder import verify_folder
 from ..verify.published import front_matter_in

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SourceNotFound
+from ...errors import SourceNotFound
 
 if TYPE_CHECKING:
-    from ..builders.dataset import MedIMeta
-    from ..cards.facts import DatasetCard
+    from ...builders.dataset import MedIMeta
+    from ...cards.facts import DatasetCard
 
 
 def check_source(
@@ -27,7 +27,7 @@ def check_source(
     Raises:
         SourceNotFound: If there is no source and `release` is False.
     """
-    from ..builders.locate import find_local, where_to_get
+    from ...builders.locate import find_local, where_to_get
 
     if release or find_local(card.id, source) is not None or (downloaded and _is_downloaded(card.id)):
         return
@@ -41,7 +41,7 @@ def check_source(
 def _is_downloaded(dataset: str) -> bool:
     import datasets.config
 
-    from ..builders.release.download import cached_release
+    from ...builders.release.download import cached_release
 
     return cached_release(dataset, cache_dir=datasets.config.DOWNLOADED_DATASETS_PATH).is_file()
 
@@ -61,7 +61,7 @@ def open_builder(
     Raises:
         SourceNotFound: As for `check_source`.
     """
-    from ..builders.dataset import MedIMeta
+    from ...builders.dataset import MedIMeta
 
     check_source(card, source, release=release, command=command, downloaded=False)
     return MedIMeta(config_name=card.id, data_dir=None if source is None else str(source), **options)

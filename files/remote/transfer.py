@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from ..errors import DownloadFailed, SourceNotFound, visible
+from ...errors import DownloadFailed, SourceNotFound, visible
 from .network import TRANSIENT, TRIES, asked_wait, delay
 
 TIMEOUT = (10, 60)  # seconds to connect, and between two chunks

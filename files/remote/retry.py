@@ -17,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from huggingface_hub.utils.logging import set_verbosity
 
-from ..errors import MedIMetaError, PushFailed, visible
+from ...errors import MedIMetaError, PushFailed, visible
 from .network import TRANSIENT, TRIES, asked_wait, delay, offline_variable
 
 logger = logging.getLogger("medimeta")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import huggingface_hub
 from huggingface_hub import HfApi
 
-from ..errors import PushRefused
+from ...errors import PushRefused
 from .repository import State
 
 

@@ -16,15 +16,15 @@ LABELS = ("released", "corrected")
 
 def dataset(incomplete: str) -> list[tuple[str, str]]:
     """Complete dataset ids; their names are the help."""
-    from ..cards.catalogue import DATASETS
+    from ...cards.catalogue import DATASETS
 
     return [(name, DATASETS.facts(name)["name"]) for name in DATASETS if name.startswith(incomplete)]
 
 
 def task(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Complete tasks of the dataset given before, as column names, which need no quotes; task names are the help."""
-    from ..cards.catalogue import DATASETS
-    from ..cards.facts import snake_case
+    from ...cards.catalogue import DATASETS
+    from ...cards.facts import snake_case
 
     chosen: str = context.params.get("dataset") or ""
     names = [task["name"] for task in DATASETS.facts(chosen)["tasks"]] if chosen in DATASETS else []
@@ -33,7 +33,7 @@ def task(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
 def split(incomplete: str) -> list[str]:
     """Complete splits; with "+", the last one."""
-    from ..cards.facts import SPLITS
+    from ...cards.facts import SPLITS
 
     before, plus, last = incomplete.rpartition("+")
     return [f"{before}{plus}{name}" for name in SPLITS if name.startswith(last)]
@@ -41,7 +41,7 @@ def split(incomplete: str) -> list[str]:
 
 def domain(incomplete: str) -> list[str]:
     """Complete imaging domains."""
-    from ..cards.catalogue import DATASETS
+    from ...cards.catalogue import DATASETS
 
     names = sorted({DATASETS.facts(name)["domain"] for name in DATASETS})
     names = [name for name in names if name.lower().startswith(incomplete.lower())]
@@ -52,7 +52,7 @@ def domain(incomplete: str) -> list[str]:
 
 def kind(incomplete: str) -> list[str]:
     """Complete kinds of task."""
-    from ..cards.facts import Kind
+    from ...cards.facts import Kind
 
     kinds: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined]
     return [name for name in kinds if name.startswith(incomplete)]

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..errors import visible
+from ...errors import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

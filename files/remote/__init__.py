@@ -1,0 +1,1 @@
+"""Servers and the Hub: one policy for retries, downloads, and repositories."""
