@@ -32,7 +32,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
     # "nan" stands for a cell that was not annotated again.
     options: dict[str, Any] = {"sep": r"\s+", "dtype": str, "keep_default_na": False}
     rows = raw.table(TABLE, header=None, names=["original_filepath", *ANNOTATIONS], **options)
-    if (cut := rows.isna().any(axis=1)).any():
+    if (cut := (rows.isna() | (rows == "")).any(axis=1)).any():  # pandas fills a short line with either
         raise raw.broken(TABLE, f"the line(s) of {some([*rows.loc[cut, 'original_filepath']])} do not have 4 fields")
     rows = rows.mask(rows == "nan", None)
     files = rows["original_filepath"].to_list()
