@@ -159,7 +159,7 @@ def _raw_mode(image: Image.Image) -> str:
     """How the pixels are stored, in Pillow's words, e.g. "RGB;16B"; "" where Pillow does not say."""
     if not isinstance(image, ImageFile.ImageFile) or not image.tile:
         return ""
-    arguments = image.tile[0].args
+    *_, arguments = image.tile[0]  # a plain tuple before Pillow 11
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
