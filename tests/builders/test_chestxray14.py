@@ -248,7 +248,7 @@ def test_a_table_in_another_encoding_is_named(folder):
     file = folder / "CXR8" / TABLE
     file.write_text(file.read_text(), encoding="utf-16")
 
-    with pytest.raises(SourceBroken, match=r"not a readable table .*codec can't decode"):
+    with pytest.raises(SourceBroken, match=r"UTF-16"):
         source(folder).manifest()
 
 
@@ -268,7 +268,7 @@ def test_listed_but_absent_is_an_error_or_dropped(folder):
     assert "images/00000001_000.png" not in set(source(folder).manifest()["original_filepath"])
 
 
-@pytest.mark.parametrize(("kept", "problem"), [(0, "not a readable"), (10_000, "cannot be rendered")])
+@pytest.mark.parametrize(("kept", "problem"), [(0, "not a readable"), (10_000, "(cannot be rendered|damaged or cut)")])
 def test_a_broken_image_is_named(folder, kept, problem):
     file = folder / "CXR8" / "images" / "00000001_000.png"
     file.write_bytes(file.read_bytes()[:kept])

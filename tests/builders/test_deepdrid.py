@@ -151,7 +151,7 @@ def test_wrong_values_are_named(folder, column, value, message):
 def test_a_wrong_encoding_is_named(folder):
     (folder / TRAINING).write_bytes((folder / TRAINING).read_text().encode("utf-16"))
 
-    with pytest.raises(SourceBroken, match=r"regular-fundus-training.csv in .*not a readable table .*utf-8"):
+    with pytest.raises(SourceBroken, match=r"regular-fundus-training.csv in .*UTF-16"):
         source(folder).manifest()
 
 

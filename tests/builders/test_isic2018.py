@@ -128,7 +128,7 @@ def test_a_missing_table_is_named(folder):
 def test_a_table_in_another_encoding_is_named(folder):
     (folder / TABLE).write_text((folder / TABLE).read_text(), encoding="utf-16")
 
-    with pytest.raises(SourceBroken, match=r"not a readable table .*codec can't decode"):
+    with pytest.raises(SourceBroken, match=r"UTF-16"):
         source(folder).manifest()
 
 

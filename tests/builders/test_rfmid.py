@@ -104,7 +104,7 @@ def test_a_missing_table_is_named(folder):
 def test_a_table_in_another_encoding_is_named(folder):
     (folder / TABLE).write_text((folder / TABLE).read_text(encoding="utf-8-sig"), encoding="utf-16")
 
-    with pytest.raises(SourceBroken, match=r"not a readable table .*codec can't decode"):
+    with pytest.raises(SourceBroken, match=r"UTF-16"):
         source(folder).manifest()
 
 
@@ -117,7 +117,7 @@ def test_listed_but_absent_is_an_error_or_dropped(folder):
     assert absent not in set(source(folder).manifest()["path"])
 
 
-@pytest.mark.parametrize(("kept", "problem"), [(0, "not a readable"), (50_000, "cannot be rendered")])
+@pytest.mark.parametrize(("kept", "problem"), [(0, "not a readable"), (50_000, "(cannot be rendered|damaged or cut)")])
 def test_a_broken_image_is_named(folder, kept, problem):
     file = folder / ROOT / "1. Original Images" / "a. Training Set" / "2.png"
     file.write_bytes(file.read_bytes()[:kept])

@@ -242,12 +242,12 @@ def test_tasks_by_domain_and_kind():
     ],
 )
 def test_a_task_has_several_names(names):
-    assert DATASETS.find_task(*names) is DATASETS["bus"].tasks[1]
+    assert DATASETS.find_task(*names) == DATASETS["bus"].tasks[1]
 
 
 @pytest.mark.parametrize("name", ["bus", ("bus", None), "bus/", DATASETS["bus"].tasks[0]])
 def test_a_dataset_names_its_main_task(name):
-    assert DATASETS.find_task(name) is DATASETS["bus"].tasks[0]
+    assert DATASETS.find_task(name) == DATASETS["bus"].tasks[0]
 
 
 @pytest.mark.parametrize(
