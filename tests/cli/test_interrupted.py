@@ -109,6 +109,8 @@ def test_a_download_is_kept_for_the_next_time(raw, tmp_path, monkeypatch, capsys
     zip_release(release, tmp_path / "served" / "bus.zip")
     handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
     monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    # A client that is interrupted closes its connection, of which the server would print a traceback.
+    monkeypatch.setattr(ThreadingHTTPServer, "handle_error", lambda *_: None)
     arguments = [*EPISODES, "--partial", "--release", "--out", tmp_path / "e.parquet"]
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
