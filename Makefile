@@ -19,10 +19,12 @@ test: .venv/ready
 test-all: .venv/ready docs test-lowest
 	.venv/bin/pytest $(PARALLEL) --cov
 
-# The lowest version of every dependency: what reads, builds and publishes must work there, too, and without torch.
+# The lowest version of every dependency, and no torch: what reads and builds must work there, too. The local Hub of the
+# push tests needs a newer client.
 test-lowest: .venv-lowest/ready
 	.venv-lowest/bin/pytest $(PARALLEL) -m "$(QUICK)" tests/test_medimeta.py tests/builders tests/cards tests/files \
-		tests/upload tests/learn/data/test_views.py tests/learn/episodes/test_episode_hub.py
+		tests/upload tests/learn/data/test_views.py --ignore tests/upload/test_push.py \
+		--ignore tests/upload/test_push_faults.py
 
 # In .editable, as in an installed package: in the bare checkout, tools would find `medimeta.py` and nothing else.
 lint: .venv/ready

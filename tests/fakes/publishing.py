@@ -13,7 +13,11 @@ import huggingface_hub.constants
 import huggingface_hub.utils._http as http
 import huggingface_hub.utils._xet as xet
 from huggingface_hub import HfApi
-from huggingface_hub.utils import close_session
+
+try:
+    from huggingface_hub.utils import close_session
+except ImportError:  # before version 1
+    from huggingface_hub.utils import reset_sessions as close_session
 
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
