@@ -17,7 +17,7 @@ test: .venv/ready
 	.venv/bin/pytest $(PARALLEL) -m "$(QUICK)"
 
 test-all: .venv/ready docs test-lowest
-	.venv/bin/pytest $(PARALLEL) --cov
+	.venv/bin/pytest $(PARALLEL)
 
 # The lowest version of every dependency, and no torch: what reads and builds must work there, too. The local Hub of the
 # push tests needs a newer client.
