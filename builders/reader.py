@@ -64,7 +64,7 @@ class Reader:
         ordered: The manifest in the published order, where that follows the division into splits.
         parts: Per dataset, the marker that holds its images, where a source serves several datasets.
         tars: Pattern of the names of the source's tar.gz archives, such as "images_*.tar.gz"; "" if it has none.
-        scattered: Whether the markers may be in several folders, e.g. because each is an archive of its own.
+        scattered: Whether the markers may be in several folders, for example because each is its own archive.
         renames: Regular expressions of paths as some copies have them, and what they are in the source.
         variants: Regular expressions of paths that only another version of the source has, and what to say about it.
         released: What is special about the published release.

@@ -39,7 +39,7 @@ class Layout:
         needed: The markers without which the source is not complete.
         archives: File names of the archives, as the source names them.
         tars: Pattern of the names of the source's tar.gz archives; "" if it has none.
-        scattered: Whether the markers may be in several folders, e.g. because each is an archive of its own.
+        scattered: Whether the markers may be in several folders, for example because each is its own archive.
         renames: Regular expressions of paths as some copies have them, and what they are in the source.
         variants: Regular expressions of paths that only another version of the source has, and what to say about it.
     """
