@@ -19,8 +19,8 @@ import numpy as np
 import sklearn.metrics as sk
 
 from medimeta.cards.facts import Task
-from medimeta.learn.evaluation.bootstrap import bootstrap, draws
-from medimeta.learn.evaluation.metrics import Scored, evaluate_scores
+from medimeta.learn.evaluation.measures.bootstrap import bootstrap, draws
+from medimeta.learn.evaluation.measures.metrics import Scored, evaluate_scores
 
 SHARE = 10  # scikit-learn scores one episode in so many
 NAMES = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "f1")

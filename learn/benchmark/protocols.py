@@ -17,7 +17,7 @@ from ..encoders.probe import STRENGTHS, TOLERANCE, Probe, Standardisation, fit_p
 from ..encoders.prototypes import prototype_logits
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import task_of
-from ..evaluation.metrics import evaluate_scores
+from ..evaluation.measures.metrics import evaluate_scores
 
 NAMES = {"probe": "linear probe", "knn": "nearest neighbours", "prototype": "nearest prototype"}
 SOLVERS = ("prototype", "logistic regression")  # of few-shot episodes

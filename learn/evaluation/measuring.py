@@ -14,10 +14,10 @@ from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import task_of
 from ..episodes.rows import fingerprint, labels_and_subjects
 from . import stored
-from .bootstrap import bootstrap, describe
-from .intervals import Measured, ends, episodes_interval
-from .metrics import Scored, absent_labels, flat
-from .scores import check_scores
+from .measures.bootstrap import bootstrap, describe
+from .measures.intervals import Measured, ends, episodes_interval
+from .measures.metrics import Scored, absent_labels, flat
+from .measures.scores import check_scores
 
 Classes = dict[str, dict[str, Measured]]
 

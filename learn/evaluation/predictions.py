@@ -29,9 +29,9 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError, some
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import task_of
-from .metrics import RANKING
+from .measures.metrics import RANKING
+from .measures.scores import first_without_sum_one, probabilities
 from .results import FULL_SUPERVISION, Result, few_shot_protocol
-from .scores import first_without_sum_one, probabilities
 from .tables import SEPARATORS, numbers, read_table
 
 

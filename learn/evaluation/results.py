@@ -41,8 +41,8 @@ from ...files.atomic import whole_file
 from ...files.json_values import plain, read_as
 from ..episodes.episode_set import EpisodeSet
 from . import measuring, stored
-from .bootstrap import RESAMPLES
-from .intervals import Measured
+from .measures.bootstrap import RESAMPLES
+from .measures.intervals import Measured
 from .versions import versions
 
 FILE = "result.json"

@@ -25,7 +25,7 @@ from ...files.atomic import whole_file
 from ..data.labels import multi_hot
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.rows import columns_of
-from .metrics import Scored
+from .measures.metrics import Scored
 
 
 def table_of_split(task: Task, scores: np.ndarray, rows: Dataset) -> pa.Table:

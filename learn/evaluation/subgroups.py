@@ -17,10 +17,10 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
 from . import stored
-from .bootstrap import RESAMPLES, draws, groups
 from .grouping import Grouping, by_columns
-from .intervals import Measured, ends
-from .metrics import SMALLER_IS_BETTER, Scored
+from .measures.bootstrap import RESAMPLES, draws, groups
+from .measures.intervals import Measured, ends
+from .measures.metrics import SMALLER_IS_BETTER, Scored
 from .results import Result
 
 FEW = 20  # subjects, or images without a known subject: a smaller group is pointed out

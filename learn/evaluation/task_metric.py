@@ -12,10 +12,10 @@ import numpy as np
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
-from .bootstrap import RESAMPLES, bootstrap
-from .intervals import ends
-from .metrics import RANKING, Scored, absent_labels, evaluate_scores, flat
-from .scores import probabilities
+from .measures.bootstrap import RESAMPLES, bootstrap
+from .measures.intervals import ends
+from .measures.metrics import RANKING, Scored, absent_labels, evaluate_scores, flat
+from .measures.scores import probabilities
 
 _INPUTS = """
 Args:
@@ -29,7 +29,7 @@ Args:
     logits: Whether the predictions are a model's logits.
 
 Returns:
-    The metrics of `medimeta.learn.evaluation.metrics.evaluate_scores` by name; "absent_labels", the names of the labels
+    The metrics of `evaluate_scores` by name; "absent_labels", the names of the labels
     that means leave out; and, with a bootstrap, "<name>_low" and "<name>_high", the ends of 95 % intervals.
 """
 

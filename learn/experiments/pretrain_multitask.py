@@ -26,8 +26,8 @@ from ..data.mixing import MixedBatches
 from ..data.pixel_dataset import PixelDataset
 from ..encoders import models
 from ..episodes.rows import fingerprint
+from ..evaluation.measures.scores import probabilities
 from ..evaluation.results import Result
-from ..evaluation.scores import probabilities
 from ..training import checkpoints, launch, loop, model_card, pretraining, resume, runs
 from ..training.arguments import model_name, settings
 from ..training.learning_rates import learning_rate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...files.atomic import whole_file
-from ..evaluation.intervals import Measured
+from ..evaluation.measures.intervals import Measured
 
 
 def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Path) -> None:

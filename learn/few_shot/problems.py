@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from ...cards.facts import Task
-from ..evaluation.metrics import evaluate_scores
+from ..evaluation.measures.metrics import evaluate_scores
 
 
 def outputs_of(task: Task) -> int:

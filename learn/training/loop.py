@@ -22,8 +22,8 @@ from ..data.pixel_dataset import PixelDataset
 from ..data.statistics import class_weights, labels_of, positive_weights
 from ..data.views import task_view
 from ..encoders.models import Preprocessing
-from ..evaluation.metrics import absent_labels, evaluate_scores
-from ..evaluation.scores import probabilities
+from ..evaluation.measures.metrics import absent_labels, evaluate_scores
+from ..evaluation.measures.scores import probabilities
 from .arguments import load_rows
 
 

@@ -18,8 +18,8 @@ from ...errors import MedIMetaError
 from ...files.atomic import whole_file
 from ...files.json_values import canonical
 from ..episodes.rows import fingerprint
+from ..evaluation.measures.scores import probabilities
 from ..evaluation.results import FILE, FULL_SUPERVISION, Result
-from ..evaluation.scores import probabilities
 from .arguments import model_name, named_tasks, settings
 from .checkpoints import FINAL
 from .learning_rates import learning_rate

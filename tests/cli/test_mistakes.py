@@ -86,7 +86,7 @@ def of_python(mistake, places, monkeypatch):
         pytest.importorskip("scipy", reason="SciPy is not installed")
     from medimeta.learn.data import statistics
     from medimeta.learn.episodes.episode_set import EpisodeSet
-    from medimeta.learn.evaluation import metrics
+    from medimeta.learn.evaluation.measures import metrics
 
     names = {"medimeta": medimeta, "DATASETS": DATASETS, "np": np, "statistics": statistics, "EpisodeSet": EpisodeSet}
     names |= {"evaluate_scores": metrics.evaluate_scores, "setenv": monkeypatch.setenv, **places}

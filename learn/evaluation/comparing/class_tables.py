@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..intervals import Measured, mean_interval
+from ..measures.intervals import Measured, mean_interval
 from .comparison import Sourced, by_protocol, runs_of
 from .result_table import markdown_head, markdown_row
 

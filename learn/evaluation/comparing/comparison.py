@@ -18,7 +18,7 @@ import numpy as np
 
 from ....errors import MedIMetaError, unknown
 from ....files.json_values import canonical
-from ..intervals import Measured, mean_interval
+from ..measures.intervals import Measured, mean_interval
 from ..results import Result
 from .result_table import Cell, ResultTable
 

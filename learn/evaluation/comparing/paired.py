@@ -15,9 +15,9 @@ import numpy as np
 from ....cards.catalogue import DATASETS
 from ....errors import MedIMetaError, unknown
 from .. import stored
-from ..bootstrap import RESAMPLES, draws, groups
-from ..intervals import Measured, ends, episodes_interval
-from ..metrics import SMALLER_IS_BETTER, Scored
+from ..measures.bootstrap import RESAMPLES, draws, groups
+from ..measures.intervals import Measured, ends, episodes_interval
+from ..measures.metrics import SMALLER_IS_BETTER, Scored
 from ..results import Result
 from .comparison import Sourced, runs_of
 from .result_table import markdown_head, markdown_row

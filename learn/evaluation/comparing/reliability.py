@@ -11,7 +11,7 @@ import numpy as np
 from ....cards.catalogue import DATASETS
 from ....errors import MedIMetaError
 from .. import stored
-from ..metrics import BINS, Scored
+from ..measures.metrics import BINS, Scored
 from .comparison import Sourced
 from .pictures import COLOURS, file_name, save
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ....files.atomic import whole_file
-from ..intervals import Measured
-from ..metrics import SMALLER_IS_BETTER
+from ..measures.intervals import Measured
+from ..measures.metrics import SMALLER_IS_BETTER
 
 
 class Cell(NamedTuple):

@@ -17,8 +17,8 @@ import numpy as np
 
 from ....cards.catalogue import DATASETS
 from ....errors import MedIMetaError
-from ..intervals import Measured, ends
-from ..metrics import SMALLER_IS_BETTER
+from ..measures.intervals import Measured, ends
+from ..measures.metrics import SMALLER_IS_BETTER
 from .result_table import ResultTable, markdown_head, markdown_row
 
 ALPHA = 0.05

@@ -14,9 +14,9 @@ from transformers import EvalPrediction
 import medimeta
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS
 from medimeta.errors import MedIMetaError, UnknownName
-from medimeta.learn.evaluation.bootstrap import bootstrap
-from medimeta.learn.evaluation.intervals import ends
-from medimeta.learn.evaluation.metrics import Scored, evaluate_scores
+from medimeta.learn.evaluation.measures.bootstrap import bootstrap
+from medimeta.learn.evaluation.measures.intervals import ends
+from medimeta.learn.evaluation.measures.metrics import Scored, evaluate_scores
 
 SCRIPT = Path(__file__).parents[3] / "learn" / "evaluation" / "evaluate_metric"
 

@@ -14,7 +14,7 @@ from medimeta.errors import MedIMetaError
 from medimeta.learn.episodes.recipe import Recipe, task_of
 from medimeta.learn.episodes.rows import labels_and_subjects
 from medimeta.learn.episodes.sampler import sample_episodes
-from medimeta.learn.evaluation.metrics import evaluate_scores
+from medimeta.learn.evaluation.measures.metrics import evaluate_scores
 from medimeta.learn.evaluation.predictions import Predictions
 from medimeta.learn.evaluation.results import Result
 

@@ -15,8 +15,8 @@ from medimeta.errors import MedIMetaError
 from medimeta.learn.episodes.recipe import Recipe
 from medimeta.learn.episodes.rows import fingerprint
 from medimeta.learn.episodes.sampler import sample_episodes
-from medimeta.learn.evaluation.intervals import Measured
-from medimeta.learn.evaluation.metrics import evaluate_scores
+from medimeta.learn.evaluation.measures.intervals import Measured
+from medimeta.learn.evaluation.measures.metrics import evaluate_scores
 from medimeta.learn.evaluation.results import Result, results
 
 WHO = {"protocol": "supervised", "method": "linear", "model": "toy", "seed": 3}

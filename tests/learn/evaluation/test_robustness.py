@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medimeta.errors import MedIMetaError, UnknownName
-from medimeta.learn.evaluation.intervals import Measured
+from medimeta.learn.evaluation.measures.intervals import Measured
 from medimeta.learn.evaluation.results import Result
 from medimeta.learn.evaluation.robustness import report, robustness
 

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from fakes.episodes import FINDINGS, SICK, toy
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.evaluation.grouping import Grouping, by_columns
-from medimeta.learn.evaluation.metrics import Scored, evaluate_scores
+from medimeta.learn.evaluation.measures.metrics import Scored, evaluate_scores
 from medimeta.learn.evaluation.results import Result
 from medimeta.learn.evaluation.subgroups import of_result, subgroups
 

@@ -11,7 +11,7 @@ import medimeta
 from fakes.commands import run
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import MedIMetaError
-from medimeta.learn.evaluation.intervals import Measured
+from medimeta.learn.evaluation.measures.intervals import Measured
 from medimeta.learn.evaluation.results import Result
 from medimeta.learn.experiments import jobs
 from medimeta.upload.folder.miniatures import build_miniatures

@@ -16,7 +16,7 @@ from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import MedIMetaError
 from medimeta.learn.data.normalise import IMAGENET_MEAN, IMAGENET_STD
 from medimeta.learn.encoders import models
-from medimeta.learn.evaluation.metrics import evaluate_scores
+from medimeta.learn.evaluation.measures.metrics import evaluate_scores
 from medimeta.learn.evaluation.results import Result
 from medimeta.learn.experiments import options, train
 from medimeta.learn.training import arguments, checkpoints, launch, loop, model_card

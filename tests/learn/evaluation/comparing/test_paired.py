@@ -14,7 +14,7 @@ from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.episodes.recipe import Recipe
 from medimeta.learn.episodes.sampler import sample_episodes
 from medimeta.learn.evaluation.comparing.paired import difference, differences, markdown
-from medimeta.learn.evaluation.metrics import Scored
+from medimeta.learn.evaluation.measures.metrics import Scored
 from medimeta.learn.evaluation.results import Result
 
 BUS = medimeta.DATASETS["bus"].task("malignancy")

@@ -8,7 +8,7 @@ import pytest
 from fakes.episodes import FINDINGS, KIND
 from medimeta.errors import MedIMetaError
 from medimeta.learn.evaluation.comparing.reliability import reliability, write_reliabilities, write_reliability
-from medimeta.learn.evaluation.metrics import Scored, evaluate_scores
+from medimeta.learn.evaluation.measures.metrics import Scored, evaluate_scores
 
 
 def test_bins_give_the_calibration_error():

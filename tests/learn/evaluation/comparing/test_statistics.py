@@ -18,7 +18,7 @@ from medimeta.learn.evaluation.comparing.statistics import (
     standing,
     units_of,
 )
-from medimeta.learn.evaluation.intervals import Measured
+from medimeta.learn.evaluation.measures.intervals import Measured
 
 SCORES = (
     np.random.default_rng(3).normal([0, 1, 0.2, 1.1], 1, (14, 4)).round(1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...errors import MedIMetaError
+from ....errors import MedIMetaError
 from .metrics import Metrics, Scored
 from .ranking import Floats
 

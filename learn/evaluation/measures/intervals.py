@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import MedIMetaError
+from ....errors import MedIMetaError
 
 LEVEL = 0.95
 Z = 1.96  # standard errors to either side of a mean over episodes, as published

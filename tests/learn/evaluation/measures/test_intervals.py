@@ -9,9 +9,9 @@ from scipy.stats import sem, t
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK
 from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError
-from medimeta.learn.evaluation.bootstrap import bootstrap, groups
-from medimeta.learn.evaluation.intervals import Measured, ends, episodes_interval, mean_interval
-from medimeta.learn.evaluation.metrics import Scored, evaluate_scores
+from medimeta.learn.evaluation.measures.bootstrap import bootstrap, groups
+from medimeta.learn.evaluation.measures.intervals import Measured, ends, episodes_interval, mean_interval
+from medimeta.learn.evaluation.measures.metrics import Scored, evaluate_scores
 
 
 def predictions(task, rows, seed=0, decimals=1):

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...cards.facts import Task
-from ..data.labels import check_labels
+from ....cards.facts import Task
+from ...data.labels import check_labels
 from .ranking import Floats, Ranking, mean_known, ratio
 from .scores import check_scores
 

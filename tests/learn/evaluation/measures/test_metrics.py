@@ -8,8 +8,8 @@ import sklearn.metrics as oracle
 
 from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError
-from medimeta.learn.evaluation.metrics import Scored, absent_labels, evaluate_scores
-from medimeta.learn.evaluation.scores import probabilities
+from medimeta.learn.evaluation.measures.metrics import Scored, absent_labels, evaluate_scores
+from medimeta.learn.evaluation.measures.scores import probabilities
 
 SICK = Task("Sick", "binary", ("no", "yes"), dataset="toy")
 KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")

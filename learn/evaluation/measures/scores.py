@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...cards.facts import Task
-from ...errors import MedIMetaError
+from ....cards.facts import Task
+from ....errors import MedIMetaError
 
 SLACK = 1e-3  # by which a probability may leave 0 to 1: half precision
 SUM_SLACK = 0.01  # by which the probabilities of a row may miss 1

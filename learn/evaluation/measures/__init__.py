@@ -1,0 +1,1 @@
+"""Metrics of predictions, and how certain they are: scores, ranks, resamples, intervals."""
