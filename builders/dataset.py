@@ -164,8 +164,13 @@ class MedIMeta(datasets.ArrowBasedBuilder):
 
     def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         # In the process that renders: the cause of an error does not survive the way back from a worker.
-        with _own_errors():
-            yield from super()._prepare_split_single(*args, **kwargs)
+        try:
+            with _own_errors():
+                yield from super()._prepare_split_single(*args, **kwargs)
+        except MedIMetaError as error:
+            # Where Dask is loaded, tblib pickles causes with their frames, which may hold what cannot be pickled.
+            error.__cause__ = error.__context__ = None
+            raise
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         """Prepare the cache as `datasets` does, but raise a MedIMetaError as it is, not inside another error."""

@@ -60,6 +60,14 @@ def test_a_broken_file_is_named(broken, door, num_proc):
         door("pbc", data_dir=folder, partial=True, num_proc=num_proc)
 
 
+def test_a_broken_file_is_named_where_tracebacks_are_pickled(broken):
+    """Dask installs tblib, which sends an error with its causes and their frames from process to process."""
+    pytest.importorskip("tblib.pickling_support", reason="Dask is not in the oldest environment").install()
+    folder, name = broken
+    with raises(SourceBroken, name):
+        by_face("pbc", data_dir=folder, partial=True, num_proc=2)
+
+
 @doors
 def test_a_broken_file_is_named_in_a_stream(broken, door):
     folder, name = broken
