@@ -12,6 +12,9 @@ from .shared.console import print_json, print_table, print_text
 from .shared.options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..learn.evaluation.measures.intervals import Measured
     from ..learn.evaluation.results import Result
     from ..learn.evaluation.subgroups import Subgroups
 
@@ -103,11 +106,11 @@ def evaluate(
     if as_json:
         print_json(result.as_dict())
         return
-    numbers = [
-        [name, *("" if end is None else f"{end:.4f}" for end in (measured.value, measured.low, measured.high))]
-        for name, measured in result.metrics.items()
-    ]
-    print_table(["metric", "value", "low", "high"], numbers, right=(1, 2, 3))
+    print_table(["metric", "value", "low", "high"], _numbers(result.metrics), right=(1, 2, 3))
+    if result.copies is not None and result.copies.images:
+        print_text(f"\nWithout the {result.copies.images:,} images that have a copy in another split:")
+        print_table(["metric", "value", "low", "high"], _numbers(result.copies.without), right=(1, 2, 3))
+        print_text("")
     if absent := result.extra.get("absent"):
         print_text(f"Left out of means over labels, because no row or every row has them: {', '.join(absent)}")
     if flat := [name for name, measured in result.metrics.items() if measured.degenerate]:
@@ -115,6 +118,13 @@ def evaluate(
     print_text(f"Intervals: {result.interval}")
     for one in compared:
         _show_groups(one)
+
+
+def _numbers(metrics: Mapping[str, Measured]) -> list[list[str]]:
+    return [
+        [name, *("" if end is None else f"{end:.4f}" for end in (measured.value, measured.low, measured.high))]
+        for name, measured in metrics.items()
+    ]
 
 
 def _show_groups(compared: Subgroups) -> None:

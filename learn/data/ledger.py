@@ -1,4 +1,7 @@
-"""Leakage ledgers: groups of images that an audit found to leak into each other, and the rows to leave out."""
+"""Leakage ledgers: groups of images that an audit found to leak into each other, and the rows to leave out.
+
+Files that users make with `medimeta audit`, and those that ship with this package (see `copies`), have one form.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...cards.facts import SPLITS, split_name
+from ...cards.facts import SPLITS
+from ...cards.split_names import split_names
 from ...errors import MedIMetaError, unknown
 from ...files.atomic import whole_file
 
@@ -31,8 +35,8 @@ class Ledger:
     Attributes:
         table: One row per member of a group, with the columns of `SCHEMA`: `kind` is one of `KINDS`, `group` a number,
             `index` the published image number, `distance` the difference from the group's first member
-            (`hashes.difference`; null for subjects). Groups are sorted by kind and first member, members by dataset,
-            split and index.
+            (`hashes.difference`; null for subjects). Further columns, one per task, hold the names of labels (see
+            `label_columns`). Groups are sorted by kind and first member, members by dataset, split and index.
     """
 
     table: pa.Table
@@ -55,9 +59,29 @@ class Ledger:
         return images
 
     @property
+    def label_columns(self) -> list[str]:
+        """Columns of labels, called like the columns of tasks: names, of multilabel tasks joined by ", ", or null."""
+        names: list[str] = self.table.column_names
+        return names[len(SCHEMA.names) :]
+
+    @property
     def _about(self) -> dict[str, Any]:
         about: dict[str, Any] = json.loads(self.table.schema.metadata[b"medimeta"])
         return about
+
+    def contradictions(self) -> pd.DataFrame:
+        """Return the images of groups of copies whose labels differ: errors that no model can get right.
+
+        Returns:
+            The rows of such groups, exact copies first, with the column `contradicts`: the columns of the tasks whose
+            known labels differ within a dataset, joined by ", ".
+        """
+        rows = self.rows[self.rows["kind"].isin(("exact", "near"))].assign(contradicts="")
+        for column in self.label_columns:
+            different = rows.groupby(["group", "dataset"])[column].transform("nunique") > 1
+            rows.loc[different, "contradicts"] += f", {column}"
+        rows["contradicts"] = rows["contradicts"].str.removeprefix(", ")
+        return rows[rows["contradicts"] != ""]
 
     def across_splits(self) -> Ledger:
         """Return only the groups with members in several splits, of one dataset or of several."""
@@ -86,8 +110,9 @@ class Ledger:
 
     def summary(self) -> str:
         """Return the counts as text."""
+        wrong = self._contradictions_text()
         compared = ", ".join(f"{sum(splits.values()):,} of {dataset}" for dataset, splits in self.images.items())
-        lines = [f"Images compared: {compared}. Near: at most {self.distance} of 64 bits differ."]
+        lines = [*wrong, f"Images compared: {compared}. Near: at most {self.distance} of 64 bits differ."]
         counts = self.counts()
         if counts.empty:
             return "\n".join([*lines, "No leaks found."])
@@ -100,9 +125,26 @@ class Ledger:
         lines += ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
         return "\n".join(lines)
 
+    def _contradictions_text(self) -> list[str]:
+        rows = self.contradictions()
+        if rows.empty:
+            return []
+        groups = rows.groupby(["group", "dataset"], sort=False)
+        lines = [f"{groups.ngroups} group(s) of copies have contradictory labels:"]
+        for (_, dataset), members in groups:
+            kind = "identical" if members["kind"].iloc[0] == "exact" else "nearly identical"
+            lines.append(f"  {dataset}, {len(members)} {kind} images:")
+            for row in members.to_dict("records"):
+                labels = "; ".join(f"{name}: {row[name]}" for name in row["contradicts"].split(", "))
+                lines.append(f"    {row['original_filepath']} ({row['split']}, index {row['index']})  {labels}")
+        return [*lines, ""]
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the counts, and what was compared, ready for JSON."""
-        return self._about | {"leaks": self.counts().to_dict("records")}
+        """Return contradictions and counts, and what was compared, ready for JSON."""
+        names = ["kind", "group", "dataset", "split", "index", "original_filepath", "contradicts", *self.label_columns]
+        wrong = self.contradictions()[names]
+        rows = wrong.astype(object).where(wrong.notna(), None).to_dict("records")
+        return self._about | {"contradictions": rows, "leaks": self.counts().to_dict("records")}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file atomically."""
@@ -120,7 +162,9 @@ class Ledger:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise _not_a_ledger(path, str(error)) from error
-        if not table.schema.equals(SCHEMA):
+        fields = list(table.schema)
+        further = fields[len(SCHEMA) :]
+        if fields[: len(SCHEMA)] != list(SCHEMA) or any(field.type != pa.string() for field in further):
             raise _not_a_ledger(path, "it has other columns")
         ledger = cls(table)
         try:
@@ -145,10 +189,11 @@ def leaked_indices(
     Args:
         ledger: A ledger, or its file.
         dataset: Id of a dataset in the ledger.
-        split: A split of that dataset.
+        split: A split of that dataset, or several joined with "+".
         kinds: The kinds of leaks that count.
-        against: The splits to share nothing with. By default those that are evaluated after this one: validation and
-            test for train, test for validation, and none for test, so that test results stay comparable.
+        against: The splits to share nothing with. By default those that are evaluated after the last one given:
+            validation and test for train, test for validation, and none for test, so that test results stay
+            comparable.
         datasets: The datasets of those splits; by default all in the ledger.
 
     Returns:
@@ -159,9 +204,9 @@ def leaked_indices(
         MedIMetaError: If the ledger cannot be read.
     """
     ledger = ledger if isinstance(ledger, Ledger) else Ledger.load(ledger)
-    split = split_name(split)
-    later = SPLITS[SPLITS.index(split) + 1 :]
-    others = set(later if against is None else map(split_name, against)) - {split}
+    splits = split_names(split)
+    later = SPLITS[max(map(SPLITS.index, splits)) + 1 :]
+    others = {name for one in (later if against is None else against) for name in split_names(one)} - set(splits)
     for name in (dataset, *(datasets or ())):
         if name not in ledger.images:
             raise unknown("dataset of the ledger", name, ledger.images, hint="Audit all at once: medimeta audit HUBDIR")
@@ -170,7 +215,7 @@ def leaked_indices(
     rows = ledger.rows
     rows = rows[rows["kind"].isin(kinds)]
     evaluated = rows[rows["split"].isin(others) & rows["dataset"].isin(ledger.images if datasets is None else datasets)]
-    leaked = rows[(rows["dataset"] == dataset) & (rows["split"] == split) & rows["group"].isin(evaluated["group"])]
+    leaked = rows[(rows["dataset"] == dataset) & rows["split"].isin(splits) & rows["group"].isin(evaluated["group"])]
     return set(leaked["index"].tolist())
 
 

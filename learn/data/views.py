@@ -40,7 +40,7 @@ def load_task(
     data_dir: _Path | None = ...,
     mode: _Mode = ...,
     subjects: bool | None = ...,
-    exclude_leaks: Ledger | _Path | None = ...,
+    exclude_leaks: Ledger | _Path | bool | None = ...,
     corruption: str | None = ...,
     severity: int = ...,
     streaming: Literal[False] = ...,
@@ -57,7 +57,7 @@ def load_task(
     data_dir: _Path | None = ...,
     mode: _Mode = ...,
     subjects: bool | None = ...,
-    exclude_leaks: Ledger | _Path | None = ...,
+    exclude_leaks: Ledger | _Path | bool | None = ...,
     corruption: str | None = ...,
     severity: int = ...,
     streaming: Literal[True],
@@ -74,7 +74,7 @@ def load_task(
     data_dir: _Path | None = ...,
     mode: _Mode = ...,
     subjects: bool | None = ...,
-    exclude_leaks: Ledger | _Path | None = ...,
+    exclude_leaks: Ledger | _Path | bool | None = ...,
     corruption: str | None = ...,
     severity: int = ...,
     streaming: bool,
@@ -90,7 +90,7 @@ def load_task(
     data_dir: _Path | None = None,
     mode: _Mode = None,
     subjects: bool | None = None,
-    exclude_leaks: Ledger | _Path | None = None,
+    exclude_leaks: Ledger | _Path | bool | None = None,
     corruption: str | None = None,
     severity: int = 3,
     streaming: bool = False,
@@ -115,8 +115,9 @@ def load_task(
         subjects: Whether there is a column `subject_id`, null where the subject is unknown. By default there is one if
             the subject of every row is known, so that a `DataLoader` can batch all columns; in a stream, which cannot
             look ahead, if the dataset has subjects.
-        exclude_leaks: A ledger of `medimeta audit`, or its file: rows of the split that share an image or a subject
-            with a split that is evaluated later are left out (train: validation and test; validation: test).
+        exclude_leaks: Leave out rows of the split that share an image or a subject with a split that is evaluated later
+            (train: validation and test; validation: test). True takes the ledger that ships with this package (bus,
+            pbc, skinl_derm, skinl_photo); or give a ledger of `medimeta audit`, or its file.
         corruption: Corrupt images when they are decoded, e.g. by "speckle_noise", to measure the robustness of a model;
             one of `medimeta.corruptions(dataset)`.
         severity: Of the corruption, 1 to 5; 0 leaves the images as they are.
@@ -134,7 +135,7 @@ def load_task(
     if mode not in (None, "RGB"):
         raise unknown("mode", mode, ["RGB"], hint="Leave out mode= for images as published.")
     feature = image_feature(card.id, mode, corruption, severity)
-    leaked = _leaked(exclude_leaks, card.id, split)
+    leaked = _leaked(exclude_leaks, card.id, split, data_dir, options)
     rows = load_dataset(card.id, split=split, data_dir=data_dir, streaming=streaming, **options)
     if streaming:
         with_subjects = card.subject is not None if subjects is None else subjects
@@ -175,13 +176,15 @@ def _columns(dataset: TaskLike, task: _Tasks) -> dict[str, Task]:
     return columns
 
 
-def _leaked(ledger: Ledger | _Path | None, dataset: str, split: str) -> list[int]:
+def _leaked(
+    ledger: Ledger | _Path | bool | None, dataset: str, split: str, data_dir: _Path | None, options: dict[str, Any]
+) -> list[int]:
     """Return the published numbers of the images to leave out."""
-    if ledger is None:
+    if ledger is None or ledger is False:
         return []
-    from .ledger import leaked_indices
+    from .copies import excluded
 
-    return sorted(leaked_indices(ledger, dataset, split))
+    return excluded(ledger, dataset, split, data_dir=data_dir, **options)
 
 
 def _view(rows: Dataset, columns: Mapping[str, Task], *, subjects: bool | None) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
+from ..data.copies import shipped, units
 from ..data.draws import Positions
 from ..data.labels import multi_hot
 from ..data.pixels import pixels
@@ -38,12 +39,19 @@ def labels_and_subjects(rows: Dataset, task: Task) -> tuple[np.ndarray, list[str
     """Return the labels and subjects of rows, as a sampler takes them.
 
     Returns:
-        Ids, int64, shape (N,), -1 for unknown; multilabel: float32 of 0, 1 or NaN (unknown), shape (N, k). And the
-        subject ids, None where unknown.
+        Ids, int64, shape (N,), -1 for unknown; multilabel: float32 of 0, 1 or NaN (unknown), shape (N, k). And what
+        counts as one subject, None where unknown: known copies of an image share it; see `copies.units`.
     """
     columns = columns_of(rows, task)
+    return _labels(columns["labels"], task), units_of(columns, task)
+
+
+def units_of(columns: Mapping[str, pa.ChunkedArray], task: Task) -> list[str | None]:
+    """Return what counts as one subject in rows, from what `columns_of` returns; see `copies.units`."""
     subjects: list[str | None] = columns["subject_id"].to_pylist()
-    return _labels(columns["labels"], task), subjects
+    if shipped(task.dataset) is None:
+        return subjects
+    return units(task.dataset, subjects, columns["original_filepath"].to_pylist())
 
 
 def pool_sizes(rows: Dataset, task: Task) -> np.ndarray:

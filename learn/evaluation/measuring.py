@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from datasets import Dataset
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError
+from ..data.copies import copied
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import task_of
 from ..episodes.rows import fingerprint, labels_and_subjects
@@ -18,6 +20,21 @@ from .measures.bootstrap import bootstrap, describe
 from .measures.intervals import Measured, ends, episodes_interval
 from .measures.metrics import Scored, absent_labels, flat
 from .measures.scores import check_scores
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Evaluated images that have a copy in another split, from which a model may know the answer.
+
+    Attributes:
+        images: Their number, by the ledger that ships with this package; see `copies.copied`.
+        without: The metrics of the other images, with their intervals, by name.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+    images: int
+    without: dict[str, Measured] = field(default_factory=dict)
+
 
 Classes = dict[str, dict[str, Measured]]
 
@@ -61,8 +78,31 @@ def split(
         "classes": classes,
         "confusion": None if measured.confusion is None else measured.confusion[..., 0].astype(int).tolist(),
         "predictions": stored.table_of_split(task, scores, rows),
+        "copies": _without_copies(scored, subjects, rows, known, resamples=resamples),
     }
     return fields, {"absent": absent} if absent else {}
+
+
+def _without_copies(
+    scored: Scored, subjects: list[str | None], rows: Dataset, known: np.ndarray, *, resamples: int
+) -> Copies | None:
+    """Measure the rows that have no copy in another split."""
+    have = copied(scored.task.dataset, rows.with_format("arrow")["original_filepath"][:].to_pylist())
+    if have is None:
+        return None
+    others = ~have[known]
+    if not others.any():
+        return Copies(int((~others).sum()))
+    rest = Scored(scored.task, scored.scores[others], scored.labels[others])
+    resampled = None
+    if resamples:
+        kept = [subject for subject, here in zip(subjects, others, strict=True) if here]
+        resampled = bootstrap(rest, kept, resamples=resamples).overall
+    metrics = {
+        metric: _measured(value[0], None if resampled is None else resampled[metric])
+        for metric, value in rest.measure().overall.items()
+    }
+    return Copies(int((~others).sum()), metrics)
 
 
 def query_sets(

@@ -234,6 +234,7 @@ class Predictions:
             metrics=kept(result.metrics),
             per_episode=kept(result.per_episode),
             classes={label: kept(of_class) for label, of_class in result.classes.items()},
+            copies=result.copies and replace(result.copies, without=kept(result.copies.without)),
         )
 
 

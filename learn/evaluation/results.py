@@ -43,11 +43,13 @@ from ..episodes.episode_set import EpisodeSet
 from . import measuring, stored
 from .measures.bootstrap import RESAMPLES
 from .measures.intervals import Measured
+from .measuring import Copies
 from .versions import versions
 
 FILE = "result.json"
 FULL_SUPERVISION = "full supervision"  # only results whose protocols have the same name are compared
-SCHEMA = 2  # 1 said "target" for `kind`, and had no classes, confusion or values per episode; it is still read
+# Still read: 1 said "target" for `kind`, and had no classes, confusion or values per episode; 2 had no copies.
+SCHEMA = 3
 
 
 class About(TypedDict):
@@ -94,6 +96,8 @@ class Result:
         per_episode: The value of each metric in each episode, in order; None where it is not defined.
         versions: Of Python and the packages.
         extra: Anything else that is worth keeping, ready for JSON.
+        copies: How many images have a copy in another split, and the metrics without them; None for episodes, and where
+            no ledger ships for the dataset.
         schema: Version of this schema.
         predictions: The probabilities, in the form of `stored`; only until `save` has written them into a file.
     """
@@ -124,7 +128,8 @@ class Result:
     per_episode: dict[str, list[float | None]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
     extra: dict[str, Any] = field(default_factory=dict)
-    schema: Literal[1, 2] = 2
+    copies: Copies | None = None
+    schema: Literal[1, 2, 3] = 3
     predictions: pa.Table | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

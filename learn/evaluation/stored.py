@@ -3,8 +3,9 @@
 A result in `result.json` has its predictions in `result.predictions.parquet`: a row per image (of episodes: per query
 image), with the image's `index`, its `subject_id`, the true `label` (an id; of multilabel tasks `labels`, a list of
 ids, null where they are unknown), and a column per label of the task, called like it, that holds its probability.
-Predictions of episodes have the number of the `episode`, too, and no value for labels that the episode does not have.
-`medimeta evaluate` reads this form, so that other metrics and subgroups need no second run.
+Where copies of images are known, `unit` says which rows the bootstrap draws together. Predictions of episodes have the
+number of the `episode`, too, and no value for labels that the episode does not have. `medimeta evaluate` reads this
+form, so that other metrics and subgroups need no second run.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError, some
 from ...files.atomic import whole_file
+from ..data.copies import shipped
 from ..data.labels import multi_hot
 from ..episodes.episode_set import EpisodeSet
-from ..episodes.rows import columns_of
+from ..episodes.rows import columns_of, units_of
 from .measures.metrics import Scored
+
+UNIT = "unit"
 
 
 def table_of_split(task: Task, scores: np.ndarray, rows: Dataset) -> pa.Table:
@@ -98,6 +102,12 @@ def scored(task: Task, table: pa.Table) -> Scored:
     return Scored(task, np.stack([table[name].to_numpy() for name in task.labels], axis=1), labels)
 
 
+def units(table: pa.Table) -> list[str | None]:
+    """Return what the bootstrap draws together: the subject of each row, joined with those of its copies."""
+    column: list[str | None] = table[UNIT if UNIT in table.column_names else "subject_id"].to_pylist()
+    return column
+
+
 def write(table: pa.Table, path: Path) -> None:
     """Write a table of predictions atomically."""
     with whole_file(path) as partial:
@@ -107,4 +117,5 @@ def write(table: pa.Table, path: Path) -> None:
 def _identity(task: Task, rows: Dataset) -> dict[str, Any]:
     columns = columns_of(rows, task)
     label = "labels" if task.kind == "multilabel" else "label"
-    return {"index": columns["index"], "subject_id": columns["subject_id"], label: columns["labels"]}
+    known = {"index": columns["index"], "subject_id": columns["subject_id"], label: columns["labels"]}
+    return known if shipped(task.dataset) is None else {**known, UNIT: pa.array(units_of(columns, task), pa.string())}

@@ -151,7 +151,7 @@ def of_result(
     return [
         subgroups(
             stored.scored(task, table),
-            table["subject_id"].to_pylist(),
+            stored.units(table),
             [name for name, here in zip(names, known, strict=True) if here],
             by=by,
             metric=metric,

@@ -82,7 +82,9 @@ def run(args: argparse.Namespace) -> list[Result]:
             method=f"{name}, {cell.method}{setting}",
             model=model_name(args),
             seed=args.seed,
-            settings=identity | {"method": cell.method, "lr": cell.lr, "steps": cell.steps, "labels": args.labels},
+            settings=identity
+            | {"method": cell.method, "lr": cell.lr, "steps": cell.steps, "labels": args.labels}
+            | ({} if args.exclude_leaks is None else {"exclude_leaks": args.exclude_leaks}),
         )
         auroc = result.metrics["auroc"]
         accelerator.print(f"{shots} shots  {cell.method}{setting}: AUROC {auroc}")

@@ -61,6 +61,13 @@ def add_common(parser: Parser, *, seeds: bool = False) -> None:
     add("--data-dir", metavar="PATH", help="raw source, release or Hub folder; else MEDIMETA_DATA or a download")
     add("--partial", action="store_true", help="accept a raw source with fewer images than published")
     add("--labels", choices=("released", "corrected"), default="released", help="which labels (%(default)s)")
+    add(
+        "--exclude-leaks",
+        nargs="?",
+        const=True,
+        metavar="LEDGER",
+        help="leave out images that have a copy in a later split: by known ledgers, or by one of `medimeta audit`",
+    )
     add("--splits-from", metavar="PATH", help="release whose split membership is applied to a raw source")
     add("--cache-dir", metavar="PATH", help="cache of the prepared dataset; that of `datasets` if not given")
     add("--no-store", action="store_true", help="decode images each time instead of once")
@@ -135,15 +142,6 @@ def add_epochs(add: Add, *, patience: int) -> None:
 def add_push(add: Add) -> None:
     """Add `--push-to-hub`."""
     add("--push-to-hub", metavar="REPO", help="upload the model; several: me/vit-{dataset}-{task}")
-
-
-def add_leaks(parser: Parser) -> None:
-    """Add `--exclude-leaks`."""
-    parser.add_argument(
-        "--exclude-leaks",
-        metavar="LEDGER",
-        help="leave out training images that `medimeta audit` found in later splits",
-    )
 
 
 def add_min_images(add: Add, default: str) -> None:

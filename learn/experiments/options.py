@@ -19,7 +19,6 @@ from .option_groups import (
     add_chunk,
     add_common,
     add_epochs,
-    add_leaks,
     add_min_images,
     add_pool,
     add_push,
@@ -86,7 +85,6 @@ def train() -> Parser:
     parser.add_argument(
         "--class-weights", action="store_true", help="weigh classes (multilabel: positives) by their rarity in train"
     )
-    add_leaks(parser)
     add_common(parser, seeds=True)
     return parser
 
@@ -101,7 +99,6 @@ def multitask() -> Parser:
     )
     add_pool(parser)
     add_training(parser)
-    add_leaks(parser)
     add_common(parser)
     return parser
 
@@ -146,7 +143,6 @@ def maml() -> Parser:
     add("--epoch-steps", type=COUNT, metavar="N", help="steps between validations; a pass through all episodes")
     add_epochs(add, patience=5)
     add_push(add)
-    add_leaks(parser)
     add_common(parser)
     return parser
 

@@ -21,7 +21,7 @@ from ...builders.rows import batches, splits_of
 from ...builders.shard_files import shards
 from ...builders.source import Options, Source
 from ...cards.catalogue import DATASETS
-from ...cards.facts import SPLITS
+from ...cards.facts import SPLITS, DatasetCard, Task
 from ...errors import MedIMetaError, SourceBroken, SourceNotFound
 from ...files.json_values import canonical
 from ...files.parallel import ordered_map
@@ -85,8 +85,7 @@ def audit(
     for batch_fingerprints in ordered_map(_fingerprints, work, executor, window=4 * workers):
         fingerprints.append(batch_fingerprints)
         advance(len(batch_fingerprints[0]))
-    columns = ["index", "split", "original_filepath", "subject_id"]
-    rows = pd.concat([batch[columns].assign(dataset=source.card.id) for source, batch in work], ignore_index=True)
+    rows = pd.concat([_listed(source.card, batch) for source, batch in work], ignore_index=True)
     pixels = pd.factorize(np.array([digest for digests, _ in fingerprints for digest in digests], dtype=object))[0]
     hashes = np.concatenate([bits for _, bits in fingerprints])
     groups = {"exact": pixels, "near": _near(hashes, pixels, distance), "subject": _subjects(rows)}
@@ -138,6 +137,23 @@ def _fingerprints(work: tuple[Source, pd.DataFrame]) -> tuple[list[bytes], Hashe
     return digests, np.stack(hashes)
 
 
+def _listed(card: DatasetCard, batch: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of rows that a ledger holds, with the names of their labels."""
+    rows = batch[["index", "split", "original_filepath", "subject_id"]].assign(dataset=card.id)
+    for task in card.tasks:
+        if task.column in batch:
+            rows[task.column] = pd.Series(
+                [_names(task, cell) for cell in batch[task.column]], batch.index, dtype=object
+            )
+    return rows
+
+
+def _names(task: Task, cell: Any) -> str | None:
+    if isinstance(cell, list | tuple | np.ndarray):
+        return ", ".join(task.labels[int(label)] for label in cell)
+    return None if pd.isna(cell) else task.labels[int(cell)]
+
+
 def _near(hashes: Hashes, pixels: NDArray[np.intp], distance: int) -> NDArray[np.intp]:
     """Return a group number per image of near duplicates; -1 where a group holds only exact duplicates."""
     groups = near_groups(hashes, distance)
@@ -157,6 +173,8 @@ def _table(
     rows: pd.DataFrame, groups: Mapping[str, NDArray[np.intp]], hashes: Hashes, about: Mapping[str, Any]
 ) -> pa.Table:
     parts, done = [], 0
+    labels_of = [name for name in rows if name not in SCHEMA.names]
+    schema = pa.schema([*SCHEMA, *((name, pa.string()) for name in labels_of)])
     for kind, labels in groups.items():
         sizes = np.bincount(labels + 1)
         members = np.flatnonzero((labels >= 0) & (sizes[labels + 1] > 1))
@@ -166,6 +184,6 @@ def _table(
         first = members[np.searchsorted(numbers, numbers)]
         distances = None if kind == "subject" else difference(hashes[members], hashes[first])
         part = rows.iloc[members].assign(kind=kind, group=numbers + done, distance=distances)
-        parts.append(pa.Table.from_pandas(part[SCHEMA.names], SCHEMA, preserve_index=False))
+        parts.append(pa.Table.from_pandas(part[schema.names], schema, preserve_index=False))
         done += len(set(numbers.tolist()))
     return pa.concat_tables(parts).replace_schema_metadata({"medimeta": canonical(about)})

@@ -18,7 +18,7 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...files.atomic import whole_folder
 from ...files.version import VERSION
-from ..data.ledger import leaked_indices
+from ..data.copies import excluded, shipped
 
 MINIATURE = 20  # images per class of the main task that `--tiny` draws
 
@@ -65,7 +65,8 @@ def model_name(args: argparse.Namespace, *, kind: str = "ViT") -> str:
 def load_rows(args: argparse.Namespace, dataset: str, split: str, *, per_class: int = MINIATURE) -> Dataset:
     """Load a split with all columns, without the rows that `--exclude-leaks` leaves out.
 
-    With `--tiny` and no data named, the dataset's miniature is drawn into the cache first. Call this in the main
+    Without a file, `--exclude-leaks` takes the ledgers that ship with this package, and a dataset without one keeps all
+    rows. With `--tiny` and no data named, the dataset's miniature is drawn into the cache first. Call this in the main
     process first.
 
     Args:
@@ -82,12 +83,13 @@ def load_rows(args: argparse.Namespace, dataset: str, split: str, *, per_class: 
     options |= {"labels": args.labels, "splits_from": args.splits_from}
     if args.tiny and args.data_dir is None and DATA_VARIABLE not in os.environ:
         options |= {"data_dir": str(_miniature(dataset, args.cache_dir, per_class)), "partial": True}
-    leaked = (
-        set() if getattr(args, "exclude_leaks", None) is None else leaked_indices(args.exclude_leaks, dataset, split)
-    )
+    ledger = args.exclude_leaks
+    if ledger is True and shipped(dataset) is None:
+        ledger = None
+    leaked = excluded(ledger, dataset, split, **options)
     rows: Dataset = load_dataset(dataset, split=split, **options)
     if leaked:
-        rows = rows.select(np.flatnonzero(~np.isin(rows.with_format("numpy")["index"][:], sorted(leaked))))
+        rows = rows.select(np.flatnonzero(~np.isin(rows.with_format("numpy")["index"][:], leaked)))
     return rows
 
 

@@ -121,22 +121,34 @@ def _by_size(key: tuple[str, str]) -> list[list[str | int]]:
 
 
 def _table(protocol: str, split: str, metric: str, found: list[Sourced]) -> ResultTable:
-    cells = {key: _cell([result.metrics[metric] for _, result in runs], runs) for key, runs in runs_of(found).items()}
+    cells = {key: _cell(metric, runs) for key, runs in runs_of(found).items()}
     return ResultTable(protocol, split, metric, cells, tuple(_notes(found, cells)))
 
 
-def _cell(measured: Sequence[Measured], runs: Sequence[Sourced]) -> Cell:
+def _cell(metric: str, runs: Sequence[Sourced]) -> Cell:
+    measured = [result.metrics[metric] for _, result in runs]
+    classes = {_evaluated(result) for _, result in runs}
+    copies = [result.copies for _, result in runs if result.copies is not None]
+    without = [one.without.get(metric, Measured(None)) for one in copies]
+    complete = len(copies) == len(runs) and len({one.images for one in copies}) == 1
+    return Cell(
+        measured[0] if len(measured) == 1 else mean_interval(np.array([one.value for one in measured], np.float64)),
+        len(measured),
+        _mean(measured),
+        classes.pop() if len(classes) == 1 else None,
+        copies[0].images if complete else None,
+        _mean(without) if complete else Measured(None),
+    )
+
+
+def _mean(measured: Sequence[Measured]) -> Measured:
+    """Return the means of numbers, of lower and of upper ends."""
+
     def mean(name: str) -> float:
         values = [getattr(one, name) for one in measured]
         return float("nan") if None in values else float(np.mean(values))
 
-    classes = {_evaluated(result) for _, result in runs}
-    return Cell(
-        measured[0] if len(measured) == 1 else mean_interval(np.array([one.value for one in measured], np.float64)),
-        len(measured),
-        Measured(mean("value"), mean("low"), mean("high")),
-        classes.pop() if len(classes) == 1 else None,
-    )
+    return Measured(mean("value"), mean("low"), mean("high"))
 
 
 def _evaluated(result: Result) -> int | None:
@@ -156,6 +168,10 @@ def _notes(found: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iter
     for task, labels in sorted(absent.items()):
         if labels:
             yield f"{task}: means over labels leave out {', '.join(sorted(labels))}, which no row or every row has."
+    copies = {task: cell.copies for (_, task), cell in cells.items() if cell.copies}
+    if copies:
+        counts = "; ".join(f"{task}: {number:,}" for task, number in sorted(copies.items()))
+        yield f"Images with a copy in another split, from which a model may know the answer: {counts}."
     if any(cell.runs > 1 for cell in cells.values()):
         yield (
             "Several runs: the mean over seeds, with its 95 % interval by Student's t. It shows how much training "

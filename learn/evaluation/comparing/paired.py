@@ -147,4 +147,4 @@ def _same_rows(result: Result, paths: Sequence[Path]) -> tuple[tuple[Scored, Sco
     (first, table), (second, other) = (stored.read(task, path) for path in paths)
     if table["index"].to_pylist() != other["index"].to_pylist():
         raise MedIMetaError(f"{paths[0]} and {paths[1]} hold predictions of different images.")
-    return (first, second), table["subject_id"].to_pylist()
+    return (first, second), stored.units(table)

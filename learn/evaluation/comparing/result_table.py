@@ -23,12 +23,16 @@ class Cell(NamedTuple):
         runs: Number of results.
         test: The interval of the test set or the episodes; of several runs, the mean of the ends of their intervals.
         classes: Number of classes or labels that were evaluated; None where the result does not say.
+        copies: Number of images with a copy in another split; None where it is not known.
+        without: The number without these images; of several runs, their mean.
     """
 
     measured: Measured
     runs: int = 1
     test: Measured = Measured(None)
     classes: int | None = None
+    copies: int | None = None
+    without: Measured = Measured(None)
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,10 @@ class ResultTable:
         """Return the text of a cell; empty if the method was not measured on the task."""
         if (method, task) not in self.cells:
             return ""
-        measured, runs, _, _ = self.cells[method, task]
+        measured, runs, _, _, copies, without = self.cells[method, task]
         text = str(measured) + (f" ({runs} runs)" if runs > 1 else "")
+        if copies:
+            text += f"; without copies {'-' if without.value is None else f'{without.value:.3f}'}"
         if measured.value is not None and round(measured.value, 3) == self.best(task) and len(self.methods) > 1:
             return text.replace(f"{measured.value:.3f}", f"**{measured.value:.3f}**", 1)
         return text
@@ -106,10 +112,11 @@ class ResultTable:
     def frame(self) -> pd.DataFrame:
         """Return a row per method and task, for further work."""
         columns = ["protocol", "split", "method", "task", "metric", "value", "low", "high", "runs", "test_low"]
-        columns += ["test_high", "classes"]
+        columns += ["test_high", "classes", "copies", "without_copies", "without_copies_low", "without_copies_high"]
         rows = []
-        for (method, task), (measured, runs, test, classes) in self.cells.items():
-            numbers = [measured.value, measured.low, measured.high, runs, test.low, test.high, classes]
+        for (method, task), (measured, runs, test, classes, copies, without) in self.cells.items():
+            numbers = [measured.value, measured.low, measured.high, runs, test.low, test.high, classes, copies]
+            numbers += [without.value, without.low, without.high]
             rows.append([self.protocol, self.split, method, task, self.metric, *numbers])
         return pd.DataFrame(rows, columns=columns)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ....errors import MedIMetaError
+from ...data.copies import COPIES
 from .metrics import Metrics, Scored
 from .ranking import Floats
 
@@ -91,9 +92,10 @@ def describe(subjects: Sequence[str | None], resamples: int) -> str:
         return "none"
     units = int(groups(subjects, len(subjects)).max()) + 1
     alone = sum(subject is None for subject in subjects)
-    what = f"{units:,} images" if alone == len(subjects) else f"{units - alone:,} subjects"
-    if 0 < alone < len(subjects):
-        what += f" and {alone:,} images without a known subject"
+    copies = len({subject for subject in subjects if subject is not None and subject.startswith(COPIES)})
+    parts = [(units - alone - copies, "subjects"), (copies, "groups of copies")]
+    parts.append((alone, "images" if alone == len(subjects) or not parts[0][0] else "images without a known subject"))
+    what = " and ".join(f"{number:,} {name}" for number, name in parts if number)
     narrow = "; so few that intervals near 1 are too narrow" if units < FEW else ""
     return f"95 %, percentile bootstrap over {what}, {resamples:,} resamples{narrow}"
 

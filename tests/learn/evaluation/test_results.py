@@ -133,7 +133,7 @@ def test_an_old_file_that_says_target_is_read(tmp_path):
     assert old == replace(now, classes={}, confusion=None)
     old.save(tmp_path / "again.json")
     written = json.loads((tmp_path / "again.json").read_text())
-    assert (written["kind"], written["schema"]) == ("binary", 2)
+    assert (written["kind"], written["schema"]) == ("binary", 3)
     assert "target" not in written
 
 
@@ -213,7 +213,7 @@ def test_numbers_without_end_are_not_tracebacks(digits, tmp_path):
         (lambda facts: facts.pop("dataset"), "dataset: Field required"),
         (lambda facts: facts.update(colour="red"), "colour: Unexpected keyword"),
         (lambda facts: facts["metrics"].update(auroc={"value": "high"}), r"metrics\.auroc\.value"),
-        (lambda facts: facts.update(schema=3), "schema: Input should be 1 or 2"),
+        (lambda facts: facts.update(schema=4), "schema: Input should be 1, 2 or 3"),
         (lambda facts: facts.update(kind="regression"), "kind: Input should be 'binary'"),
     ],
 )
@@ -224,7 +224,7 @@ def test_a_file_of_another_form_is_refused_by_key(damage, message, tmp_path):
 
     with pytest.raises(MedIMetaError, match=message) as error:
         Result.load(tmp_path / "r.json")
-    assert "r.json: not a result of schema 2" in str(error.value)
+    assert "r.json: not a result of schema 3" in str(error.value)
 
 
 def test_no_json_and_no_file_are_refused(tmp_path):

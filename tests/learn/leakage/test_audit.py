@@ -415,3 +415,22 @@ def test_the_command(tmp_path):
     assert shown.stdout == ledger.summary() + "\n"
     assert json.loads(as_json.stdout) == ledger.as_dict()
     assert ledger.rows["original_filepath"].tolist() == ["benign/benign (2).png", "normal/normal (1).png"]
+
+
+def test_contradictory_labels_come_first_with_both_labels(tmp_path):
+    raw = write_miniature("bus", tmp_path / "raw", per_class=4, packed=False)
+    folder = raw / "Dataset_BUSI_with_GT"
+    (folder / "normal" / "normal (1).png").write_bytes((folder / "benign" / "benign (2).png").read_bytes())
+    (folder / "benign" / "benign (3).png").write_bytes((folder / "benign" / "benign (4).png").read_bytes())
+
+    ledger = audit([open_source("bus", raw, PARTIAL)])
+    ledger.save(tmp_path / "ledger.parquet")
+
+    table = pq.read_table(tmp_path / "ledger.parquet").to_pandas()
+    assert table["case_category"].tolist() == ["benign", "normal", "benign", "benign"]
+    assert set(table["malignancy"]) == {"no malignant finding"}
+    first, *lines = Ledger.load(tmp_path / "ledger.parquet").summary().splitlines()
+    assert first == "1 group(s) of copies have contradictory labels:"
+    assert [line.partition("  case_category: ")[2] for line in lines[1:3]] == ["benign", "normal"]
+    assert {row["contradicts"] for row in ledger.as_dict()["contradictions"]} == {"case_category"}
+    assert set(ledger.contradictions()["original_filepath"]) == {"benign/benign (2).png", "normal/normal (1).png"}
