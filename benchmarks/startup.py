@@ -2,16 +2,17 @@
 
     python benchmarks/startup.py [--rounds 15]
 
-All sides take turns in one run; a ratio is that of the fastest rounds. The target is a ratio of at most 25.
+All sides take turns in one run. The table has the CPU time of the fastest round, which hardly depends on what else the
+machine does. The target is a ratio of at most 25.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
-import time
 
 TARGET = 25
 BASE = "python -c pass"
@@ -40,6 +41,12 @@ SIDES = {
 }
 
 
+def cpu_seconds() -> float:
+    """CPU seconds of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
     """Measure all sides and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -48,13 +55,13 @@ def main() -> None:
     best = dict.fromkeys(SIDES, float("inf"))
     for _ in range(rounds):
         for name, (command, environment) in SIDES.items():
-            started = time.perf_counter()
+            before = cpu_seconds()
             subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-            best[name] = min(best[name], time.perf_counter() - started)
-    print("| command | ms | ratio | target | |\n|---|--:|--:|--:|---|")
+            best[name] = min(best[name], cpu_seconds() - before)
+    print("| command | CPU ms | ratio | target | |\n|---|--:|--:|--:|---|")
     for name, seconds in best.items():
         ratio = seconds / best[BASE]
-        verdict = "" if name == BASE else f"{TARGET} | {'met' if ratio <= TARGET else '**not met**'}"
+        verdict = "" if name == BASE else f"{TARGET} | {'met' if ratio <= TARGET else '**missed**'}"
         print(f"| `{name}` | {seconds * 1e3:.0f} | {ratio:.1f} | {verdict or ' | '} |")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
-
-import wrapt
 
 from ..errors import MissingExtra, UnknownName
 
@@ -22,7 +22,31 @@ def register() -> None:
     Since version 4 `datasets` runs no loading scripts, and it has no registry to add to. All other names pass through.
     Calling this again changes nothing.
     """
-    wrapt.register_post_import_hook(_wrap, "datasets")
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+    if "datasets" in sys.modules:
+        _wrap()
+
+
+class _Finder:
+    """Finds `datasets` where it is found otherwise, and wraps its function once it is executed."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != "datasets":
+            return None
+        finders = (finder for finder in sys.meta_path if finder is not _Finder)
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
+        loader: Any = spec.loader if spec else None
+        if loader is not None:
+            execute = loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                _wrap()
+
+            loader.exec_module = exec_module
+        return spec
 
 
 def check_version() -> None:
@@ -40,7 +64,7 @@ def check_version() -> None:
         )
 
 
-def _wrap(package: ModuleType) -> None:
+def _wrap() -> None:
     # Another thread may be importing `datasets`: to import it again waits until that is finished.
     importlib.import_module("datasets")
     load = importlib.import_module("datasets.load")

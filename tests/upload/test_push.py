@@ -27,6 +27,7 @@ from fakes.parquet import edit, rows_of, set_values
 from fakes.publishing import (
     PARTIAL,
     REPO,
+    TRANSPORTS,
     build_folder,
     contents,
     holds,
@@ -73,7 +74,7 @@ def folder(small, tmp_path):
     return shutil.copytree(small, tmp_path / "folder")
 
 
-@pytest.fixture(params=["xet", "lfs"])
+@pytest.fixture(params=TRANSPORTS)
 def hub(tmp_path, monkeypatch, request):
     without_waiting(monkeypatch, lfs=request.param == "lfs")
     with Hub(tmp_path / "server", part_bytes=50_000, page=7) as server, other_client():
@@ -558,7 +559,7 @@ def rows_in(folder):
     return found
 
 
-@pytest.mark.parametrize("hub", ["xet"], indirect=True)
+@pytest.mark.parametrize("hub", TRANSPORTS[:1], indirect=True)
 def test_load_dataset_gives_every_row_of_this_release_and_of_the_last(hub, tmp_path):
     old = build_folder(tmp_path, {"crc": 4, "bus": 3}, name="old")
     new = build_folder(tmp_path, {"crc": 5}, seed=1, name="new")

@@ -18,7 +18,7 @@ from huggingface_hub import HfApi, file_download
 
 from fakes.hub import Fault, Hub
 from fakes.killed import push_pieces, start
-from fakes.publishing import REPO, build_folder, holds, other_client, publish, without_waiting
+from fakes.publishing import REPO, TRANSPORTS, build_folder, holds, other_client, publish, without_waiting
 from medimeta.builders import rows
 from medimeta.errors import PushFailed
 from medimeta.files.remote.retry import FAILURES, TRIES
@@ -86,7 +86,7 @@ def copied(published, root):
     return hub
 
 
-@pytest.fixture(params=["xet", "lfs"])
+@pytest.fixture(params=TRANSPORTS)
 def transport(request, monkeypatch):
     """The client's way to send files, and what it waited for."""
     with other_client():
@@ -309,23 +309,19 @@ def test_downloads_through_faults(published, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_killed_again_and_again_nothing_is_sent_twice(transport, sixty_shards, tmp_path):
-    """Twenty SIGKILLs: before, amid or after a file (LFS), at some moment (Xet). Each run goes on from the last."""
+    """Twenty SIGKILLs: before, amid or after a file (LFS), between two files (Xet). The next run continues."""
     lfs, rng, running, kills = transport[0] == "lfs", random.Random(0), [], 20
 
     def run():
         running.append(start(push_pieces, hub.url, hub.token, sixty_shards, lfs))
         return running[-1]
 
-    def kill():
-        time.sleep(0 if lfs else rng.uniform(0, 0.02))
-        running[-1].kill()
-
     with Hub(tmp_path / "server") as hub:
         for _ in range(kills):
-            if lfs:  # of the files that are still to be sent
-                hub.fail(Fault(rng.choice(["meanwhile", "cut", "lost"]), "PUT ", after=rng.randrange(5), act=kill))
-            else:  # each run asks for a token per file
-                hub.fail(Fault("meanwhile", "xet-write-token", after=rng.randrange(60), act=kill))
+            # Of the files that are still to be sent; or, with Xet, of all: each run asks for a token per file.
+            where, files = ("PUT ", 5) if lfs else ("xet-write-token", 60)
+            kind = rng.choice(["meanwhile", "cut", "lost"]) if lfs else "meanwhile"
+            hub.fail(Fault(kind, where, after=rng.randrange(files), act=lambda: running[-1].kill()))
             run().join()
             assert running[-1].exitcode == -signal.SIGKILL
             assert REPO not in hub.repos or len(hub.repos[REPO].commits) == 1
