@@ -16,15 +16,14 @@ demo: $(or $(wildcard .venv/ready),.venv/demo)
 test: .venv/ready
 	.venv/bin/pytest $(PARALLEL) -m "$(QUICK)"
 
+# `make test-all COV=--cov` also measures which lines are tested.
 test-all: .venv/ready docs test-lowest
-	.venv/bin/pytest $(PARALLEL)
+	.venv/bin/pytest $(PARALLEL) $(COV)
 
-# The lowest version of every dependency, and no torch: what reads and builds must work there, too. The local Hub of the
-# push tests needs a newer client.
+# The lowest version of every dependency, and no torch: what reads, builds and pushes must work there, too.
 test-lowest: .venv-lowest/ready
 	.venv-lowest/bin/pytest $(PARALLEL) -m "$(QUICK)" tests/test_medimeta.py tests/builders tests/cards tests/files \
-		tests/upload tests/learn/data/test_views.py --ignore tests/upload/test_push.py \
-		--ignore tests/upload/test_push_faults.py
+		tests/upload tests/learn/data/test_views.py
 
 # In .editable, as in an installed package: in the bare checkout, tools would find `medimeta.py` and nothing else.
 lint: .venv/ready
