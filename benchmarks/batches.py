@@ -6,9 +6,9 @@ Sides take turns. Each is measured with 0, 1 and 2 workers of a `DataLoader`, ou
 printed are images per second (median of the rounds), the best of them, and ratios of the best.
 
 The peer (medimeta 0.0.6 with torchcross and torchvision) brings a CUDA build of torch, several GB, and an import name
-that is ours too; so it lives in an environment of its own, which `make bench PEER=1` makes. It reads the HDF5 file of
+that is ours too; so it is in its own environment, which `make bench PEER=1` makes. It reads the HDF5 file of
 a release and gives float32 with mean and deviation 0.5, one channel for grey images; so do we here. Without it, a
-stand-in written after its description is measured.
+stand-in that follows its description is measured.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def gather(store: PixelStore) -> Iterable[Any]:
 
 
 def peer(python: Path, release: Path, task: str) -> Measure:
-    """The peer, in a process of its own environment."""
+    """The peer, in a process in its own environment."""
     script = Path(__file__).with_name("peer_batches.py")
     info = yaml.safe_load((release / "info.yaml").read_text(encoding="utf-8"))
     (release / "info.yaml").write_text(yaml.safe_dump(info | {"domain": "any"}), encoding="utf-8")

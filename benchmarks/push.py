@@ -4,7 +4,7 @@
 
 Both sides use the real client over loopback, with Xet or (`--lfs`) without. Ours checks every row before it sends one
 and compares every hash afterwards; that is in its seconds, and its bytes have a card with pictures that `push_to_hub`
-does not make. That one is called once per dataset, as it has to be. For the changed shard both are told which dataset
+does not make. `push_to_hub` has to be called once per dataset. For the changed shard, both are given the dataset that
 changed. Printed: commits, requests, bytes sent and seconds.
 """
 

@@ -144,7 +144,7 @@ def resemble(new: Path, model: Path) -> None:
     """Give a file or folder the mode and the group of another one, as far as the system allows."""
     with suppress(FileNotFoundError):
         status = model.stat()
-        with suppress(OSError, AttributeError):  # a group of which the user is no member, or Windows
+        with suppress(OSError, AttributeError):  # a group that the user is not in, or Windows
             os.chown(new, -1, status.st_gid)
         with suppress(OSError):
             new.chmod(stat.S_IMODE(status.st_mode))

@@ -76,7 +76,7 @@ def _sample(regular: dict[str, tuple[bytes, int]]) -> list[str]:
 
 
 def _content(path: str, size: int) -> bytes:
-    """Hash some pieces of a file; a file that cannot be read has a hash of its own."""
+    """Hash some pieces of a file; a file that cannot be read has its own hash."""
     digest = hashlib.sha256()
     last = DIRECTORY if path.lower().endswith(".zip") else PIECE
     pieces = [(0, PIECE), (max(0, (size - PIECE) // 2), PIECE), (max(0, size - last), last)]

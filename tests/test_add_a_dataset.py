@@ -32,7 +32,7 @@ def package(tmp_path_factory):
 
 
 def install(project, site):
-    """Install a project into a folder of its own; nothing is downloaded."""
+    """Install a project into its own folder; nothing is downloaded."""
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", *options, str(project)], capture_output=True, text=True
@@ -41,7 +41,7 @@ def install(project, site):
 
 
 def run_python(block, path, folder):
-    """Run a block in a process of its own."""
+    """Run a block in its own process."""
     (folder / "block.txt").write_text(block, encoding="utf-8")
     options = ("-o", "ELLIPSIS", "-o", "NORMALIZE_WHITESPACE")
     done = subprocess.run(
@@ -67,7 +67,7 @@ def test_the_page_adds_a_dataset(text, tmp_path, monkeypatch):
             run_python(block, path, tmp_path)
             continue
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            if part.startswith("pip install -e "):  # into a folder of its own, not into this environment
+            if part.startswith("pip install -e "):  # into its own folder, not into this environment
                 install(home / shlex.split(part.partition("\n")[0])[-1], site)
             else:
                 run_console(f"$ {part}", PAGE, path)

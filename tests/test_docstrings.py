@@ -1,4 +1,4 @@
-"""What the code says of itself is true: docstring examples run, and every module stands in its room's map."""
+"""What the code says of itself is true: docstring examples run, and every module is in its room's map."""
 
 from __future__ import annotations
 

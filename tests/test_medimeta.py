@@ -208,7 +208,7 @@ print("loaded", medimeta.__file__)
 """
 
 
-@pytest.mark.parametrize("surroundings", ["empty", "full", "beside a folder of that name"])
+@pytest.mark.parametrize("surroundings", ["empty", "full", "next to a folder of that name"])
 def test_the_working_directory_is_never_scanned(raw, tmp_path, surroundings):
     here = tmp_path / "here"
     here.mkdir()

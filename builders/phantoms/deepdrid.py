@@ -36,7 +36,7 @@ def files(rng: np.random.Generator, per_class: int) -> Iterator[File]:
 
 
 def _regular(rng: np.random.Generator, patients: int) -> Iterator[File]:
-    """Two eyes per patient; of some patients the right eye is better, and one's grades stand in the other's column."""
+    """Two eyes per patient; of some patients the right eye is better, and one's grades are in the other's column."""
     folders = {part: f"regular-fundus-{part}" for part in PARTS} | {"test": "Online-Challenge1&2-Evaluation"}
     rows: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
     seen = [0] * GRADES

@@ -29,7 +29,7 @@ def _part(
     sizes: tuple[tuple[int, int], ...],
     digits: str,
 ) -> Iterator[File]:
-    """Patients have two files each, often of two classes, and never lie in both train and test."""
+    """Patients have two files each, often of two classes, and are never in both train and test."""
     seen = dict.fromkeys(folders, 0)
     count = {"train": 0, "test": 0}
     for n, label in enumerate(spread(rng, len(folders), per_class)):

@@ -54,7 +54,7 @@ class Layout:
 
     @cached_property
     def _marker(self) -> re.Pattern[str]:
-        """A marker in a path, in any case, and twice if an archive was extracted into a folder of its own name."""
+        """A marker in a path, in any case, and twice if an archive was extracted into a folder with its name."""
         return re.compile(rf"(?:^|(?<=/))({'|'.join(map(re.escape, self.markers))})(?:/\1)*(?=/|$)", re.IGNORECASE)
 
     @cached_property

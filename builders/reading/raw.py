@@ -57,7 +57,7 @@ class Raw(Tree):
 
         Raises:
             SourceNotFound: If there is no such file.
-            SourceBroken: If it is no such table.
+            SourceBroken: If it is not such a table.
         """
         self.place(path)  # tar archives are not searched for tables
         content = self.read(path, most=MAX_TABLE)

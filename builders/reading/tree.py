@@ -273,7 +273,7 @@ class Tree:
         return part.size(name)
 
     def unpacked(self, path: str) -> Path | None:
-        """Where a file lies on disk, or None when it lies in an archive.
+        """The path of a file on disk, or None when it is in an archive.
 
         Raises:
             SourceNotFound: If there is no such file.

@@ -62,7 +62,7 @@ def render(raw: Raw, row: Row) -> Image.Image:
 def corrected(rows: pd.DataFrame) -> pd.DataFrame:
     """The DR level of the eye instead of the patient's, where there is one; test is graded by image already.
 
-    A row has one eye's grade. It counts even if it stands in the other eye's column (two images of patient 56).
+    A row has one eye's grade. It counts even if it is in the other eye's column (two images of patient 56).
     """
     if not set(EYES) <= set(rows):  # dr_uwf
         return rows

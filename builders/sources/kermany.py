@@ -30,7 +30,7 @@ DIFFERENCE = {
 }
 
 URGENT_REFERRAL = {"CNV": "YES", "DME": "YES", "DRUSEN": "NO", "NORMAL": "NO"}
-FOLDER_OF = {"BACTERIA": "PNEUMONIA", "VIRUS": "PNEUMONIA"}  # all other prefixes lie in a folder of their own name
+FOLDER_OF = {"BACTERIA": "PNEUMONIA", "VIRUS": "PNEUMONIA"}  # all other prefixes are the names of their folders
 
 
 def manifest(raw: Raw) -> pd.DataFrame:

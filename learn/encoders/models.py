@@ -72,7 +72,7 @@ def load_model(name: str | None, task: Task) -> tuple[PreTrainedModel, Preproces
     The weights of the head are random: seed torch first.
 
     Args:
-        name: A checkpoint on the Hub or in a folder, with or without a head of its own; None for a small random ViT.
+        name: A checkpoint on the Hub or in a folder, with or without its own head; None for a small random ViT.
         task: The task; its labels become the names of the outputs.
     """
     return _load(

@@ -61,7 +61,7 @@ def test_eight_bits_truncates():
 
 @pytest.fixture(scope="module")
 def complete(shared, tmp_path_factory):
-    """The complete tables beside a zip of images that have nothing but the right order of sizes."""
+    """The complete tables next to a zip of images of which only the order of sizes is right."""
     folder = tmp_path_factory.mktemp("cbis")
     tables = sorted((shared / "real" / "tables" / "cbis").glob("*.csv"))
     sizes: dict[str, int] = {}

@@ -64,7 +64,7 @@ def test_annotations_and_patients_are_as_published(shared, real):
         texts = published[annotation.release_column]
         assert [row[annotation.column] for row in rows] == [READERS[annotation.type](t) if t else None for t in texts]
     assert [row["subject_id"] or "" for row in rows] == published["patient_id"].to_list()
-    assert {row["subject_id"] for row in rows} == {None, "P11", "P12"}  # p28_image1 is no patient
+    assert {row["subject_id"] for row in rows} == {None, "P11", "P12"}  # p28_image1 is not a patient
 
 
 def test_released_masks_are_the_published_ones(shared, real):

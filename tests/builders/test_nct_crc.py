@@ -93,7 +93,7 @@ def test_an_unknown_folder_is_named(folder):
 )
 def test_a_broken_image_is_named(folder, kept, problem):
     file = sorted((folder / "NCT-CRC-HE-100K" / "MUS").iterdir())[0]
-    Image.new("RGB", (224, 224)).save(file)  # uncompressed: the directory stands before the pixels
+    Image.new("RGB", (224, 224)).save(file)  # uncompressed: the directory precedes the pixels
     file.write_bytes(file.read_bytes()[:kept])
 
     with pytest.raises(SourceBroken, match=rf"NCT-CRC-HE-100K/MUS/{file.name} in .*{problem}"):

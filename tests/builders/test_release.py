@@ -273,7 +273,7 @@ CONTRADICTIONS = {
     "a list is gone": (lambda f: (f / "splits/train.txt").unlink(), r"splits/train.txt.*does not name it"),
     "labels differ": (lambda f: edit_labels(f, put(7, 5)), r"task_labels/malignancy.npy.*row 7 is 5, but [01] in"),
     "fewer labels": (lambda f: edit_labels(f, lambda a: a[:-1]), r"malignancy.npy.*shape \(11,\); the 12 rows"),
-    "labels are no numbers": (
+    "labels are not numbers": (
         lambda f: edit_labels(f, lambda a: a.astype(str)),
         "malignancy.npy.*not an array",
     ),
@@ -288,7 +288,7 @@ CONTRADICTIONS = {
         ),
         r"9 is not a label of task 'malignancy', in row 3",
     ),
-    "a label that is no number": (
+    "a label that is not a number": (
         lambda f: edit_table(f, 3, "tasks/malignancy", "benign"),
         r"annotations.csv, row 3, column 'tasks/malignancy': cannot read 'benign'",
     ),
@@ -324,7 +324,7 @@ CONTRADICTIONS = {
         lambda f: edit(f, "info.yaml", lambda text: text.replace("2: malignant\n", "2: malignant\n    3: new\n")),
         "info.yaml.*'case category' has unknown labels {3: 'new'}",
     ),
-    "info is no YAML": (lambda f: (f / "info.yaml").write_text("a: [b"), "info.yaml.*not a readable description"),
+    "info is not YAML": (lambda f: (f / "info.yaml").write_text("a: [b"), "info.yaml.*not a readable description"),
     "fewer images in HDF5": (
         lambda f: only_hdf5(f, "images", (11, 224, 224), "uint8"),
         "images.hdf5.*holds 11 images, but annotations.csv has 12 rows",

@@ -129,7 +129,7 @@ def test_interrupted_build_leaves_nothing_half_done(tmp_path):
     code += "cli.main(sys.argv[1:])"
     command = [sys.executable, "-c", code, "build", "pbc", "--source", str(raw), "--partial"]
     command += ["--out", str(tmp_path / "hub"), "--num-proc", "2"]
-    terminal, own = pty.openpty()  # a process group of its own, as in a shell
+    terminal, own = pty.openpty()  # its own process group, as in a shell
     process = subprocess.Popen(
         command,
         env=os.environ | {"PYTHONPATH": str(ROOT / ".editable")},

@@ -20,7 +20,7 @@ BELL_OR_ESCAPE = re.compile(r"\x07|\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Bash:
-    """An interactive bash on a terminal of its own, in an empty home directory."""
+    """An interactive bash on its own terminal, in an empty home directory."""
 
     def __init__(self, home):
         bin_folder = home / "bin"

@@ -1,4 +1,4 @@
-"""The shared samples: where each dataset's raw part lies, what it must become, and how its source packs it."""
+"""The shared samples: where each dataset's raw part is, what it must become, and how its source packs it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ PACKING = {  # archive -> entries of the sample folder that it holds; synthetic/
 
 
 def pack(sample: str, real: Path, target: Path) -> Path:
-    """Pack a sample folder into archives as its source hands them out; what is in no archive is linked beside them."""
+    """Pack a sample folder into archives as its source publishes them; what is in no archive is linked next to them."""
     folder = real / sample
     target.mkdir(parents=True)
     if sample == "cxr14":
@@ -87,7 +87,7 @@ def pack(sample: str, real: Path, target: Path) -> Path:
 
 
 def _pack_cxr(folder: Path, archive: Path) -> None:
-    """CXR8.zip: tables beside twelve tar.gz files with the images in name order."""
+    """CXR8.zip: tables next to twelve tar.gz files with the images in name order."""
     images = sorted((folder / "images").glob("*.png"))
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
         for path in sorted(folder.iterdir()):

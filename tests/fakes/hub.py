@@ -222,7 +222,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        """A client that went away is no news."""
+        """Nothing: a client may go away."""
 
 
 class _Handler(BaseHTTPRequestHandler):

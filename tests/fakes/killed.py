@@ -1,4 +1,4 @@
-"""Builds and pushes in processes of their own, made to be killed.
+"""Builds and pushes in their own processes, made to be killed.
 
 A server that has the imports done forks them, so that they start at once: kills hit the work, not the imports.
 """
@@ -29,7 +29,7 @@ CHANGES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmo
 
 
 def start(target, *args):
-    """Run a function of this module in a process that leads a group of its own."""
+    """Run a function of this module in a process that leads its own group."""
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     ready = context.Event()
@@ -67,7 +67,7 @@ def kill_at(step, where, how=signal.SIGKILL):
 
 
 def build_slices(raw, out, dataset, processes=1, step=None, how=signal.SIGKILL):
-    """Build with a shard for every four rows, so that there is something to go on with; until a step, perhaps."""
+    """Build with a shard for every four rows, so that there is something to continue; until a step, perhaps."""
     if step is not None:
         kill_at(step, out.parent, how)
     shards.SHARD_BYTES, rows.BATCH, shards.BATCH = 1, 4, 4

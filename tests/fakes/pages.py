@@ -1,4 +1,4 @@
-"""Runs what the documentation shows, as it stands there, and compares the output."""
+"""Run the examples of the documentation as they are, and compare the output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-VARIES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # "..." stands for what varies
+VARIES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # "..." replaces what varies
 MODULES = {"medimeta": "medimeta", "pytest": "pytest"}  # the commands that pages may show
 
 

@@ -59,7 +59,7 @@ def publish(hub, folder, **options):
 
 
 def contents(folder, place=None):
-    """What the Hub should hold of a folder: all of it, and `card.json` beside each build record (None here)."""
+    """What the Hub should hold of a folder: all of it, and `card.json` next to each build record (None here)."""
     files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     return files | {path.replace("build.json", "card.json"): None for path in files if path.endswith("/build.json")}
 

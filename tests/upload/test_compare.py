@@ -209,7 +209,7 @@ def test_another_number_and_another_annotation(places, hub):
 
 
 def test_a_path_that_gives_several_rows_is_matched_by_labels(places, hub):
-    """Eleven organs lie in one volume; one of them gets the label of another, which then is there twice."""
+    """Eleven organs are in one volume; one of them gets the label of another, which then is there twice."""
     rows = rows_of(shard(hub, "test", "organs_axial"))
     assert len({row["original_filepath"] for row in rows}) < len(rows)
     set_values(shard(hub, "test", "organs_axial"), 4, organ_label=rows[5]["organ_label"])

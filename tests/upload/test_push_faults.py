@@ -232,7 +232,7 @@ def test_what_the_others_say_arrives_damaged(hub, releases, published, kind):
     ],
     ids=["down", "unreachable", "no modes", "no way to send", "no commits", "not accepted", "always damaged"],
 )
-def test_giving_up_leaves_the_old_release_and_the_next_push_goes_on(hub, releases, published, fault):
+def test_giving_up_leaves_the_old_release_and_the_next_push_continues(hub, releases, published, fault):
     hub.fail(fault)
     with pytest.raises(PushFailed, match=r"rerun the command|medimeta verify"):
         publish(hub, releases[1])
@@ -282,7 +282,7 @@ def test_two_pushes_at_once(hub, releases, published, tmp_path):
 
 
 def test_downloads_through_faults(published, tmp_path, monkeypatch):
-    """Torn downloads are gone on with, at the latest by the next call; damage is found by asking for the hashes."""
+    """Torn downloads continue, at the latest in the next call; damage is found by asking for the hashes."""
     without_waiting(monkeypatch, lfs=True)
     monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=lambda seconds: None))
     whole = published.files(REPO)

@@ -32,7 +32,7 @@ OPTIONS = Options(partial=True, with_masks=True)
 
 
 def built(home, **datasets):
-    """A Hub folder of miniatures, beside their sources."""
+    """A Hub folder of miniatures, next to their sources."""
     for dataset, per_class in datasets.items():
         raw = write_miniature(dataset, home / dataset, per_class=per_class)
         build(open_source(dataset, raw, OPTIONS), home / "hub", version="0")

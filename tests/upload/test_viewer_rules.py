@@ -85,7 +85,7 @@ def test_a_split_without_rows(folder):
 
 
 def test_a_page_that_lies_in_several_row_groups():
-    """Rows 100 to 199 lie in the second half of one group and the first of the next, in another file."""
+    """Rows 100 to 199 are in the second half of one group and the first of the next, in another file."""
     group = SimpleNamespace(num_rows=150, total_byte_size=200_000_000)
     shards = [SimpleNamespace(split="train", groups=[group])] * 2
     published = SimpleNamespace(readable=shards)

@@ -57,9 +57,9 @@ class Workshop:
 
     def _find_home(self) -> Path:
         hub = self.own.parent  # `out`, unless the dataset's folder is a link to another disk
-        inside, beside = hub / ".medimeta", hub.with_name(f".{hub.name}.medimeta")
+        inside, outside = hub / ".medimeta", hub.with_name(f".{hub.name}.medimeta")
         problem = None
-        for home in (inside,) if inside.exists() or not hub.name else (beside, inside):
+        for home in (inside,) if inside.exists() or not hub.name else (outside, inside):
             try:
                 home.mkdir(parents=True, exist_ok=True)
                 resemble(home, hub)

@@ -9,7 +9,7 @@ from medimeta import DATASETS
 from medimeta.errors import UnknownName
 from medimeta.learn.data.protocols import LeakyPool, SourcePool, cross_domain, leave_domain_out
 
-# Datasets that are left out besides the target: published, but for the mammography pair's subjects.
+# Datasets that are left out in addition to the target: published, but for the mammography pair's subjects.
 LEFT_OUT = {
     "aml": {"pbc"},
     "bus": set(),

@@ -140,7 +140,7 @@ def test_an_interrupted_bank_is_continued(raw, monkeypatch):
 
 
 def extract(cache, data, kill_after=None):
-    """Compute a bank in a process of its own; it may be killed before it changes the bank for the n-th time."""
+    """Compute a bank in its own process; it may be killed before it changes the bank for the n-th time."""
     import datasets
 
     datasets.config.HF_DATASETS_CACHE = cache

@@ -60,7 +60,7 @@ def test_published_next_to_the_data(tmp_path, monkeypatch):
         shown = in_another_process(hub, tmp_path, PUSH, str(folder))
         assert shown == "episodes_bus_case_category_1-2shot ['train'] True\n"
         titles = [commit.title for commit in hub.repos[REPO].history()]
-        assert len(titles) == 3  # the first, the release and the episodes; the same again is no commit
+        assert len(titles) == 3  # the first, the release and the episodes; an equal push makes no commit
         assert titles[0].startswith("Publish episodes_bus_case_category_1-2shot: 3 episodes, SHA-256 ")
         kept = {path for path in hub.files(REPO) if path.startswith("episodes/")}
         assert kept == {"episodes/episodes_bus_case_category_1-2shot/train-00000-of-00001.parquet"}

@@ -28,7 +28,7 @@ def drawn(task, n=5, recipe=RANDOM):
 
 
 def telling_features(task, rows=400, width=12):
-    """Features in which every label has a direction of its own, and noise."""
+    """Features in which every label has its own direction, and noise."""
     labels = random_toy(task, seed=0)[task.column]
     vectors = np.random.default_rng(0).normal(size=(rows, width)).astype(np.float32)
     for row, label in enumerate(labels):

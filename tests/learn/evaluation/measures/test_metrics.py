@@ -34,7 +34,7 @@ def test_binary(columns):
     assert found["f1"] == pytest.approx(2 / 3)
     # Half of the sick have precision 1, half 2/3.
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
-    # Confidence 0.9, 0.6, 0.65, 0.8, of which 0.65 is wrong; 0.6 and 0.65 lie in one bin of 15.
+    # Confidence 0.9, 0.6, 0.65, 0.8, of which 0.65 is wrong; 0.6 and 0.65 are in one bin of 15.
     assert found["calibration_error"] == pytest.approx((0.1 + abs(0.6 + 0.65 - 1) + 0.2) / 4)
 
 
