@@ -158,6 +158,7 @@ class Correction:
         change: How the corrected labels differ from the released ones.
         reason: Why the released labels are wrong.
         rows: Number of rows changed in the complete dataset; None if only the images can tell.
+        source: What says which label is right; needed for labels of a task.
     """
 
     __pydantic_config__ = STRICT
@@ -165,3 +166,4 @@ class Correction:
     change: str
     reason: str
     rows: int | None
+    source: str | None = None

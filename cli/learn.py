@@ -18,7 +18,11 @@ def audit(
         list[str], typer.Argument(metavar="HUBDIR|ID=PATH...", help="Datasets to compare with each other.")
     ],
     ledger: Annotated[
-        Path | None, typer.Option("--out", help="Parquet file to write the ledger to: the images that leak.")
+        Path | None,
+        typer.Option("--out", help="Parquet file to write the ledger to: the images that leak, with their labels."),
+    ] = None,
+    flags: Annotated[
+        Path | None, typer.Option(help="Folder to write quality flags to: <id>.parquet, duplicates and contradictions.")
     ] = None,
     distance: Annotated[
         int, typer.Option(help="Largest number of differing bits, of 64, between near duplicates.")
@@ -27,9 +31,13 @@ def audit(
     num_proc: NumProc = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Find images and subjects that occur more than once, within and across splits and datasets."""
+    """Find images and subjects that occur more than once, within and across splits and datasets.
+
+    Copies with contradictory labels are reported first.
+    """
     from ..builders.source import Options
     from ..files.parallel import pool
+    from ..learn.data import quality
     from ..learn.leakage import audit as leakage
     from .shared.progress import follow, progress_bar
 
@@ -39,6 +47,8 @@ def audit(
         leaks = leakage.audit(sources, distance=distance, **common)
     if ledger is not None:
         leaks.save(ledger)
+    if flags is not None:
+        quality.write_flags(leaks, flags)
     if as_json:
         print_json(leaks.as_dict())
     else:

@@ -47,7 +47,7 @@ def evaluate(
     corruption: Annotated[
         str | None, typer.Option(help="How the images were corrupted; see `medimeta corruptions ID`.")
     ] = None,
-    severity: Annotated[int, typer.Option(help="Severity of the corruption, 1 to 5.")] = 3,
+    severity: Annotated[int | None, typer.Option(help="Severity of the corruption, 1 to 5.", show_default="3")] = None,
     path: Annotated[Path | None, typer.Option("--out", help="JSON file to write the result to.")] = None,
     data_dir: From = None,
     release: Release = False,
@@ -66,7 +66,8 @@ def evaluate(
     from ..builders.loading import load_dataset
     from ..cards.catalogue import DATASETS
     from ..cards.split_names import join_splits
-    from ..learn.data.corruptions.registry import check
+    from ..errors import MedIMetaError
+    from ..learn.data.corruptions.registry import SEVERITY, check
     from ..learn.evaluation import subgroups
     from ..learn.evaluation.grouping import Grouping
     from ..learn.evaluation.predictions import Predictions
@@ -77,7 +78,10 @@ def evaluate(
     card = DATASETS[dataset]
     wanted = card.tasks[0] if task is None else card.task(task)
     settings: dict[str, object] = {"labels": labels, "partial": partial}
+    if corruption is None and severity is not None:
+        raise MedIMetaError(f"--severity {severity} needs a corruption. Name it: --corruption NAME")
     if corruption is not None:
+        severity = SEVERITY if severity is None else severity
         check(card.id, corruption, severity)
         settings |= {"corruption": corruption, "severity": severity} if severity else {}
     split = join_splits(split)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import Dataset, Features, IterableDataset, Value
 from datasets import Sequence as ListOf
 
@@ -20,8 +19,10 @@ from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
+from . import quality
 from .corruptions.images import image_feature
 from .labels import multi_hot
+from .left_out import LeftOut
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -41,8 +42,10 @@ def load_task(
     mode: _Mode = ...,
     subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | bool | None = ...,
+    exclude_flags: Sequence[str] = ...,
+    flags: bool = ...,
     corruption: str | None = ...,
-    severity: int = ...,
+    severity: int | None = ...,
     streaming: Literal[False] = ...,
     **options: Any,
 ) -> Dataset: ...
@@ -58,8 +61,10 @@ def load_task(
     mode: _Mode = ...,
     subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | bool | None = ...,
+    exclude_flags: Sequence[str] = ...,
+    flags: bool = ...,
     corruption: str | None = ...,
-    severity: int = ...,
+    severity: int | None = ...,
     streaming: Literal[True],
     **options: Any,
 ) -> IterableDataset: ...
@@ -75,8 +80,10 @@ def load_task(
     mode: _Mode = ...,
     subjects: bool | None = ...,
     exclude_leaks: Ledger | _Path | bool | None = ...,
+    exclude_flags: Sequence[str] = ...,
+    flags: bool = ...,
     corruption: str | None = ...,
-    severity: int = ...,
+    severity: int | None = ...,
     streaming: bool,
     **options: Any,
 ) -> Dataset | IterableDataset: ...
@@ -91,8 +98,10 @@ def load_task(
     mode: _Mode = None,
     subjects: bool | None = None,
     exclude_leaks: Ledger | _Path | bool | None = None,
+    exclude_flags: Sequence[str] = (),
+    flags: bool = False,
     corruption: str | None = None,
-    severity: int = 3,
+    severity: int | None = None,
     streaming: bool = False,
     **options: Any,
 ) -> Dataset | IterableDataset:
@@ -118,33 +127,40 @@ def load_task(
         exclude_leaks: Leave out rows of the split that share an image or a subject with a split that is evaluated later
             (train: validation and test; validation: test). True takes the ledger that ships with this package (bus,
             pbc, skinl_derm, skinl_photo); or give a ledger of `medimeta audit`, or its file.
+        exclude_flags: Leave out images with one of these quality flags: "duplicate", "contradiction", "wrong_modality";
+            see `learn/data/quality.py`. They ship for bus, pbc and skinl_photo.
+        flags: Add a column `flags`, the list of the image's quality flags.
         corruption: Corrupt images when they are decoded, e.g. by "speckle_noise", to measure the robustness of a model;
             one of `medimeta.corruptions(dataset)`.
-        severity: Of the corruption, 1 to 5; 0 leaves the images as they are.
+        severity: Of the corruption, 1 to 5, 3 by default; 0 leaves the images as they are.
         streaming: Return an `IterableDataset`, which reads rows as they are asked for; `split` is then one whole split.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Raises:
-        UnknownName: If there is no such dataset, task, split, mode, corruption, severity or option, or the ledger does
-            not cover the dataset.
+        UnknownName: If there is no such dataset, task, split, mode, flag, corruption, severity or option, or the ledger
+            does not cover the dataset.
         SourceNotFound: If there are no data.
-        MedIMetaError: If a task is named twice, or none is.
+        MedIMetaError: If a task is named twice, or none is, if a severity is given without a corruption, or if no
+            ledger or flags ship for the dataset.
     """
     columns = _columns(dataset, task)
     card = DATASETS[next(iter(columns.values())).dataset]
     if mode not in (None, "RGB"):
         raise unknown("mode", mode, ["RGB"], hint="Leave out mode= for images as published.")
     feature = image_feature(card.id, mode, corruption, severity)
-    leaked = _leaked(exclude_leaks, card.id, split, data_dir, options)
+    left_out = LeftOut.of(card.id, split, exclude_leaks, exclude_flags, data_dir, options)
     rows = load_dataset(card.id, split=split, data_dir=data_dir, streaming=streaming, **options)
     if streaming:
         with_subjects = card.subject is not None if subjects is None else subjects
-        view = _stream(rows, columns, leaked, subjects=with_subjects)
+        view = _stream(rows, columns, left_out, subjects=with_subjects, flags_of=card.id if flags else None)
     else:
-        if leaked:
-            numbers = rows.select_columns(["index"]).with_format("numpy")[:]["index"]
-            rows = rows.select(np.flatnonzero(~np.isin(numbers, leaked)))
+        if left_out:
+            table = rows.select_columns(["index", "original_filepath"]).with_format("arrow")[:]
+            rows = rows.select(np.flatnonzero(left_out.kept(table)))
         view = _view(rows, columns, subjects=subjects)
+        if flags:
+            paths = rows.select_columns(["original_filepath"]).with_format("arrow")[:]["original_filepath"]
+            view = view.add_column("flags", _flags(paths, card.id), feature=ListOf(Value("string")))
     return view if feature is None else view.cast_column("image", feature)
 
 
@@ -176,17 +192,6 @@ def _columns(dataset: TaskLike, task: _Tasks) -> dict[str, Task]:
     return columns
 
 
-def _leaked(
-    ledger: Ledger | _Path | bool | None, dataset: str, split: str, data_dir: _Path | None, options: dict[str, Any]
-) -> list[int]:
-    """Return the published numbers of the images to leave out."""
-    if ledger is None or ledger is False:
-        return []
-    from .copies import excluded
-
-    return excluded(ledger, dataset, split, data_dir=data_dir, **options)
-
-
 def _view(rows: Dataset, columns: Mapping[str, Task], *, subjects: bool | None) -> Dataset:
     if subjects is None:
         subjects = not rows.select_columns(["subject_id"]).with_format("arrow")[:]["subject_id"].null_count
@@ -202,7 +207,7 @@ def _view(rows: Dataset, columns: Mapping[str, Task], *, subjects: bool | None) 
 
 
 def _stream(
-    rows: IterableDataset, columns: Mapping[str, Task], leaked: Sequence[int], *, subjects: bool
+    rows: IterableDataset, columns: Mapping[str, Task], left_out: LeftOut, *, subjects: bool, flags_of: str | None
 ) -> IterableDataset:
     known = cast(Features, rows.features)  # the builder declares them
     features = {
@@ -214,7 +219,9 @@ def _stream(
     }
     if subjects:
         features["subject_id"] = known["subject_id"]
-    project = partial(_project, columns=dict(columns), leaked=list(leaked), subjects=subjects)
+    if flags_of is not None:
+        features["flags"] = ListOf(Value("string"))
+    project = partial(_project, columns=dict(columns), left_out=left_out, subjects=subjects, flags_of=flags_of)
     # As Arrow tables, so that no image is decoded on the way. Given the features, `map` would make `datasets` 3.6
     # believe that the images of its rows are decoded.
     stream = rows.with_format("arrow").map(project, batched=True, batch_size=100)
@@ -222,14 +229,24 @@ def _stream(
     return stream.cast(Features(features)).with_format(None)
 
 
-def _project(table: pa.Table, columns: dict[str, Task], leaked: list[int], subjects: bool) -> pa.Table:
-    if leaked:
-        table = table.filter(pc.invert(pc.is_in(table["index"], pa.array(leaked, table["index"].type))))
+def _project(
+    table: pa.Table, columns: dict[str, Task], left_out: LeftOut, subjects: bool, flags_of: str | None
+) -> pa.Table:
+    if left_out:
+        table = table.filter(pa.array(left_out.kept(table)))
     labels = {
         name: _vectors(table[task.column], task) if task.kind == "multilabel" else table[task.column]
         for name, task in columns.items()
     }
-    return pa.table({"image": table["image"], **labels} | ({"subject_id": table["subject_id"]} if subjects else {}))
+    further = {"subject_id": table["subject_id"]} if subjects else {}
+    if flags_of is not None:
+        further["flags"] = _flags(table["original_filepath"], flags_of)
+    return pa.table({"image": table["image"], **labels, **further})
+
+
+def _flags(paths: pa.ChunkedArray, dataset: str) -> pa.Array:
+    known = quality.flags(dataset)
+    return pa.array([list(known.get(path, ())) for path in paths.to_pylist()], pa.list_(pa.string()))
 
 
 def _vectors(lists: pa.ChunkedArray, task: Task) -> pa.FixedSizeListArray:

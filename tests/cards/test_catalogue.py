@@ -422,3 +422,10 @@ def test_annotations_are_columns_of_the_release(dataset):
     }
     missing = {a.release_column for a in DATASETS[dataset].annotations} - released
     assert missing == only_in_source.get(dataset, set())
+
+
+def test_corrected_labels_name_the_source_that_says_which_is_right():
+    corrections = [correction for card in DATASETS.values() for correction in card.corrections]
+
+    assert sum(correction.task is not None for correction in corrections) > 4
+    assert all(correction.source for correction in corrections if correction.task is not None)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ....errors import MedIMetaError
 from ..decode import PixelArray
-from .registry import check, corrupt
+from .registry import SEVERITY, check, corrupt, corruptions
 from .tone import as_picture
 
 
@@ -65,7 +65,7 @@ with warnings.catch_warnings():
 
 
 def image_feature(
-    dataset: str, mode: str | None = None, corruption: str | None = None, severity: int = 3
+    dataset: str, mode: str | None = None, corruption: str | None = None, severity: int | None = None
 ) -> datasets.Image | None:
     """Return the feature with which the images of a view are decoded; None for images as published.
 
@@ -73,12 +73,19 @@ def image_feature(
         dataset: Id of the dataset.
         mode: "RGB" to convert images.
         corruption: One of `corruptions(dataset)`.
-        severity: 1 to 5; 0 leaves the images as they are.
+        severity: 1 to 5, 3 by default; 0 leaves the images as they are.
 
     Raises:
         UnknownName: If the corruption does not suit the dataset, or there is no such severity.
+        MedIMetaError: If a severity is given without a corruption.
     """
+    if corruption is None and severity is not None:
+        raise MedIMetaError(
+            f"severity is {severity}, but no corruption is named. Give corruption= one of: "
+            f"{', '.join(corruptions(dataset))}."
+        )
     if corruption is not None:
+        severity = SEVERITY if severity is None else severity
         check(dataset, corruption, severity)
         if severity:
             return CorruptedImage(mode=mode, dataset=dataset, corruption=corruption, severity=severity)

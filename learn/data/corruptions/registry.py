@@ -21,6 +21,7 @@ from . import artefacts, blur, noise, tone
 from .streams import streams
 
 SEVERITIES = (1, 2, 3, 4, 5)
+SEVERITY = 3  # default
 Severities = dict[str, tuple[Any, ...]]
 
 

@@ -16,6 +16,7 @@ from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.data import views
 from medimeta.learn.data.labels import multi_hot
+from medimeta.learn.data.left_out import LeftOut
 from medimeta.learn.data.statistics import class_weights, label_counts, positive_weights
 from medimeta.learn.data.views import load_task, task_view
 from medimeta.learn.leakage.audit import audit, leaked_indices
@@ -167,7 +168,9 @@ def test_a_stream_gives_the_rows_of_the_view(bus, task):
 def test_streamed_findings_are_vectors_and_no_image_is_looked_at():
     rows = toy(FINDINGS, [[0, 2], [], None, [1]]).cast_column("image", Image(decode=False))
 
-    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1], subjects=True)
+    stream = views._stream(
+        rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, LeftOut((1,)), subjects=True, flags_of=None
+    )
 
     assert stream.features["label"] == Sequence(Value("float32"), length=3)
     np.testing.assert_array_equal([row["label"] for row in stream], [[1, 0, 1], [np.nan] * 3, [0, 1, 0]])
@@ -176,7 +179,9 @@ def test_streamed_findings_are_vectors_and_no_image_is_looked_at():
 def test_workers_share_a_stream():
     torch_data = pytest.importorskip("torch.utils.data", reason="torch is not in the environment of oldest `datasets`")
     rows = toy(FINDINGS, [[0, 2], [], None, [1]]).cast_column("image", Image(decode=False))
-    stream = views._stream(rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, leaked=[1], subjects=True)
+    stream = views._stream(
+        rows.to_iterable_dataset(num_shards=2), {"label": FINDINGS}, LeftOut((1,)), subjects=True, flags_of=None
+    )
 
     loader = torch_data.DataLoader(stream.select_columns(["label"]), batch_size=None, num_workers=2)
 
