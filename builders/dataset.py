@@ -48,17 +48,19 @@ class MedIMetaConfig(datasets.BuilderConfig):
             is applied to the available files.
         splits_from: A release folder, zip or annotations.csv; its splits are used.
         with_masks: Add mask columns and boxes, if the dataset has them.
+        checksums: A list of checksums, with which every file of a raw source is compared.
     """
 
     labels: str = "released"
     partial: bool = False
     splits_from: str | None = None
     with_masks: bool = False
+    checksums: str | None = None
 
     @property
     def options(self) -> Options:
         """The options of `builders.source`."""
-        return Options(self.labels, self.partial, self.splits_from, self.with_masks)  # type: ignore[arg-type]
+        return Options(self.labels, self.partial, self.splits_from, self.with_masks, self.checksums)  # type: ignore[arg-type]
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
         """Return the name of the cached rows: the dataset and its `cache_key`."""

@@ -29,6 +29,7 @@ PICTURES = ("L", "LA", "P", "RGB", "RGBA")  # modes with 8 bits per channel, as 
 MASKS = ("1", *PICTURES)
 
 _DEEP = re.compile(r";(12|16|24|32|64)")  # in Pillow's raw modes: bits per channel, of which it would keep eight
+_LOSSY = ("jpeg", "tiff_jpeg", "webp")  # compression of a TIFF image; no photograph of a source has it
 _ORIENTATION = 274  # TIFF tag
 _settings = threading.Lock()
 _users: list[tuple[bool, int | None]] = []  # what to restore, once per thread inside `own_settings`
@@ -97,6 +98,8 @@ def open_image(
         raise ValueError(f"{frames} frames or pages, not one; which of them is meant cannot be known")
     if turned := _orientation(image):
         raise ValueError(f"orientation {turned} in its TIFF tags, by which its pixels would be turned or mirrored")
+    if image.format == "TIFF" and (how := image.info.get("compression")) in _LOSSY and "1" not in modes:
+        raise ValueError(f"compressed with loss ({how}), so its values may not be those of the source")
     if max(image.size) > most:
         raise ValueError(f"{image.width}x{image.height} pixels; no image of this kind has a side over {most:,}")
     raw_mode = _raw_mode(image)

@@ -31,8 +31,9 @@ def cache_key(card: DatasetCard, options: Options, source: str) -> str:
     given: dict[str, Any] = {
         option.name: value for option in fields(options) if (value := getattr(options, option.name)) != option.default
     }
-    if options.splits_from is not None:
-        given["splits_from"] = stamp(Path(options.splits_from))
+    for name in ("splits_from", "checksums"):
+        if name in given:
+            given[name] = stamp(Path(given[name]))
     parts = [card.id, card.version, PIPELINE, given, source]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -35,7 +35,7 @@ def load_dataset(
         num_proc: Number of processes that prepare the cache.
         cache_dir: Cache folder; that of `datasets` by default.
         download_mode: As in `datasets`, e.g. "force_redownload".
-        **options: The fields of `MedIMetaConfig`: labels, partial, splits_from, with_masks.
+        **options: The fields of `MedIMetaConfig`: labels, partial, splits_from, with_masks, checksums.
 
     Returns:
         A `Dataset` or `IterableDataset` for one split, a list for a list of splits, or a dict of all splits.

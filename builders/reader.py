@@ -63,6 +63,8 @@ class Reader:
         expected: Paths of all images in the complete archive, where names alone tell them.
         ordered: The manifest in the published order, where that follows the division into splits.
         parts: Per dataset, the marker that holds its images, where a source serves several datasets.
+        folders: Names of folders below the markers, whose case does not matter.
+        several: Whether several rows come from one file, such as slices of a volume.
         tars: Pattern of the names of the source's tar.gz archives, such as "images_*.tar.gz"; "" if it has none.
         scattered: Whether the markers may be in several folders, for example because each is its own archive.
         renames: Regular expressions of paths as some copies have them, and what they are in the source.
@@ -78,6 +80,8 @@ class Reader:
     expected: Callable[[], Collection[str]] = tuple
     ordered: Callable[[pd.DataFrame], pd.DataFrame] = _unchanged
     parts: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    several: bool = False
     tars: str = ""
     scattered: bool = False
     renames: Mapping[str, str] = field(default_factory=dict)
@@ -95,6 +99,7 @@ class Reader:
             markers=self.markers,
             needed=(self.parts[dataset],) if dataset in self.parts else self.markers,
             archives=archives,
+            folders=self.folders,
             tars=self.tars,
             scattered=self.scattered,
             renames=tuple(self.renames.items()),

@@ -39,12 +39,15 @@ class Options:
         partial: Build the available rows of an incomplete source instead of raising an error.
         splits_from: A release folder, zip or annotations.csv whose membership is applied by `original_filepath`.
         with_masks: Add the catalogue's mask columns and the annotations that go with them.
+        checksums: A list of checksums (of `sha256sum`, `md5sum` and the like), with which every file of a raw source is
+            compared.
     """
 
     labels: Literal["released", "corrected"] = "released"
     partial: bool = False
     splits_from: str | None = None
     with_masks: bool = False
+    checksums: str | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
@@ -53,6 +56,8 @@ class Options:
             raise SourceNotFound(
                 f"splits_from: {self.splits_from} does not exist. Give a release folder, zip or annotations.csv."
             )
+        if self.checksums is not None and not Path(self.checksums).is_file():
+            raise SourceNotFound(f"checksums: {self.checksums} does not exist. Give a list that sha256sum wrote.")
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,8 @@ class RawSource(Source):
     @cached_property
     def raw(self) -> Raw:
         """The source's files."""
-        return Raw(self.location, self.dataset, self.reader.layout(self.dataset, tuple(self.card.archives)))
+        checksums = None if self.options.checksums is None else Path(self.options.checksums).absolute()
+        return Raw(self.location, self.dataset, self.reader.layout(self.dataset, tuple(self.card.archives)), checksums)
 
     @property
     def stamp(self) -> str:
@@ -127,6 +133,7 @@ class RawSource(Source):
             SourceIncomplete: If files are missing or too many and `partial` is not set, or if there are none at all.
             SourceBroken: If a table or a label is not what it should be.
         """
+        self.raw.check_archives()
         rows = self._rows()
         absent = pd.Series([path not in self.raw for path in rows["path"]], dtype=bool)
         if not self.options.partial:
@@ -159,6 +166,17 @@ class RawSource(Source):
             raise self.raw.broken(self.raw.last_read or "the source", what) from error
         if "path" not in rows:
             rows["path"] = rows["original_filepath"]
+        wrong = {}
+        if not self.reader.several:
+            wrong["occur twice"] = rows["original_filepath"].duplicated()
+        if (by := self.card.splits.by) is not None:
+            wrong[f"have no {by}"] = rows[by].isna()
+        for what, which in wrong.items():
+            if which.any():
+                paths = sorted(set(rows.loc[which, "original_filepath"]))
+                raise SourceBroken(
+                    f"{self.dataset}: {len(paths):,} row(s) {what}: {some(paths)}. Fix the table of {self.raw.root}."
+                )
         return rows
 
     def _check_complete(self, rows: pd.DataFrame, absent: Sequence[str]) -> None:

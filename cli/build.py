@@ -12,7 +12,7 @@ from ..errors import visible
 from ..files.version import VERSION
 from .shared import completion as complete
 from .shared.console import print_json, print_text
-from .shared.options import AsJson, From, Ids, Labels, NumProc, Partial, Release, SplitsFrom, WithMasks
+from .shared.options import AsJson, Checksums, From, Ids, Labels, NumProc, Partial, Release, SplitsFrom, WithMasks
 
 if TYPE_CHECKING:
     from ..upload.folder.record import BuildRecord
@@ -35,6 +35,7 @@ def build(
     partial: Partial = False,
     splits_from: SplitsFrom = None,
     with_masks: WithMasks = False,
+    checksums: Checksums = None,
     num_proc: NumProc = 1,
     dask: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler to render on.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
@@ -48,6 +49,7 @@ def build(
     from .shared.sources import open_builder
 
     options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
+    options["checksums"] = checksums
     cards = [DATASETS[dataset] for dataset in datasets]
     check_folder(folder)
     builders = [  # all of them, before any work

@@ -58,6 +58,11 @@ class TarFiles:
     def __bool__(self) -> bool:
         return bool(self._tape.archives)
 
+    @property
+    def archives(self) -> tuple[Archive, ...]:
+        """The archives."""
+        return self._tape.archives
+
     def names(self) -> list[str]:
         """Return all paths with forward slashes, sorted by code point.
 

@@ -91,6 +91,11 @@ def _problem(image: Any) -> str:
     for name, values in expected.items():
         if (value := image.get(name, 1 if name == "NumberOfFrames" else None)) not in values:
             return f"{name} is {value}, not {' or '.join(map(str, values))}"
+    if str(image.get("LossyImageCompression", "")) == "01":
+        return "it was compressed with loss before, so its values may not be those of the source"
+    scale = image.get("RescaleSlope", 1), image.get("RescaleIntercept", 0)
+    if scale != (1, 0) or "ModalityLUTSequence" in image:
+        return f"its values are to be rescaled (RescaleSlope, RescaleIntercept: {scale}), which the source's are not"
     if image.BitsStored != image.BitsAllocated:
         return f"BitsStored is {image.BitsStored}, not {image.BitsAllocated} as BitsAllocated, so values would be cut"
     return ""

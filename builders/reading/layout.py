@@ -16,13 +16,6 @@ from ...files.tar_members import TarMembers, is_tar, mounted_tars
 
 Part = tuple[str, Members]  # a folder or an archive, with the path at which its files are read
 
-# What browsers, file managers and synchronisation programs append to the name of a second copy.
-COPY = re.compile(
-    r"(?P<base>.+?)(?: \(\d+\)| - (?:Copy|Kopie|Copie|copia)(?: \(\d+\))?| copy(?: \d+)?|_copy\d*|"
-    r" ?\([^()]*conflicted copy[^()]*\)|\.sync-conflict-[\w-]+)(?P<suffix>\.tar\.gz|\.[^.]+)",
-    re.IGNORECASE,
-)
-
 _NOT_READ = {
     r"\.(crdownload|part|partial|download|opdownload|aria2|!ut)$": "a download that is not complete; finish it first",
     r"(\.(7z|rar|tar|tbz2?|txz|zst|zipx)|\.tar\.\w+|\.(zip|7z)\.\d{3}|\.z\d\d)$": "archives of this kind are not read; "
@@ -38,6 +31,7 @@ class Layout:
         markers: Names of entries directly in the source's root, by which the root is found.
         needed: The markers without which the source is not complete.
         archives: File names of the archives, as the source names them.
+        folders: Names of folders below the markers, whose case does not matter.
         tars: Pattern of the names of the source's tar.gz archives; "" if it has none.
         scattered: Whether the markers may be in several folders, for example because each is its own archive.
         renames: Regular expressions of paths as some copies have them, and what they are in the source.
@@ -47,6 +41,7 @@ class Layout:
     markers: tuple[str, ...]
     archives: tuple[str, ...]
     needed: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     tars: str = ""
     scattered: bool = False
     renames: tuple[tuple[str, str], ...] = ()
@@ -58,8 +53,13 @@ class Layout:
         return re.compile(rf"(?:^|(?<=/))({'|'.join(map(re.escape, self.markers))})(?:/\1)*(?=/|$)", re.IGNORECASE)
 
     @cached_property
+    def _folder(self) -> re.Pattern[str]:
+        """A folder below the markers, in any case."""
+        return re.compile(rf"(?<=/)({'|'.join(map(re.escape, self.folders))})(?=/)", re.IGNORECASE)
+
+    @cached_property
     def _spelling(self) -> dict[str, str]:
-        return {marker.casefold(): marker for marker in self.markers}
+        return {name.casefold(): name for name in (*self.folders, *self.markers)}
 
     @cached_property
     def _renames(self) -> list[tuple[re.Pattern[str], str]]:
@@ -69,7 +69,13 @@ class Layout:
         """A path as the source spells it."""
         for pattern, text in self._renames:
             path = pattern.sub(text, path)
-        return self._marker.sub(lambda match: self._spelling[match[1].casefold()], path)
+        path = self._marker.sub(self._spelled, path)
+        if self.folders and (marker := self._marker.search(path)):
+            path = path[: marker.end()] + self._folder.sub(self._spelled, path[marker.end() :])
+        return path
+
+    def _spelled(self, match: re.Match[str]) -> str:
+        return self._spelling[match[1].casefold()]
 
     def roots(self, parts: Iterable[Part]) -> dict[str, set[str]]:
         """Folders that hold markers, with the markers that each holds."""

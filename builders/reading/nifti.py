@@ -36,6 +36,8 @@ def header(raw: Raw, path: str) -> Any:
         # As stored: the check of nibabel would replace a voxel size of 0 by 1.
         zooms = [float(zoom) for zoom in header["pixdim"][1:4]]
         shape, kind, needed = header.get_data_shape(), header.get_data_dtype(), _end(header)
+        if len(shape) > 3 and set(shape[3:]) == {1}:  # as some programs write three dimensions
+            header.set_data_shape(shape := shape[:3])
         header.get_slope_inter()  # refuses what cannot be used later
         if int(header["sizeof_hdr"]) != header.template_dtype.itemsize or header["magic"] != b"n+1":
             raise ValueError("not the header of a single file")

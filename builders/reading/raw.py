@@ -20,6 +20,7 @@ Row = Mapping[str, Any]  # of a manifest
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}  # by file name
 MAX_TABLE = 32 << 20  # bytes; the main table of ChestX-ray14 has 8 MB
 MAX_HEADER = 1 << 16
+MAX_WHOLE = 1 << 53  # beyond, spreadsheets round
 
 
 class Raw(Tree):
@@ -47,12 +48,15 @@ class Raw(Tree):
         image.info[ORIGINAL_SIZE] = list(image.size)
         return image
 
-    def table(self, path: str, *, columns: Collection[str] = (), **options: Any) -> pd.DataFrame:
-        """Read a CSV table.
+    def table(
+        self, path: str, *, columns: Collection[str] = (), whole: Collection[str] = (), **options: Any
+    ) -> pd.DataFrame:
+        """Read a CSV table. Rows without any value, which spreadsheets leave, are dropped.
 
         Args:
             path: Its path.
             columns: Columns that it must have; it may have more.
+            whole: Those of them that hold whole numbers, also where a spreadsheet saved them as 1.0.
             **options: For `pandas.read_csv`; the encoding defaults to UTF-8, with or without byte-order mark.
 
         Raises:
@@ -81,7 +85,15 @@ class Raw(Tree):
             other = next((sign for sign in (";", "\t") if len(names) == 1 and sign in names[0]), "")
             known = f"its fields are separated by {other!r}, not by a comma" if other else f"it has {some(names, 20)}"
             raise self.broken(path, f"lacks the column(s) {some(lacking, 20)}; {known}")
-        return table
+        if (blank := (table.isna() | (table == "")).all(axis=1)).any():
+            table = table[~blank].reset_index(drop=True)
+        return table.assign(**{column: self._whole(path, table[column]) for column in whole})
+
+    def _whole(self, path: str, column: pd.Series) -> pd.Series:
+        numbers = pd.to_numeric(column, errors="coerce")
+        if (wrong := numbers.isna() | (numbers.abs() > MAX_WHOLE) | (numbers % 1 != 0)).any():
+            raise self.broken(path, f"column {column.name!r} has {some([*column[wrong]])}, not whole numbers")
+        return numbers.astype("int64")
 
     def broken(self, path: str, problem: str) -> SourceBroken:
         """The error for a file that is not what it should be."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import io
 import posixpath
-import re
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from ...errors import SourceBroken, SourceIncomplete, SourceNotFound, some
 from ...files.archives import Members, ZipFiles
 from ...files.folders import FolderFiles
 from ...files.stamp import stamp
+from ...files.tar_members import TarMembers
 from ...files.tars import TarFiles
-from .layout import COPY, Layout, find_parts, find_roots
+from .checksums import read_checksums
+from .layout import Layout, find_parts, find_roots
+from .names import COPY, matching, without_copies
 
 MAX_READ = 256 << 20  # bytes of one file; the largest film of CBIS-DDSM has about 70 MB
 Place = tuple[int, str]  # number of a folder or archive, name of a file in it
@@ -33,6 +36,8 @@ class Tree:
         location: A folder or an archive.
         dataset: Id of the dataset that is read.
         layout: How the source lays out its files.
+        checksums: A list of checksums, with which each file in a folder, and each archive, is compared when it is
+            read. Members of a zip archive that are not listed have its own checksums.
 
     Raises:
         SourceNotFound: If no folder or archive there holds one of the markers.
@@ -40,10 +45,12 @@ class Tree:
         UnsafeArchive: If the path of an archive's member would leave the location.
     """
 
-    def __init__(self, location: Path, dataset: str, layout: Layout) -> None:
+    def __init__(self, location: Path, dataset: str, layout: Layout, checksums: Path | None = None) -> None:
         self.location = location
         self.dataset = dataset
         self.layout = layout
+        self.checksums = checksums
+        self._verified: set[str] = set()
         self._parts, unread = find_parts(location, dataset, layout)
         self._roots = find_roots(location, dataset, layout, self._parts, unread)
         self._tars = self._find_tars()
@@ -51,7 +58,7 @@ class Tree:
         self.last_read = ""  # path of a file, for messages
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (type(self), self.stamp, self.location, self.dataset, self.layout)
+        return _reopened, (type(self), self.stamp, self.location, self.dataset, self.layout, self.checksums)
 
     @property
     def archives(self) -> tuple[str, ...]:
@@ -161,41 +168,14 @@ class Tree:
             SourceIncomplete: If a matching file has another name.
             SourceBroken: If two files differ in nothing but the case of the pattern's words, or a name is not text.
         """
-        pieces = re.split(r"(\*|\{[^}]*\})", pattern)
-        choices = [piece[1:-1].split(",") if piece.startswith("{") else None for piece in pieces]
-        expression = "".join(
-            "([^/]*)" if piece == "*" else f"({'|'.join(map(re.escape, words))})" if words else f"({re.escape(piece)})"
-            for piece, words in zip(pieces, choices, strict=True)
-        )
-        compiled = re.compile(expression, re.IGNORECASE)
-        spelled = [
-            {word.casefold(): word for word in words or [piece]} for piece, words in zip(pieces, choices, strict=True)
-        ]
         found: dict[str, str] = {}
-        for path in self.files:
-            if match := compiled.fullmatch(path):
-                if not path.isprintable():
-                    raise SourceBroken(f"{path!a} in {self.root}: its name is not valid text. Unpack it again.")
-                texts = zip(match.groups(), pieces, spelled, strict=True)
-                published = "".join(text if piece == "*" else words[text.casefold()] for text, piece, words in texts)
-                if published in found:
-                    raise self._ambiguous(published, [found[published], path])
-                found[published] = path
-        return self._originals(found, names)
-
-    def _originals(self, paths: Iterable[str], names: str) -> list[str]:
-        originals: list[str] = []
-        foreign: list[str] = []
-        known = set(paths)
-        for path in sorted(known):
-            folder, _, name = path.rpartition("/")
-            copy = COPY.fullmatch(name)
-            if names and re.fullmatch(names, name):
-                originals.append(path)
-            elif copy and f"{folder}/{copy['base']}{copy['suffix']}" in known:
-                continue
-            else:
-                (foreign if names else originals).append(path)
+        for path, published in matching(self.files, pattern):
+            if not path.isprintable():
+                raise SourceBroken(f"{path!a} in {self.root}: its name is not valid text. Unpack it again.")
+            if published in found:
+                raise self._ambiguous(published, [found[published], path])
+            found[published] = path
+        originals, foreign = without_copies(found, names)
         if foreign:
             raise SourceIncomplete(
                 f"{self.root} has files that are not named as those of {self.dataset}, files too many "
@@ -259,9 +239,37 @@ class Tree:
         if self._tars and (actual := self._actual(path)) not in self._index:
             return self._tars.read(actual)[:limit]
         part, name = self.place(path)
-        if limit is None and (size := part.size(name)) > most:
+        if limit is not None:
+            return part.read(name, limit)
+        if (size := part.size(name)) > most:
             raise SourceBroken(f"{path} in {self.root} has {size:,} bytes; no file of its kind has over {most:,}.")
-        return part.read(name, limit)
+        data = part.read(name)
+        self._verify(part, name, data)
+        return data
+
+    def check_archives(self) -> None:
+        """Compare all archives with the list of checksums, if one is given; their members need no lines then.
+
+        Raises:
+            SourceBroken: If one has another checksum, or neither it nor a member of it is listed.
+        """
+        if self.checksums is None:
+            return
+        known = read_checksums(self.checksums)
+        for _, part in self._parts:
+            if isinstance(part, ZipFiles | TarMembers) and not any(map(known.find, part.names())):
+                known.check(part.archive.name, partial(part.archive.open, "rb"), str(part.archive))
+        for home, name in self._tars.archives:
+            if isinstance(home, FolderFiles):
+                known.check(name, partial(home.open, name), f"{home.location / name}")
+
+    def _verify(self, part: Members, name: str, data: bytes | None = None) -> None:
+        """Compare a file with its checksum, if a list is given."""
+        if self.checksums is None:
+            return
+        known, where = read_checksums(self.checksums), f"{part.location / name}"
+        if isinstance(part, FolderFiles) or known.find(name):
+            known.check(name, partial(part.open, name) if data is None else partial(io.BytesIO, data), where)
 
     def size(self, path: str) -> int:
         """Length of a file in bytes, without reading it.
@@ -279,7 +287,12 @@ class Tree:
             SourceNotFound: If there is no such file.
         """
         part, name = self.place(path)
-        return part.folder / name if isinstance(part, FolderFiles) else None
+        if not isinstance(part, FolderFiles):
+            return None
+        if path not in self._verified:
+            self._verify(part, name)
+            self._verified.add(path)
+        return part.folder / name
 
     @cached_property
     def stamp(self) -> str:

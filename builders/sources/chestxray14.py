@@ -35,7 +35,7 @@ RELEASED_BOX = re.compile(r"(.*): [(\[]" + ",".join([r"\s*([^,]+?)\s*"] * 4) + r
 
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per line of the main table: by patient, then by follow-up number, which is not the order of names."""
-    table = raw.table(TABLE, columns=COLUMNS, keep_default_na=False)
+    table = raw.table(TABLE, columns=COLUMNS, whole=("Follow-up #", "Patient ID", "Patient Age"), keep_default_na=False)
     names = table["Image Index"].astype(str)
     rows = pd.DataFrame(
         {

@@ -71,7 +71,7 @@ COLUMNS = (
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per case, in the order of meta.csv; labels as names."""
     options: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "dtype": {"case_id": "string"}}
-    meta = raw.table("meta/meta.csv", columns=COLUMNS, **options)
+    meta = raw.table("meta/meta.csv", columns=COLUMNS, whole=("case_num",), **options)
     files = meta[IMAGE_COLUMN[raw.dataset]]
     diagnosis = meta["diagnosis"].mask(meta["diagnosis"].str.contains("melanoma"), "melanoma")  # six sub-types
     rows = pd.DataFrame(
@@ -110,11 +110,14 @@ def released_subjects(texts: pd.DataFrame) -> list[str | None]:
 
 def _splits(raw: Raw, cases: pd.Series) -> pd.Series:
     """Split of each case; the index files count rows of the complete meta.csv from 0, cases count from 1."""
-    tables = {split: raw.table(f"meta/{name}", columns=("indexes",)) for split, name in INDEXES.items()}
-    for split, table in tables.items():
-        if not pd.api.types.is_integer_dtype(table["indexes"]):
-            raise raw.broken(f"meta/{INDEXES[split]}", "column indexes has values that are not whole numbers")
-    splits = cases.map({index + 1: split for split, table in tables.items() for index in table["indexes"]})
+    paths = {split: f"meta/{name}" for split, name in INDEXES.items()}
+    indexes = {
+        split: raw.table(path, columns=("indexes",), whole=("indexes",))["indexes"] for split, path in paths.items()
+    }
+    together = pd.concat(indexes)
+    if (twice := together.duplicated()).any():
+        raise raw.broken(some([*paths.values()]), f"index(es) {some(sorted(set(together[twice])))} are there twice")
+    splits = cases.map({index + 1: split for split, column in indexes.items() for index in column})
     if splits.isna().any():
         raise raw.broken("meta/meta.csv", f"case(s) {some(list(cases[splits.isna()]))} are in no index file")
     return splits

@@ -58,6 +58,8 @@ def _lesions(raw: Raw) -> dict[str, str]:
     if LESIONS not in raw:
         return {}
     table = raw.table(LESIONS, columns=("image", "lesion_id"), dtype=str)
+    if (twice := table["image"].duplicated()).any():
+        raise raw.broken(LESIONS, f"{some([*table['image'][twice]])} are there twice")
     return dict(zip(table["image"], table["lesion_id"], strict=True))
 
 

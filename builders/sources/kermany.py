@@ -20,6 +20,7 @@ from ..reading.raw import Raw, Row
 
 MARKERS = ("OCT", "chest_xray", "OCT2017", "OCT2017 ")  # the last two of version 2, to be refused by name
 FOLDER = {"oct": "OCT", "pneumonia": "chest_xray"}
+FOLDERS = ("train", "test", "CNV", "DME", "DRUSEN", "NORMAL", "PNEUMONIA")
 PATH = r"[^/]+/(?P<split>train|test)/(?P<folder>[^/]+)/(?P<prefix>[A-Z]+)-(?P<patient>\d+)-\d+\.jpeg"
 
 # Version 2, which most mirrors hold: by its folders, or by its names of chest radiographs.
@@ -88,4 +89,4 @@ def _check(raw: Raw, paths: pd.Series, parts: pd.DataFrame) -> None:
         raise raw.broken(FOLDER[raw.dataset], f"patients in both train and test: {patients}")
 
 
-READER = Reader(MARKERS, manifest, render, parts=FOLDER)
+READER = Reader(MARKERS, manifest, render, folders=FOLDERS, parts=FOLDER)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,6 +28,7 @@ from ..crops import Box, cut, ratio_cut, window
 from ..images import resize, resize_mask
 from ..reader import Reader, Released
 from ..reading import nifti
+from ..reading.axes import other_axes
 from ..reading.raw import Raw, Row
 
 MARKERS = ("LITS Challenge", "LITS-Challenge-Test-Data")
@@ -34,6 +36,7 @@ ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt", re.IGNORECASE)
 OWN_FOLDER = re.compile(r"(^|/)annotations_of_(training|testing)_set/[^/]+$", re.IGNORECASE)
 FIRST_OF_BATCH_2 = 28
 SWAPPED = "test-volume-59.nii"  # stored with its second and third axis exchanged; its boxes are right
+SEGMENTED = (0, 1, 2)  # background, liver, tumour
 AXIS = {"organs_axial": 2, "organs_coronal": 1, "organs_sagittal": 0}  # the one that the slice is taken across
 
 ORGANS = {
@@ -69,6 +72,8 @@ def manifest(raw: Raw) -> pd.DataFrame:
         shape, zooms = _geometry(raw, volume) if volume in raw else (None, None)
         if zooms is not None and np.allclose(zooms, 1):
             continue
+        boxes = list(_boxes(raw, texts[name], shape))
+        liver = dict(boxes).get("liver")
         rows += [
             {
                 "original_filepath": volume,
@@ -79,8 +84,9 @@ def manifest(raw: Raw) -> pd.DataFrame:
                 "original_voxel_dims": zooms,
                 "original_mask_filepath": segmentation,
                 "original_bbox": box,
+                "liver_bbox": liver,
             }
-            for organ, box in _boxes(raw, texts[name], shape)
+            for organ, box in boxes
         ]
     return pd.DataFrame(rows)
 
@@ -96,14 +102,22 @@ def render(raw: Raw, row: Row) -> Image.Image:
 
     The first voxel axis runs down the image: not turned to the radiological view, as published.
     """
-    return resize(Image.fromarray(cut(window(_slice(raw, row, row["path"]), width=400, level=50), _square(raw, row))))
+    if row["liver_bbox"] is not None and row["original_mask_filepath"] in raw:
+        _check_axes(raw, row["path"], row["original_mask_filepath"], tuple(row["liver_bbox"]))
+    values = _slice(raw, row, row["path"])
+    if np.isin(values, SEGMENTED).all():
+        raise raw.broken(row["path"], f"all values are among {some(SEGMENTED)}: this is a segmentation, not a volume")
+    return resize(Image.fromarray(cut(window(values, width=400, level=50), _square(raw, row))))
 
 
 def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image | None]:
     """The liver with its tumours, whatever the organ; None for test volumes, whose segmentation is not public."""
     if (path := row["original_mask_filepath"]) is None:
         return {"liver_mask": None}
-    liver = _slice(raw, row, path) > 0
+    values = _slice(raw, row, path)
+    if not np.isin(values, SEGMENTED).all():
+        raise raw.broken(path, f"has other values than {some(SEGMENTED)}: this is not a segmentation of the liver")
+    liver = values > 0
     if labels == "corrected":  # the published masks show the whole slice and are not aligned with the images
         liver = cut(liver, _square(raw, row))
     return {"liver_mask": resize_mask(Image.fromarray(liver))}
@@ -159,6 +173,15 @@ def _boxes(raw: Raw, path: str, shape: list[int] | None) -> Iterator[tuple[str, 
         yield ORGANS[organ], box
 
 
+@lru_cache(maxsize=1)
+def _check_axes(raw: Raw, volume: str, segmentation: str, box: Sequence[int]) -> None:
+    """Refuse a volume whose axes were turned after the boxes were drawn, as its liver shows."""
+    if turned := other_axes(nifti.voxels(raw, segmentation, nifti.header(raw, segmentation)), box):
+        raise raw.broken(
+            volume, f"its axes are not those of its boxes: the liver of {segmentation} would fit on ({turned})"
+        )
+
+
 def _square(raw: Raw, row: Row) -> Box:
     """The organ's box in the slice, made square in millimetres."""
     rows, columns = (axis for axis in range(3) if axis != AXIS[raw.dataset])
@@ -201,6 +224,7 @@ READER = Reader(
     render,
     masks=masks,
     ordered=ordered,
+    several=True,
     scattered=True,
     renames={r"\.nii\.gz$": ".nii", r"\.nii$": ".nii"},
     variants={

@@ -41,4 +41,4 @@ def render(raw: Raw, row: Row) -> Image.Image:
     return image
 
 
-READER = Reader(MARKERS, manifest, render, scattered=True)
+READER = Reader(MARKERS, manifest, render, folders=CODES, scattered=True)

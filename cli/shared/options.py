@@ -42,3 +42,7 @@ SplitsFrom = Annotated[
 ]
 WithMasks = Annotated[bool, typer.Option("--with-masks", help="Add mask and box columns.")]
 NumProc = Annotated[int, typer.Option(min=1, help="Processes; extra workers start after 20 s.")]
+Checksums = Annotated[
+    str | None,
+    typer.Option(help="Compare every file of a raw source with a list that sha256sum, md5sum or the like wrote."),
+]

@@ -221,7 +221,7 @@ BAD_TABLES = {
     ),
     "no finding text": (TABLE, lambda t: t.replace(",No Finding,", ",,"), "'' is not a label of task 'disease labels'"),
     "unknown sex": (TABLE, lambda t: t.replace(",M,PA", ",X,PA"), "'X' is not a label of task 'patient sex', in row"),
-    "no age": (TABLE, lambda t: t.replace(",21,", ",058Y,"), "'058Y' in column 'patient_age', row 0, is not int32"),
+    "no age": (TABLE, lambda t: t.replace(",21,", ",058Y,"), "column 'Patient Age' has 058Y"),
     "a row twice": (TABLE, lambda t: t + t.splitlines()[-1], r"1 row\(s\) occur twice: images/"),
     "in no list": (
         LISTS["train"],
