@@ -20,6 +20,8 @@ from ..cards.facts import SPLITS, DatasetCard, split_name
 from ..errors import MedIMetaError, UnknownName, unknown
 from ..files.remote.transfer import shown
 from ..files.stamp import stamp
+from .hub.folder import HubSource
+from .hub.tables import tables
 from .keys import PIPELINE, cache_key
 from .locate import find_local, open_source
 from .registration import NAME, check_version
@@ -154,6 +156,8 @@ class MedIMeta(datasets.ArrowBasedBuilder):
         download = dl_manager.download_config
         source = self.source(download.cache_dir, force=bool(download.force_download))
         manifest = source.manifest()
+        if dl_manager.is_streaming:  # a cache is in the published order, whatever the source; a stream cannot look back
+            manifest = source.reading_order(manifest)
         return [
             # `datasets` shares lists among its processes: a batch of rows is the unit.
             datasets.SplitGenerator(name=split, gen_kwargs={"source": source, "rows": batches(manifest, split)})
@@ -161,8 +165,10 @@ class MedIMeta(datasets.ArrowBasedBuilder):
         ]
 
     def _generate_tables(self, source: Source, rows: list[pd.DataFrame]) -> Iterator[tuple[int, pa.Table]]:
-        for number, batch in enumerate(rows):
-            yield number, to_table(source, batch)
+        if isinstance(source, HubSource):
+            yield from enumerate(tables(source, rows))
+        else:
+            yield from enumerate(to_table(source, batch) for batch in rows)
 
     def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         # In the process that renders: the cause of an error does not survive the way back from a worker.

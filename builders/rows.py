@@ -59,8 +59,12 @@ def features(card: DatasetCard, options: Options | None = None) -> Features:
 
 
 def batches(manifest: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-    """Return the rows of one split in release order, in batches of `BATCH`."""
-    rows = manifest[manifest["split"] == split]
+    """Return the rows of one split in the order of the manifest, in batches of `BATCH`."""
+    return batched(manifest[manifest["split"] == split])
+
+
+def batched(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Divide rows into batches of `BATCH`."""
     return [rows.iloc[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
 
@@ -77,14 +81,25 @@ def to_table(source: Source, rows: pd.DataFrame) -> pa.Table:
         source: The source of the pixels.
         rows: Rows of its manifest.
     """
-    columns = features(source.card, source.options)
+    return assemble(source.card, source.options, rows, source.encode(rows))
+
+
+def assemble(card: DatasetCard, options: Options, rows: pd.DataFrame, encoded: list[dict[str, Any]]) -> pa.Table:
+    """Join rows of a manifest with what `Source.encode` gave for them; the schema is that of `features`.
+
+    Args:
+        card: The dataset's card.
+        options: How the dataset is read.
+        rows: Rows of the manifest.
+        encoded: Encoded images and columns made from pixels, per row.
+    """
+    columns = features(card, options)
     schema = columns.arrow_schema
-    encoded = source.encode(rows)
     arrays = []
     for field in schema:
         feature = columns[field.name]
         if isinstance(feature, Image):
-            ending = suffix(source.card.mode) if field.name == "image" else ".png"
+            ending = suffix(card.mode) if field.name == "image" else ".png"
             values = list(_pictures(rows, [item.get(field.name) for item in encoded], ending))
         elif field.name in encoded[0] and rows[field.name].isna().all():
             values = [item[field.name] for item in encoded]

@@ -104,6 +104,10 @@ class Source(ABC):
     def manifest(self) -> pd.DataFrame:
         """Return one row per image in release order, checked, with the columns of `manifest.canonical`."""
 
+    def reading_order(self, manifest: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the manifest in the order in which their images are read fastest."""
+        return manifest
+
     @abstractmethod
     def encode(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """Return per row what needs the pixels: encoded `image` and masks, and size annotations where known."""

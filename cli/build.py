@@ -39,6 +39,9 @@ def build(
     num_proc: NumProc = 1,
     dask: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler to render on.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
+    order: Annotated[
+        str, typer.Option(help='Order of the rows in each split: "shuffled", or "published", by image number.')
+    ] = "shuffled",
 ) -> None:
     """Build datasets into a Hub folder: Parquet files with a dataset card, ready to publish."""
     from ..cards.catalogue import DATASETS
@@ -64,6 +67,7 @@ def build(
                 executor=executor,
                 workers=workers,
                 force=force,
+                order=order,  # type: ignore[arg-type]  # checked by the build
                 **follow(progress, card.id),
             )
             progress.console.print(f"{card.id}: {splits_text(record)}; splits: {MEMBERSHIP[record.membership]}")

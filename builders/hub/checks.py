@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from ...files.unreadable import UNREADABLE_IMAGE
 from ..images import SIDE, SIZE
 from ..pictures import form, open_picture
 from ..shard_files import UNREADABLE_PARQUET, brief, open_shard, shown
+from .headers import plain
 
 REQUIRED = ("original_split", "original_filepath", "index")  # without a value, a row is of no use
 MOST_ROWS = 10  # times the published number
@@ -40,6 +42,8 @@ class StoredColumns:
 
     def __init__(self, path: Path, card: DatasetCard, features: Features, *, checked: bool = True) -> None:
         self.path, self.card, self.features, self.checked = path, card, features, checked
+        self.modes = {name: "1" for name, feature in features.items() if isinstance(feature, Image)}
+        self.modes["image"] = card.mode
         self.labels = {task.column: len(task.labels) for task in card.tasks}
 
     def read(self) -> pa.Table:
@@ -57,19 +61,36 @@ class StoredColumns:
             except UNREADABLE_PARQUET as error:
                 raise self._broken(f"cannot be read ({shown(error)})") from error
         schema = self.features.arrow_schema
-        columns = [self._converted(table[name], schema.field(name)) for name in names]
+        columns = [self.converted(table[name], schema.field(name)) for name in names]
         if self.checked:
             for name, column in zip(names, columns, strict=True):
                 self._check_values(name, column)
         return pa.table(columns, names)
 
-    def check_pictures(self, row: int, pictures: Mapping[str, Any], modes: Mapping[str, str]) -> None:
+    def unreadable(self, start: int, end: int, error: Exception) -> SourceBroken:
+        """The error for a row group that cannot be read."""
+        return self._broken(f"rows {start} to {end - 1} cannot be read ({shown(error)})")
+
+    def check_all(self, name: str, data: pa.Array, numbers: Sequence[int]) -> None:
+        """Check the encoded pictures of one column, as `check_pictures` does.
+
+        Args:
+            name: The column.
+            data: The pictures; null where there is none.
+            numbers: Number of each row in the shard.
+
+        Raises:
+            SourceBroken: Naming row and column of the first that is wrong.
+        """
+        for position in np.flatnonzero(~plain(data, self.modes[name], SIZE)):
+            self.check_pictures(int(numbers[position]), {name: data[position].as_py()})
+
+    def check_pictures(self, row: int, pictures: Mapping[str, Any]) -> None:
         """Check the encoded pictures of one row: their format, size and mode.
 
         Args:
             row: Number of the row in the shard.
             pictures: Encoded pictures by column; None where there is none.
-            modes: Mode of each column's pictures.
 
         Raises:
             SourceBroken: Naming row and column.
@@ -83,8 +104,8 @@ class StoredColumns:
                 image = open_picture(data)
             except UNREADABLE_IMAGE as error:
                 raise self._broken(f"{name} is not a readable picture ({shown(error)})", row) from error
-            if (image.size, image.mode) != (SIZE, modes[name]):
-                raise self._broken(f"{name} is {form(image)}, not {SIDE}x{SIDE} {modes[name]}", row)
+            if (image.size, image.mode) != (SIZE, self.modes[name]):
+                raise self._broken(f"{name} is {form(image)}, not {SIDE}x{SIDE} {self.modes[name]}", row)
 
     def _check_schema(self, schema: pa.Schema) -> None:
         wanted = self.features.arrow_schema
@@ -111,7 +132,12 @@ class StoredColumns:
         if size > ROW_BYTES * (footer.num_rows + 100):
             raise self._broken(f"holds {size:,} bytes in addition to pictures, in {footer.num_rows:,} rows")
 
-    def _converted(self, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    def converted(self, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+        """Give a column the type of the catalogue.
+
+        Raises:
+            SourceBroken: Naming the row and the value of which that is not possible.
+        """
         if column.type == field.type:
             return column
         try:

@@ -82,11 +82,16 @@ class HubSource(Source):
             )
         return rows
 
-    def _columns(self, path: Path) -> StoredColumns:
+    def reading_order(self, manifest: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows in the order in which they are stored."""
+        return manifest.sort_values(list(STORED))
+
+    def columns(self, path: Path) -> StoredColumns:
+        """Return the checks of a shard's columns."""
         return StoredColumns(path, self.card, self.features, checked=self.checked)
 
     def _rows(self, split: str, path: Path) -> pd.DataFrame:
-        table = self._columns(path).read()
+        table = self.columns(path).read()
         rows = pd.DataFrame({name: pd.Series(table[name].to_pylist(), dtype=object) for name in table.column_names})
         return rows.assign(split=split, shard=str(path), shard_row=range(len(rows)))
 
@@ -97,12 +102,11 @@ class HubSource(Source):
             SourceBroken: Naming the first row whose picture is missing, unreadable, or of another size or mode.
         """
         encoded: dict[tuple[str, int], dict[str, Any]] = {}
-        modes = {"image": self.card.mode} | dict.fromkeys(self.masks, "1")
         for shard, part in rows.groupby("shard", sort=False):
-            wanted, columns = sorted(part["shard_row"]), self._columns(Path(str(shard)))
-            for number, row in zip(wanted, read_rows(columns.path, list(modes), wanted), strict=True):
+            wanted, columns = sorted(part["shard_row"]), self.columns(Path(str(shard)))
+            for number, row in zip(wanted, read_rows(columns.path, list(columns.modes), wanted), strict=True):
                 pictures = {name: None if value is None else value["bytes"] for name, value in row.items()}
                 if self.checked:
-                    columns.check_pictures(number, pictures, modes)
+                    columns.check_pictures(number, pictures)
                 encoded[str(shard), number] = pictures
         return [encoded[place] for place in zip(rows["shard"], rows["shard_row"], strict=True)]

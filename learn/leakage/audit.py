@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...builders.locate import find_local, open_source
-from ...builders.rows import batches, splits_of
+from ...builders.rows import batched
 from ...builders.shard_files import shards
 from ...builders.source import Options, Source
 from ...cards.catalogue import DATASETS
@@ -80,14 +80,17 @@ def audit(
     for source in sources:
         manifest = source.manifest()
         expect(len(manifest))
-        work += [(source, batch) for split in splits_of(manifest) for batch in batches(manifest, split)]
+        work += [(source, batch) for batch in batched(source.reading_order(manifest))]
     fingerprints = []
     for batch_fingerprints in ordered_map(_fingerprints, work, executor, window=4 * workers):
         fingerprints.append(batch_fingerprints)
         advance(len(batch_fingerprints[0]))
     rows = pd.concat([_listed(source.card, batch) for source, batch in work], ignore_index=True)
-    pixels = pd.factorize(np.array([digest for digests, _ in fingerprints for digest in digests], dtype=object))[0]
-    hashes = np.concatenate([bits for _, bits in fingerprints])
+    order = np.lexsort([rows["index"], rows["split"].map(SPLITS.index), rows["dataset"].map(ids.index)])
+    rows = rows.iloc[order].reset_index(drop=True)
+    digests = np.array([digest for digests, _ in fingerprints for digest in digests], dtype=object)
+    pixels = pd.factorize(digests[order])[0]
+    hashes = np.concatenate([bits for _, bits in fingerprints])[order]
     groups = {"exact": pixels, "near": _near(hashes, pixels, distance), "subject": _subjects(rows)}
     sizes = rows.groupby(["dataset", "split"]).size()
     images = {name: {s: int(sizes[name, s]) for s in SPLITS if (name, s) in sizes.index} for name in ids}

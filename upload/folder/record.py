@@ -34,6 +34,7 @@ class BuildRecord:
         source_files: Number of files in the source.
         source_bytes: Their size.
         version: Version of the dataset, from its card.
+        order: Order of the rows in each split, see `builders.table.order`. Before version 0.3 it was "published".
         paths_sha256: Hash of the original file paths, for builds with all rows; see `builders.table.completeness`.
         labels_sha256: Hash of released splits and labels, for builds with all rows and released labels.
     """
@@ -48,6 +49,7 @@ class BuildRecord:
     source_files: int
     source_bytes: int
     version: str = ""
+    order: Literal["shuffled", "published"] = "published"
     paths_sha256: str | None = None
     labels_sha256: str | None = None
 

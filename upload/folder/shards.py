@@ -48,13 +48,19 @@ def plan(manifest: pd.DataFrame, card: DatasetCard) -> list[Shard]:
     """Divide a manifest into shards.
 
     Shards are divided by the number of rows alone (lossless images are never larger than their pixels), so each shard
-    can be written without the others.
+    can be written without the others. A split of 200 rows or more has at least two, so that two workers can stream it.
+
+    Args:
+        manifest: All rows, in the order in which they are stored.
+        card: The dataset's facts.
     """
     per_shard = max(1, SHARD_BYTES // (SIDE * SIDE * card.channels + ROW_OVERHEAD) // BATCH)  # in batches
     shards = []
     for split in splits_of(manifest):
         pieces = batches(manifest, split)
-        parts = [tuple(pieces[start : start + per_shard]) for start in range(0, len(pieces), per_shard)]
+        whole = sum(len(piece) == BATCH for piece in pieces)
+        step = min(per_shard, -(-len(pieces) // 2)) if whole > 1 else per_shard
+        parts = [tuple(pieces[start : start + step]) for start in range(0, len(pieces), step)]
         shards += [Shard(f"{split}-{i:05d}-of-{len(parts):05d}.parquet", split, part) for i, part in enumerate(parts)]
     return shards
 

@@ -6,7 +6,7 @@ the new one at any moment. What a killed build had finished is used by the next 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,10 @@ import pandas as pd
 import pyarrow as pa
 
 from ...builders.keys import source_key
-from ...builders.rows import features, to_table
+from ...builders.rows import features, splits_of, to_table
 from ...builders.source import Source
 from ...builders.table.completeness import label_hash, path_hash
+from ...builders.table.order import Order, in_order
 from ...cards.catalogue import DATASETS
 from ...cards.details import Pins
 from ...errors import some
@@ -26,8 +27,11 @@ from ...files.parallel import ordered_map
 from ...files.stamp import count_and_bytes
 from .card_files import CARD, NotAHubFolder, write_card
 from .record import RECORD, BuildRecord, Membership, read_record, read_records
-from .shards import Shard, plan, write_shard
+from .shards import plan, write_shard
+from .spool import Spool
 from .workshop import Workshop
+
+LAYOUT = 2  # raise it when the files of a Hub folder change, while its rows do not
 
 __all__ = ["CARD", "NotAHubFolder", "build", "check_folder", "write_card"]
 
@@ -42,8 +46,12 @@ def build(
     expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
     force: bool = False,
+    order: Order = "shuffled",
 ) -> BuildRecord:
     """Build one dataset into a Hub folder, next to the datasets that are already in it.
+
+    A source is read in its own order. If rows are stored in another, encoded images are kept on the disk in between:
+    until the build is finished, it takes twice the space of its result.
 
     Args:
         source: The dataset and where it is.
@@ -54,6 +62,7 @@ def build(
         expect: Called with the number of rows as soon as it is known.
         advance: Called with the number of rows that were finished.
         force: Build again even when neither source, options nor code changed.
+        order: Order of the rows in each split, see `builders.table.order.in_order`.
 
     Returns:
         What was built.
@@ -67,22 +76,17 @@ def build(
     check_folder(out)
     manifest = source.manifest()
     expect(len(manifest))
+    stored = in_order(manifest, source.card, order)
     workshop = Workshop(out, source.card.id)
-    key = source_key(source)
-    record = _record(source, manifest, version)
+    key = f"{source_key(source)}-{order}-{LAYOUT}"
+    record = _record(source, manifest, version, order)
     with workshop.reserved():
         if not force and workshop.is_built(key):
             workshop.clear()
             advance(len(manifest))
             return read_record(workshop.own / RECORD)
         staged = workshop.stage(key)
-        todo = []
-        for shard in plan(manifest, source.card):
-            if (staged / shard.name).exists():
-                advance(shard.rows)
-            else:
-                todo.append(shard)
-        _write_shards(source, todo, staged, executor, workers, advance)
+        _write_shards(source, manifest, stored, staged, executor, workers, advance)
         workshop.publish(record, key, staged)
     return record
 
@@ -113,18 +117,38 @@ def _is_room(path: Path) -> bool:
 
 def _write_shards(
     source: Source,
-    todo: Sequence[Shard],
+    manifest: pd.DataFrame,
+    stored: pd.DataFrame,
     staged: Path,
     executor: Executor | None,
     workers: int,
     advance: Callable[[int], None],
 ) -> None:
+    """Write the shards that are not staged yet."""
+    shards = plan(stored, source.card)
+    todo = [shard for shard in shards if not (staged / shard.name).exists()]
     columns = features(source.card, source.options)
+    reading, window = source.reading_order(manifest), 4 * workers
+    spool = Spool(source, staged) if todo and not _same_order(reading, stored) else None
+    if spool is not None:
+        spool.fill(reading, executor, window, advance)
+        for shard in todo:
+            write_shard(staged / shard.name, map(spool.to_table, shard.batches), columns)
+        return
+    advance(sum(shard.rows for shard in shards if shard not in todo))
     # One stream of work over all shards: workers stay busy across their borders.
     work = ((source, batch) for shard in todo for batch in shard.batches)
-    tables = ordered_map(_render, work, executor, window=4 * workers)
+    tables = ordered_map(_render, work, executor, window=window)
     for shard in todo:
         write_shard(staged / shard.name, _counted(islice(tables, len(shard.batches)), advance), columns)
+
+
+def _same_order(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    """Whether the rows of each split are in the same order."""
+    return all(
+        first.loc[first["split"] == split, "index"].to_list() == second.loc[second["split"] == split, "index"].to_list()
+        for split in splits_of(first)
+    )
 
 
 def _render(work: tuple[Source, pd.DataFrame]) -> pa.Table:
@@ -137,7 +161,7 @@ def _counted(tables: Iterator[pa.Table], advance: Callable[[int], None]) -> Iter
         advance(len(table))
 
 
-def _record(source: Source, manifest: pd.DataFrame, version: str) -> BuildRecord:
+def _record(source: Source, manifest: pd.DataFrame, version: str, order: Order) -> BuildRecord:
     rule = source.card.splits
     counts = manifest["split"].value_counts()
     rows = {split: int(counts[split]) for split in rule.counts if split in counts}
@@ -163,6 +187,7 @@ def _record(source: Source, manifest: pd.DataFrame, version: str) -> BuildRecord
         source_files=files,
         source_bytes=size,
         version=source.card.version,
+        order=order,
         paths_sha256=paths,
         labels_sha256=label_hash(manifest, source.card) if paths and source.options.labels == "released" else None,
     )
