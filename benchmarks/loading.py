@@ -85,7 +85,7 @@ def plain(folder: Path) -> datasets.Dataset:
 
 
 def _id(folder: Path) -> str:
-    return next(path.parent.name for path in folder.glob("*/build.json"))
+    return next(path.parent.name for path in folder.glob("records/*/build.json"))
 
 
 def load(how: Callable[[Path], datasets.Dataset], folder: Path) -> float:

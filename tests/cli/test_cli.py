@@ -150,4 +150,4 @@ def test_interrupted_build_leaves_nothing_half_done(tmp_path):
     assert b"Traceback" not in shown
     assert not (tmp_path / "hub").exists()
     assert subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / ".editable")}).returncode == 0
-    assert (tmp_path / "hub" / "pbc" / "build.json").exists()
+    assert (tmp_path / "hub" / "records" / "pbc" / "build.json").exists()

@@ -57,7 +57,7 @@ def places(tmp_path_factory):
     raw = write_miniature("bus", home / "raw", per_class=6)
     build(open_source("bus", raw, Options(partial=True)), home / "hub", version="0")
     shutil.copytree(home / "hub", home / "half")
-    (home / "half" / "bus" / "build.json").unlink()
+    (home / "half" / "records" / "bus" / "build.json").unlink()
     for folder in ("theses", "broken"):
         (home / folder).mkdir()
     (home / "theses" / "thesis.tex").write_text("mine")

@@ -30,7 +30,7 @@ def replaced(path, old, new):
 
 
 def set_record(hub, dataset="bus", **values):
-    path = hub / dataset / "build.json"
+    path = hub / "records" / dataset / "build.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
@@ -83,12 +83,18 @@ def edit_features(path, old, new):
         writer.add_key_value_metadata(dict.fromkeys(("use_content_defined_chunking", "content_defined_chunking"), "1"))
 
 
+RECORD = "records/bus/build.json"
+
 # What is done to the Hub folder, the rules that find it as an error, and words that they say.
 DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
-    "no record": (lambda h: (h / "bus/build.json").unlink(), {"build record", "row counts"}, "build.json is missing"),
+    "no record": (
+        lambda h: (h / RECORD).unlink(),
+        {"build record", "row counts"},
+        "build.json is missing",
+    ),
     "other record": (lambda h: set_record(h, labels="mine"), {"build record", "row counts"}, "labels: "),
     "damaged record": (
-        lambda h: (h / "bus/build.json").write_text("{"),
+        lambda h: (h / RECORD).write_text("{"),
         {"build record", "row counts"},
         "build.json cannot be read",
     ),

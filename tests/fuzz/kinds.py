@@ -191,7 +191,12 @@ KINDS: dict[str, Kind] = {
     "nifti": Kind(miniature("organs_axial"), {"**/*.nii": as_nifti}, source("organs_axial")),
     "hub": Kind(
         prepare_hub,
-        {"bus/*.parquet": as_parquet, "README.md": mutated, "bus/build.json": as_json, "croissant.json": as_json},
+        {
+            "bus/*.parquet": as_parquet,
+            "README.md": mutated,
+            "records/bus/build.json": as_json,
+            "croissant.json": as_json,
+        },
         read_hub,
     ),
     "release": Kind(

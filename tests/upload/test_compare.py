@@ -190,13 +190,13 @@ def test_missing_and_additional_rows(places, hub):
 
 
 def test_a_row_in_another_split(places, hub):
-    path = rows_of(shard(hub, "train"))[0]["original_filepath"]
+    row = rows_of(shard(hub, "train"))[0]
     move_row(shard(hub, "train"), shard(hub, "test"))
 
     found = against(places, hub)
 
     assert differing(found) == {"split": 1}
-    assert found.splits.examples == (f"{path} (index 0): 'train' here, 'test' there",)
+    assert found.splits.examples == (f"{row['original_filepath']} (index {row['index']}): 'train' here, 'test' there",)
 
 
 def test_another_number_and_another_annotation(places, hub):

@@ -146,17 +146,24 @@ ROWS = {
     "half a shard": (lambda h: shard(h).write_bytes(shard(h).read_bytes()[:-50]), TRAIN),
     "empty shards": (lambda h: [write(h, table_of(h, s).slice(0, 0), s) for s in ("train", "test")], "bus"),
 }  # fmt: skip
+RECORD = "records/bus/build.json"
 RECORDS = {
     "unknown membership": (lambda h: set_record(h, membership="mine"), "membership"),
     "unknown source": (lambda h: set_record(h, source=7), "source"),
     "rows in words": (lambda h: set_record(h, rows={"train": "many"}), "rows"),
     "infinite size": (lambda h: set_record(h, source_bytes=float("inf")), "source_bytes"),
-    "another dataset": (lambda h: replaced(h / "bus/build.json", '"dataset": "bus"', '"dataset": "pbc"'), "pbc"),
-    "unknown dataset": (lambda h: replaced(h / "bus/build.json", '"dataset": "bus"', '"dataset": "nope"'), "nope"),
-    "long number": (lambda h: replaced(h / "bus/build.json", '"source_bytes": ', '"source_bytes": ' + "1" * 5000),),
-    "deep": (lambda h: (h / "bus/build.json").write_text("[" * 200_000),),
-    "binary": (lambda h: (h / "bus/build.json").write_bytes(b"\xff\xfe"),),
-    "list": (lambda h: (h / "bus/build.json").write_text("[]"),),
+    "another dataset": (
+        lambda h: replaced(h / RECORD, '"dataset": "bus"', '"dataset": "pbc"'),
+        "pbc",
+    ),
+    "unknown dataset": (
+        lambda h: replaced(h / RECORD, '"dataset": "bus"', '"dataset": "nope"'),
+        "nope",
+    ),
+    "long number": (lambda h: replaced(h / RECORD, '"source_bytes": ', '"source_bytes": ' + "1" * 5000),),
+    "deep": (lambda h: (h / RECORD).write_text("[" * 200_000),),
+    "binary": (lambda h: (h / RECORD).write_bytes(b"\xff\xfe"),),
+    "list": (lambda h: (h / RECORD).write_text("[]"),),
 }
 READMES = {
     "impossible date": "date: 2024-13-45\n",

@@ -76,7 +76,7 @@ def test_a_datasets_folder_that_is_a_link_stays_one(raws, tmp_path):
     build_twice(raws, tmp_path / "hub")
 
     assert (tmp_path / "hub" / "bus").is_symlink()
-    assert (tmp_path / "disk" / "bus" / "build.json").is_file()
+    assert (tmp_path / "hub" / "records" / "bus" / "build.json").is_file()
 
 
 def test_the_working_directory(raws, tmp_path, monkeypatch):

@@ -170,8 +170,8 @@ def with_column(name, values):
     [
         (lambda hub: shutil.rmtree(hub), "holds no dataset that was built"),
         (lambda hub: (hub / "README.md").unlink(), r"medimeta card"),
-        (lambda hub: (hub / "bus" / "build.json").unlink(), r"bus lacks its build\.json"),
-        (lambda hub: (hub / "bus" / "build.json").write_text("{}"), r"build\.json: not a build record"),
+        (lambda hub: (hub / "records" / "bus" / "build.json").unlink(), r"bus lacks its build\.json"),
+        (lambda hub: (hub / "records" / "bus" / "build.json").write_text("{}"), r"build\.json: not a build record"),
         (lambda hub: first(hub).rename(hub / "bus" / "train-00001-of-00002.parquet"), "incomplete"),
         (lambda hub: first(hub).write_bytes(b"PAR1"), "not a readable Parquet"),
         (lambda hub: edit(hub, lambda table: table.drop_columns(["malignancy"])), "lacks the column.*malignancy"),

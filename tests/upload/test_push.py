@@ -143,7 +143,7 @@ def test_everything_in_one_commit_and_nothing_the_second_time(hub, small):
 
 def test_only_what_differs_is_sent_and_only_ours_is_deleted(hub, folder):
     publish(hub, folder)
-    hub.commit(REPO, FOREIGN | {"bus/train-00000-of-00002.parquet": b"stale", "crc/card.json": b"edited"})
+    hub.commit(REPO, FOREIGN | {"bus/train-00000-of-00002.parquet": b"stale", "records/crc/card.json": b"edited"})
     changed(folder)
     (folder / "notes.tex").write_text("never sent")
     before = hub.received
@@ -151,7 +151,8 @@ def test_only_what_differs_is_sent_and_only_ours_is_deleted(hub, folder):
     plan = publish(hub, folder).plan
 
     assert plan.deleted == ("bus/train-00000-of-00002.parquet",)
-    assert set(plan.changed) >= {"bus/train-00000-of-00001.parquet", "bus/card.json", "crc/card.json", "README.md"}
+    cards = {"records/bus/card.json", "records/crc/card.json"}
+    assert set(plan.changed) >= {"bus/train-00000-of-00001.parquet", "README.md"} | cards
     assert not any(path.startswith("pneumonia/") for path, _ in plan.new)
     (folder / "notes.tex").unlink()
     assert holds(hub, folder, foreign=FOREIGN)
@@ -216,7 +217,9 @@ def test_a_dataset_goes_only_when_it_is_named(lfs_hub, small):
 
     plan = publish(lfs_hub, small, only=("bus", "crc"), remove=("pneumonia",)).plan
 
-    gone = {path for path in contents(small) if path.startswith(("pneumonia/", "assets/pneumonia-"))}
+    gone = {
+        path for path in contents(small) if path.startswith(("pneumonia/", "records/pneumonia/", "assets/pneumonia-"))
+    }
     assert set(plan.deleted) == gone
     after = lfs_hub.files(REPO)
     assert set(after) == ({*contents(small), *FOREIGN, ".gitattributes"}) - gone
@@ -382,7 +385,7 @@ def test_what_may_not_be_passed_on(lfs_hub, tmp_path):
 
 
 def remove_record(folder):
-    (folder / "bus" / "build.json").unlink()
+    (folder / "records" / "bus" / "build.json").unlink()
 
 
 def remove_card(folder):
@@ -450,8 +453,8 @@ ON_THE_HUB = [
     ({"medimeta.py": b""}, {}, r"repository ns/medimeta holds medimeta\.py.*Delete it"),
     ({"bus/train-extra.parquet": b""}, {}, r"holds bus/train-extra\.parquet.*read as rows.*Delete or rename"),
     ({"crc/test-x.parquet": b""}, {"only": ("bus",)}, r"holds crc/test-x\.parquet"),
-    ({"crc/card.json": None}, {"only": ("bus",)}, r"crc/card\.json.*--remove crc"),
-    ({"crc/card.json": b"{}"}, {"only": ("bus",)}, r"crc/card\.json .* of another version.*--remove crc"),
+    ({"records/crc/card.json": None}, {"only": ("bus",)}, r"crc/card\.json.*--remove crc"),
+    ({"records/crc/card.json": b"{}"}, {"only": ("bus",)}, r"card\.json of crc .* of another version.*--remove crc"),
     ({}, {"private": True}, "--private"),
     ({"README.md": b"---\nconfigs: [\n---\n"}, {}, "--overwrite-card"),
     ({"README.md": b"---\ndate: 2024-13-45\n---\n"}, {}, "--overwrite-card"),

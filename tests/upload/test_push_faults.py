@@ -47,6 +47,9 @@ STEPS = (
 STATUSES = (408, 429, 500, 502, 503, 504)
 
 
+RECORD = "records/bus/build.json"
+
+
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory):
     """The old release (bus, crc), a new one of bus, and what the repository holds after it."""
@@ -199,14 +202,14 @@ def test_someone_commits_after_a_commit_whose_answer_was_lost(hub, releases, pub
     """The release landed, but is not the newest commit: nothing more is to be done, least of all undo theirs."""
     hub.fail(
         Fault("lost", COMMIT),
-        Fault("meanwhile", f"GET {API}/commits/", act=lambda: hub.commit(REPO, {"bus/build.json": b"their edit"})),
+        Fault("meanwhile", f"GET {API}/commits/", act=lambda: hub.commit(REPO, {RECORD: b"their edit"})),
     )
 
     pushed = publish(hub, releases[1])
 
     assert commits(hub, published) == 2
     assert hub.repos[REPO].resolve("main").parent == pushed.commit
-    assert hub.files(REPO)["bus/build.json"] == b"their edit"
+    assert hub.files(REPO)[RECORD] == b"their edit"
 
 
 @pytest.mark.parametrize("kind", ["corrupt", "truncate", "reset"])

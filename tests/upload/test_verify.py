@@ -159,7 +159,7 @@ def test_corrected_builds_may_have_unknown_findings(hub):
 
 def test_a_complete_build_has_no_finding(hub, monkeypatch):
     card = medimeta.DATASETS["bus"]
-    counts = json.loads((hub / "bus" / "build.json").read_text())["rows"]
+    counts = json.loads((hub / "records" / "bus" / "build.json").read_text())["rows"]
     small = dataclasses.replace(card, splits=dataclasses.replace(card.splits, counts=counts))
     monkeypatch.setitem(medimeta.DATASETS._cards, "bus", small)
 

@@ -16,7 +16,7 @@ from ...cards.facts import DatasetCard
 from ...cards.pictures import COLUMNS, Panel, balance_chart, montage
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
-from .record import RECORD, BuildRecord, dataset_folders, read_record, split_sizes
+from .record import BuildRecord, dataset_folders, read_record, record_path, split_sizes
 from .shards import stored_features
 
 CARD = "README.md"
@@ -48,15 +48,16 @@ def write_card(folder: Path, version: str) -> Path:
     folders = dataset_folders(folder)
     if not folders:
         raise NotAHubFolder(f"{folder} holds no dataset that was built. Build one: medimeta build bus --out {folder}")
-    install(card_files(folders, version), folder)
+    built = {name: (own, read_record(record_path(folder, name), name)) for name, own in folders.items()}
+    install(card_files(built, version), folder)
     return folder / CARD
 
 
-def card_files(folders: Mapping[str, Path], version: str) -> dict[str, bytes]:
+def card_files(built: Mapping[str, tuple[Path, BuildRecord]], version: str) -> dict[str, bytes]:
     """Render the card of some datasets.
 
     Args:
-        folders: The folder of each dataset, with its build record.
+        built: Folder and build record of each dataset.
         version: Version of this project.
 
     Returns:
@@ -64,8 +65,8 @@ def card_files(folders: Mapping[str, Path], version: str) -> dict[str, bytes]:
     """
     configs: list[Config] = []
     files: dict[str, bytes] = {}
-    for name, own in sorted(folders.items()):
-        config, pictures = illustrated(own, read_record(own / RECORD, name))
+    for _, (own, record) in sorted(built.items()):
+        config, pictures = illustrated(own, record)
         configs.append(config)
         files |= pictures
     texts = {CROISSANT: render_croissant, LICENCES: render_licences, CARD: render_card}

@@ -1,4 +1,8 @@
-"""Build records (`<id>/build.json`): how the Parquet files of a dataset were built, and from what."""
+"""Build records (`records/<id>/build.json`): how the Parquet files of a dataset were built, and from what.
+
+They are not next to the Parquet files, since libraries that read whole folders (pandas, Polars, pyarrow) stop at other
+files. Before version 0.3 they were, and folders of that layout are still read.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ from ...cards.facts import DatasetCard
 from ...errors import MedIMetaError
 from ...files.json_values import read_as
 
+RECORDS = "records"
 RECORD = "build.json"
+_PATTERNS = (f"{RECORDS}/*/{RECORD}", f"*/{RECORD}")
 Membership = Literal["source", "computed", "recomputed", "release"]
 
 
@@ -73,14 +79,22 @@ def there(folder: Path) -> list[str]:
 
     Folders of Parquet files without a build record and with another name are ignored.
     """
-    built = {path.parent.name for path in folder.glob(f"*/{RECORD}")}
+    built = {path.parent.name for pattern in _PATTERNS for path in folder.glob(pattern)}
     rows = {path.parent.name for path in folder.glob("*/*.parquet")}
     return sorted(name for name in built | (rows & set(DATASETS)) if not name.startswith("."))
 
 
 def dataset_folders(folder: Path) -> dict[str, Path]:
-    """The folders of a Hub folder that have a build record, by name, in alphabetical order."""
-    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{RECORD}"))}
+    """The folders of a Hub folder whose datasets have a build record, by name, in alphabetical order."""
+    names = {path.parent.name for pattern in _PATTERNS for path in folder.glob(pattern)}
+    return {name: folder / name for name in sorted(names) if (folder / name).is_dir()}
+
+
+def record_path(folder: Path, dataset: str) -> Path:
+    """Return the path of a dataset's build record in a Hub folder; in the old layout only if it is there."""
+    old = folder / dataset / RECORD
+    new = folder / RECORDS / dataset / RECORD
+    return old if old.is_file() and not new.is_file() else new
 
 
 def read_records(folder: Path) -> list[BuildRecord]:
@@ -89,7 +103,7 @@ def read_records(folder: Path) -> list[BuildRecord]:
     Raises:
         MedIMetaError: If a record cannot be read.
     """
-    return [read_record(own / RECORD) for own in dataset_folders(folder).values()]
+    return [read_record(record_path(folder, name)) for name in dataset_folders(folder)]
 
 
 def read_record(path: Path, dataset: str | None = None) -> BuildRecord:
@@ -105,8 +119,9 @@ def read_record(path: Path, dataset: str | None = None) -> BuildRecord:
     try:
         record = read_as(BuildRecord, path, "build record of this version")
     except MedIMetaError as error:
+        hub = path.parent.parent.parent if path.parent.parent.name == RECORDS else path.parent.parent
         raise MedIMetaError(
-            f"{error}\nBuild it again: medimeta build {path.parent.name} --out {path.parent.parent}", code=error.code
+            f"{error}\nBuild it again: medimeta build {path.parent.name} --out {hub}", code=error.code
         ) from None
     if record.dataset != (dataset or path.parent.name) or record.dataset not in DATASETS:
         raise MedIMetaError(

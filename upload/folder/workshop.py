@@ -30,7 +30,7 @@ from ...files.atomic import (
     whole_file,
 )
 from .card_files import ASSETS, OUTDATED, card_files, install
-from .record import RECORD, BuildRecord, dataset_folders
+from .record import RECORD, RECORDS, BuildRecord, dataset_folders, read_record, record_path
 
 
 class FolderInUse(MedIMetaError):
@@ -114,7 +114,7 @@ class Workshop:
     def is_built(self, key: str) -> bool:
         """Whether the Hub folder holds this very build, untouched."""
         state = self._state().get(self.dataset)
-        return state is not None and state == [key, _files(self.own)]
+        return state is not None and state == [key, _files(self.own)] and record_path(self.out, self.dataset).is_file()
 
     def publish(self, record: BuildRecord, key: str, staged: Path) -> None:
         """Put the staged shards in place of the dataset's folder in one step, and write the card that goes with them.
@@ -131,11 +131,16 @@ class Workshop:
                 new.mkdir()
             for shard in sorted(staged.glob("*.parquet")):
                 link_or_copy(shard, new / shard.name)
-            with whole_file(new / RECORD) as partial:
-                partial.write_text(record.dumps(), encoding="utf-8")
-            card = card_files(dataset_folders(self.out) | {self.dataset: new}, record.medimeta)
+            others = {
+                name: (own, read_record(record_path(self.out, name)))
+                for name, own in dataset_folders(self.out).items()
+                if name != self.dataset
+            }
+            card = card_files(others | {self.dataset: (new, record)}, record.medimeta)
             self.out.mkdir(exist_ok=True)
             (self.out / OUTDATED).touch()
+            with whole_file(self.out / RECORDS / self.dataset / RECORD) as partial:
+                partial.write_text(record.dumps(), encoding="utf-8")
             replace_folder(new, self.own)
             install(card, self.out)
             state = self._state() | {self.dataset: [key, _files(self.own)]}
@@ -145,7 +150,7 @@ class Workshop:
 
     def _sweep(self) -> None:
         """Delete what a kill left of files that were being written."""
-        for place in (self.home, self.out, self.out / ASSETS, self.own):
+        for place in (self.home, self.out, self.out / ASSETS, self.own, self.out / RECORDS / self.dataset):
             for partial in place.glob(".*.part"):
                 if PARTIAL.fullmatch(partial.name):
                     partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The Hub folder: the card's files, and `build.json` and `<split>-0000k-of-0000N.parquet` in a folder per dataset.
+"""The Hub folder: the card, `records/<id>/build.json`, and `<id>/<split>-0000k-of-0000N.parquet`.
 
 A build renders into a hidden workshop and then replaces the dataset's folder in one step, so that it is the old one or
 the new one at any moment. What a killed build had finished is used by the next one.
@@ -26,7 +26,7 @@ from ...files.atomic import check_writable
 from ...files.parallel import ordered_map
 from ...files.stamp import count_and_bytes
 from .card_files import CARD, NotAHubFolder, write_card
-from .record import RECORD, BuildRecord, Membership, read_record, read_records
+from .record import BuildRecord, Membership, read_record, read_records, record_path
 from .shards import plan, write_shard
 from .spool import Spool
 from .workshop import Workshop
@@ -84,7 +84,7 @@ def build(
         if not force and workshop.is_built(key):
             workshop.clear()
             advance(len(manifest))
-            return read_record(workshop.own / RECORD)
+            return read_record(record_path(workshop.out, workshop.dataset))
         staged = workshop.stage(key)
         _write_shards(source, manifest, stored, staged, executor, workers, advance)
         workshop.publish(record, key, staged)

@@ -25,11 +25,12 @@ from ...files.remote.network import TRIES
 from ...files.remote.repository import MAIN, Remote, State, Stored, deletion
 from ...files.remote.retry import FAILURES, transient, wait
 from ..folder.card_files import CARD
+from ..folder.record import RECORDS
 from ..verify.folder import verify_folder
 from ..verify.published import front_matter_in
 from . import landing, refusals
 from .options import PushOptions, Watch
-from .plan import CARD_RECORD, LocalFile, Plan, compare, kept
+from .plan import CARD_RECORD, LocalFile, Plan, compare, kept, owner
 from .release import Release, load
 
 HASTY = 2  # attempts of a dry run, which changes nothing and can be repeated at once
@@ -142,9 +143,9 @@ class _Push:
 
     def _check_rows(self, state: State, executor: Executor | None, workers: int) -> None:
         """Verify the datasets with changed files; those already on the Hub were checked by an earlier push."""
-        new = {path.partition("/")[0] for path, file in self._data.items() if not file.is_stored(state.files.get(path))}
+        new = {owner(path) for path, file in self._data.items() if not file.is_stored(state.files.get(path))}
         if new:
-            folder = self.release.to_check(sorted(new))
+            folder = self.release.to_check(sorted(map(str, new)))
             found = verify_folder(folder, executor=executor, workers=workers, advance=self.watch.checked)
             refusals.faults([finding for finding in found if finding.dataset in new])
 
@@ -157,7 +158,9 @@ class _Push:
 
     def _other(self, name: str, state: State) -> Config:
         """Return the card's section of a dataset that is not pushed."""
-        path = f"{name}/{CARD_RECORD}"
+        path = f"{RECORDS}/{name}/{CARD_RECORD}"
+        old = f"{name}/{CARD_RECORD}"  # before version 0.3
+        path = old if old in state.files and path not in state.files else path
         if path not in state.files:
             raise PushRefused(
                 f"The repository has {name} but not {path}, so its section of the card cannot be kept. "

@@ -9,7 +9,7 @@ from ...builders.shard_files import shards
 from ...cards.catalogue import DATASETS
 from ...errors import PushRefused, some, unknown
 from ..folder.card_files import CARD, NotAHubFolder
-from ..folder.record import RECORD, BuildRecord, read_records, there
+from ..folder.record import RECORD, BuildRecord, read_records, record_path, there
 from ..verify.findings import Finding, clean, summary
 from .plan import Plan, strangers
 
@@ -38,7 +38,7 @@ def chosen(folder: Path, only: Collection[str]) -> list[str]:
         raise PushRefused(f"{folder} has no {CARD}: its build is not finished. Write it with: medimeta card {folder}")
     for name in datasets:
         own = folder / name
-        lacking = [] if (own / RECORD).is_file() else [RECORD]
+        lacking = [] if record_path(folder, name).is_file() else [RECORD]
         lacking += [] if shards(own) else ["shards"]
         if name not in DATASETS or lacking:
             what = f"lacks its {some(lacking)}" if name in DATASETS else "is not a dataset of the catalogue"

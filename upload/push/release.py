@@ -1,7 +1,7 @@
 """The files of a release: some datasets of a Hub folder, and a card that also covers the other datasets on the Hub.
 
-What the card says about a dataset is stored next to its shards, as `<id>/card.json`. A later push of other datasets
-reads it and writes one card for all of them, without reading rows of the datasets that it does not push.
+What the card says about a dataset is stored next to its build record, as `records/<id>/card.json`. A later push
+of other datasets reads it and writes one card for all of them, without reading rows of datasets that it does not push.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...cards.croissant import render_croissant
 from ...errors import MedIMetaError
 from ...files.atomic import mirror
 from ..folder.card_files import ASSETS, CARD, illustrated
-from ..folder.record import RECORD, BuildRecord, read_records
+from ..folder.record import RECORD, RECORDS, BuildRecord, read_records, record_path
 from .plan import CARD_FILES, CARD_RECORD, LocalFile
 
 
@@ -65,14 +65,15 @@ class Release:
         Args:
             advance: Called with the number of bytes of each file that was read.
         """
-        paths = []
+        paths = {}
         for name in self.datasets:
-            own = self.folder / name
-            paths += [own / RECORD, *(path for split in shards(own).values() for path in split)]
+            paths[f"{RECORDS}/{name}/{RECORD}"] = record_path(self.folder, name)
+            own = shards(self.folder / name)
+            paths |= {f"{name}/{path.name}": path for split in own.values() for path in split}
         files = {}
         with ThreadPoolExecutor() as executor:
-            for path, file in zip(paths, executor.map(LocalFile.read, paths), strict=True):
-                files[f"{path.parent.name}/{path.name}"] = file
+            for path, file in zip(paths, executor.map(LocalFile.read, paths.values()), strict=True):
+                files[path] = file
                 advance(file.size)
         return files
 
@@ -96,7 +97,7 @@ class Release:
         files = {name: self._place / name for name in CARD_FILES}
         for name, config in self.cards.items():
             files |= {picture: self._place / picture for picture in (config.chart, config.montage) if picture}
-            files[f"{name}/{CARD_RECORD}"] = kept = self._place / f"{name}.json"
+            files[f"{RECORDS}/{name}/{CARD_RECORD}"] = kept = self._place / f"{name}.json"
             kept.write_text(dump(config), encoding="utf-8")
         return {path: LocalFile.read(source) for path, source in files.items()}
 
@@ -109,6 +110,9 @@ class Release:
     def _link(self, place: Path, datasets: Iterable[str]) -> None:
         place.mkdir()
         for name in datasets:
+            record = place / RECORDS / name / RECORD
+            record.parent.mkdir(parents=True)
+            shutil.copyfile(record_path(self.folder, name), record)
             try:
                 (place / name).symlink_to(self.folder / name, target_is_directory=True)
             except OSError:  # Windows without the permission to create links
@@ -134,6 +138,6 @@ def load(dataset: str, text: bytes) -> Config:
         return Config(DATASETS[dataset], contents=contents, **facts)
     except (ValueError, TypeError, LookupError) as error:
         raise MedIMetaError(
-            f"{dataset}/{CARD_RECORD} on the Hub is of another version ({error}). Push {dataset} again together with "
-            f"these datasets, or take it away with --remove {dataset}."
+            f"{CARD_RECORD} of {dataset} on the Hub is of another version ({error}). Push {dataset} again together "
+            f"with these datasets, or take it away with --remove {dataset}."
         ) from error

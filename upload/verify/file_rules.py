@@ -63,6 +63,13 @@ def shard_set(published: Published) -> Iterator[Problem]:
             yield Problem("error", f"{split} has the shards {some(names)}; expected: {some(expected)}.")
 
 
+def only_parquet(published: Published) -> Iterator[Problem]:
+    """Nothing but Parquet files is in the folder, so that libraries which read folders can read it."""
+    others = sorted(path.name for path in published.folder.glob("*") if path.suffix != ".parquet")
+    if others:
+        yield Problem("note", f"libraries that read whole folders stop at {some(others)}. Move it, or build again.")
+
+
 def row_counts(published: Published) -> Iterator[Problem]:
     """Every split has the published number of rows, or the record says that the build is partial."""
     found, wanted = published.rows, dict(published.card.splits.counts)
@@ -182,6 +189,7 @@ FILE_RULES: dict[str, Callable[[Published], Iterator[Problem]]] = {
     "pointers": pointers,
     "build record": build_record,
     "shards": shard_set,
+    "other files": only_parquet,
     "row counts": row_counts,
     "schema": schema,
     "metadata": metadata,

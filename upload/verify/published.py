@@ -18,7 +18,7 @@ from ...cards.facts import SPLITS, DatasetCard
 from ...errors import MedIMetaError, SourceBroken
 from ...files.parquet_footer import Chunk, column_chunks
 from ...files.yaml_values import read_yaml
-from ..folder.record import RECORD, BuildRecord, read_record
+from ..folder.record import BuildRecord, read_record, record_path
 from ..folder.writing import CARD
 
 
@@ -103,7 +103,7 @@ class Published:
     @cached_property
     def record(self) -> BuildRecord | str:
         """The build record, or why it cannot be read."""
-        path = self.folder / RECORD
+        path = record_path(self.hub, self.folder.name)
         if not path.exists():
             return "is missing"
         try:
