@@ -29,8 +29,9 @@ def load_dataset(
         dataset: Id of the dataset, e.g. "crc"; `medimeta.DATASETS` lists them.
         split: "train", "validation" (or "val"), "test", an expression such as "train[:10%]+test", or a list of these;
             all splits by default.
-        data_dir: A raw source, a release folder or zip, or a Hub folder, recognised by content. By default the folder
-            named by MEDIMETA_DATA is searched, then the release is downloaded.
+        data_dir: A raw source, a release folder or zip, or a Hub folder, recognised by content, or a repository on the
+            Hub: "ns/medimeta", with a revision "ns/medimeta@v1.0.0". By default the folder named by MEDIMETA_DATA is
+            searched, then the release is downloaded.
         streaming: Read rows as they are requested, without preparing a cache.
         num_proc: Number of processes that prepare the cache.
         cache_dir: Cache folder; that of `datasets` by default.

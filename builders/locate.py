@@ -13,6 +13,7 @@ from ..errors import SourceNotFound
 from ..files.archives import ZipFiles
 from ..files.tar_members import SUFFIXES
 from .hub.folder import HubSource
+from .hub.repository import fetch, repository
 from .release.release import ReleaseSource
 from .shard_files import SHARD
 from .source import Options, RawSource, Source
@@ -21,23 +22,27 @@ DATA_VARIABLE = "MEDIMETA_DATA"
 
 
 def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Return where a dataset is on this machine, or None if it has to be downloaded.
+    """Return where a dataset is on this machine, or None if its release has to be downloaded.
 
-    `data_dir` comes first, then the folder that the environment variable MEDIMETA_DATA names: its subfolder or
-    archive named after the dataset or the dataset's source module (`derm7pt` serves both skinl_derm and
-    skinl_photo), or the dataset's Parquet folder in it.
+    `data_dir` comes first; if it names a repository on the Hub ("ns/name", "ns/name@revision",
+    "hf://datasets/ns/name"), the dataset is downloaded from there. Then the folder that the environment variable
+    MEDIMETA_DATA names is searched: its subfolder or archive named after the dataset or the dataset's source module
+    (`derm7pt` serves both skinl_derm and skinl_photo), or the dataset's Parquet folder in it.
 
     Raises:
         SourceNotFound: If `data_dir` or MEDIMETA_DATA does not exist.
+        DownloadFailed: If `data_dir` names a repository, and the Hub cannot be reached.
         UnknownName: If there is no such dataset.
     """
     card = DATASETS[dataset]
     if data_dir is not None:
+        if (named := repository(data_dir)) is not None:
+            return fetch(named, dataset)
         path = _home_of("data_dir", data_dir)
         if not path.exists():
             raise SourceNotFound(
                 f"{path} does not exist. Give (--source, data_dir=) the folder that holds {', '.join(card.archives)}, "
-                f"packed or unpacked, a release of {dataset}, or a Hub folder."
+                f"packed or unpacked, a release of {dataset}, a Hub folder, or a repository on the Hub (ns/name)."
             )
         return path
     if not (variable := os.environ.get(DATA_VARIABLE)):

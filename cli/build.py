@@ -109,7 +109,8 @@ def verify(
     With --against, the dataset is computed from its source and compared row by row: pixels, labels, splits. Exit code
     1 means that there are errors or differences.
     """
-    from ..builders.locate import open_source
+    from ..builders.hub.repository import hub_folder
+    from ..builders.locate import find_local, open_source
     from ..builders.source import Options
     from ..cards.catalogue import DATASETS
     from ..files.parallel import pool
@@ -125,14 +126,16 @@ def verify(
         common: Any = {"executor": executor, "workers": workers, **follow(progress, visible(what))}
         facts: Any
         if against is None:
-            findings = verify_folder(Path(what), **common)
+            findings = verify_folder(hub_folder(what), **common)
             good, facts = clean(findings), [asdict(finding) for finding in findings]
             shown = summary([_on_one_line(finding) for finding in findings])
         else:
             options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
             card = DATASETS[what]
             ours = open_builder(card, source, release=release, command="verify", options=options).source()
-            theirs = open_source(card.id, against, Options(partial=partial, with_masks=with_masks))
+            theirs = open_source(
+                card.id, find_local(card.id, against) or against, Options(partial=partial, with_masks=with_masks)
+            )
             comparison = compare(ours, theirs, **common)
             good, shown, facts = comparison.equal, comparison.summary(), comparison.as_dict()
     if as_json:

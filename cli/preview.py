@@ -27,6 +27,7 @@ def preview(
 
     One self-contained file: images by label and split, class balance, search, full rows.
     """
+    from ..builders.hub.repository import hub_folder
     from ..upload.preview.contents import contents
     from ..upload.preview.page import check_space, render, write_page, write_space
     from ..upload.push.refusals import chosen
@@ -34,6 +35,7 @@ def preview(
 
     if space is not None:
         check_space(space)
+    folder = hub_folder(folder)
     names = chosen(folder, [name.strip() for name in only.split(",") if name.strip()])
     with progress_bar("datasets") as progress:
         bar = progress.add_task("preview", total=len(names))

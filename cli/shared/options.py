@@ -26,7 +26,7 @@ From = Annotated[
     typer.Option(
         "--source",
         "--data-dir",
-        help="Raw archives, a release or a Hub folder. Default: found in the folder MEDIMETA_DATA.",
+        help="Raw archives, a release, a Hub folder, or a repository (ns/medimeta). Default: found in MEDIMETA_DATA.",
     ),
 ]
 Release = Annotated[

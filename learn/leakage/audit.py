@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ...builders.hub.repository import hub_folder
 from ...builders.locate import find_local, open_source
 from ...builders.rows import batched
 from ...builders.shard_files import shards
@@ -113,7 +114,7 @@ def find_sources(places: Sequence[str], options: Options | None = None) -> list[
         if equals and dataset in DATASETS:
             sources.append(open_source(dataset, find_local(dataset, path) or Path(path), options))
             continue
-        folder = Path(place).expanduser()
+        folder = hub_folder(place).expanduser()
         built = [dataset for dataset in DATASETS if shards(folder / dataset)]
         if not built:
             raise SourceNotFound(
