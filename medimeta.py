@@ -15,6 +15,8 @@ What to find, load and cite:
     tasks               list tasks, optionally of one domain or kind
     load_dataset        load a dataset with all columns
     load_task           load one task as image, label and subject
+    show                images with their labels, as a figure
+    to_numpy            images and labels as arrays
     loader              iterate over batches of pixels and labels, fast, in PyTorch
     class_weights       weights against class imbalance
     corruptions         list the corruptions of test images that suit a dataset, for load_task(corruption=...)
@@ -30,6 +32,7 @@ What to evaluate with:
     cross_domain        source and target tasks of the cross-domain protocol
     leave_domain_out    the same for every domain in turn
     Result              a result in the common JSON format
+    Ledger              images that leak between splits, as `medimeta audit` finds them
 
 Classes that these return, or that `datasets` needs: Task, DatasetCard, EpisodeSet, Encoder, Benchmark, Citation,
 MedIMeta, MedIMetaConfig.
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
         "tasks",
         "load_dataset",
         "load_task",
+        "show",
+        "to_numpy",
         "loader",
         "class_weights",
         "encoder",
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
         "Encoder",
         "Benchmark",
         "Result",
+        "Ledger",
         "Citation",
         "MedIMeta",
         "MedIMetaConfig",
@@ -90,7 +96,8 @@ if TYPE_CHECKING:
     from medimeta.learn.benchmark.bench import bench
     from medimeta.learn.benchmark.benchmark import Benchmark
     from medimeta.learn.data.corruptions.registry import corruptions
-    from medimeta.learn.data.loader import loader
+    from medimeta.learn.data.ledger import Ledger
+    from medimeta.learn.data.loader import loader, to_numpy
     from medimeta.learn.data.protocols import cross_domain, leave_domain_out
     from medimeta.learn.data.statistics import class_weights
     from medimeta.learn.data.views import load_task
@@ -101,6 +108,7 @@ if TYPE_CHECKING:
     from medimeta.learn.episodes.episode_set import EpisodeSet
     from medimeta.learn.evaluation.metric import metric
     from medimeta.learn.evaluation.results import Result
+    from medimeta.learn.figures.show import show
 
 __version__ = VERSION
 
@@ -111,6 +119,8 @@ _HOME = {
     "tasks": "cards.catalogue",
     "load_dataset": "builders.loading",
     "load_task": "learn.data.views",
+    "show": "learn.figures.show",
+    "to_numpy": "learn.data.loader",
     "loader": "learn.data.loader",
     "class_weights": "learn.data.statistics",
     "encoder": "learn.encoders.loading",
@@ -129,6 +139,7 @@ _HOME = {
     "Encoder": "learn.encoders.encoder",
     "Benchmark": "learn.benchmark.benchmark",
     "Result": "learn.evaluation.results",
+    "Ledger": "learn.data.ledger",
     "Citation": "cards.citing",
     "MedIMeta": "builders.dataset",
     "MedIMetaConfig": "builders.dataset",
@@ -142,7 +153,7 @@ def __getattr__(name: str) -> Any:
     if name == "__all__" and sys._getframe(1).f_code.co_name != "docmodule":
         return list(_HOME)
     if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module 'medimeta' has no attribute {name!r}. Its names: {', '.join(_HOME)}.")
     value = getattr(importlib.import_module(f"medimeta.{_HOME[name]}"), name)
     globals()[name] = value  # the next look-up does not come here
     return value

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medimeta.learn.figures.style import styled
+
 Row = dict[str, str]  # cells by column
 BETTER, WORSE = "#0072b2", "#c77700"  # distinct for colour-blind readers, too
 
@@ -165,6 +167,7 @@ def summary(found: dict[str, list[Ratio]]) -> str:
     return "\n".join(lines)
 
 
+@styled
 def draw(bars: Sequence[Ratio], other: str, path: Path) -> None:
     """Draw a bar per ratio, from 1 to its value, with a line at its target.
 
@@ -176,7 +179,7 @@ def draw(bars: Sequence[Ratio], other: str, path: Path) -> None:
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure = Figure(figsize=(7.2, 0.9 + 0.26 * len(bars)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(7.2, 0.9 + 0.26 * len(bars)))
     axes = figure.subplots()
     places = range(len(bars))
     asked = [(place, bar.target) for place, bar in zip(places, bars, strict=True) if bar.target is not None]
@@ -199,9 +202,8 @@ def draw(bars: Sequence[Ratio], other: str, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(f"times better than {other} (left of 1: worse)", fontsize="small")
     axes.tick_params(labelsize="small")
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
     if asked:
-        figure.legend(frameon=False, fontsize="small", loc="outside upper right")
+        figure.legend(loc="outside upper right")
     figure.savefig(path, format="png", metadata={"Software": None})

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..cards.catalogue import DATASETS
+from ..cards.facts import DatasetCard
 from ..errors import unknown
 from .dataset import CACHE_KEY, OPTIONS, MedIMeta, full_names
 from .registration import NAME
 
 
 def load_dataset(
-    dataset: str,
-    *,
+    dataset: str | DatasetCard,
     split: str | Sequence[str] | None = None,
+    *,
     data_dir: str | os.PathLike[str] | None = None,
     streaming: bool = False,
     num_proc: int | None = None,
@@ -26,7 +27,7 @@ def load_dataset(
     """Load a dataset; the same as `datasets.load_dataset("medimeta", dataset, ...)`.
 
     Args:
-        dataset: Id of the dataset, e.g. "crc"; `medimeta.DATASETS` lists them.
+        dataset: Id of the dataset, e.g. "crc", or its card; `medimeta.DATASETS` lists them.
         split: "train", "validation" (or "val"), "test", an expression such as "train[:10%]+test", or a list of these;
             all splits by default.
         data_dir: A raw source, a release folder or zip, or a Hub folder, recognised by content, or a repository on the
@@ -67,4 +68,4 @@ def load_dataset(
     return builder.as_dataset(split=split)
 
 
-_ARGUMENTS = (*(load_dataset.__kwdefaults__ or ()), *OPTIONS)
+_ARGUMENTS = ("split", *(load_dataset.__kwdefaults__ or ()), *OPTIONS)

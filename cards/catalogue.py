@@ -19,7 +19,7 @@ from .display import html_table
 from .facts import DatasetCard, Kind, Task
 from .reading import check_overlaps, read_card, read_facts
 
-TaskLike = Task | str | tuple[str, str | None]
+TaskLike = Task | DatasetCard | str | tuple[str, str | None]
 
 
 class Catalogue(Mapping[str, DatasetCard]):
@@ -77,13 +77,23 @@ class Catalogue(Mapping[str, DatasetCard]):
             for name, card in cards.items()
         }
 
-    def __getitem__(self, dataset: str) -> DatasetCard:
+    def __getitem__(self, dataset: str | DatasetCard) -> DatasetCard:
+        if isinstance(dataset, DatasetCard):
+            dataset = dataset.id
         if not isinstance(dataset, str):
             raise UnknownName(f'A dataset is named by its id, e.g. "bus", not by {dataset!r:.80}. See: medimeta list')
         try:
             return self._cards[dataset]
         except KeyError:
-            raise unknown("dataset", dataset, self._cards, hint="See: medimeta list") from None
+            raise unknown("dataset", dataset, self._cards, hint=self._hint(dataset)) from None
+
+    def _hint(self, name: str) -> str:
+        """Return the next step after a name that is not an id."""
+        if name == "medimeta":
+            return 'Give the id alone: medimeta.load_dataset("bus").'
+        if (dataset := name.partition("/")[0]) in self:
+            return f"This is the name of a task: medimeta.load_task({name!r}); all tasks: {dataset!r}."
+        return "See: medimeta list"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
@@ -132,7 +142,8 @@ class Catalogue(Mapping[str, DatasetCard]):
             UnknownName: If there is no such domain or kind.
         """
         if domain is not None and domain.lower() not in (name.lower() for name in self.domains):
-            raise unknown("domain", domain, self.domains, hint="See: medimeta list")
+            hint = f"Tasks of one dataset: medimeta.DATASETS[{domain!r}].tasks." if domain in self else ""
+            raise unknown("domain", domain, self.domains, hint=hint or "See: medimeta list")
         kinds = Kind.__args__  # type: ignore[attr-defined]
         if kind is not None and kind not in kinds:
             raise unknown("kind of task", kind, kinds, hint="See: medimeta list")
@@ -148,7 +159,7 @@ class Catalogue(Mapping[str, DatasetCard]):
         """Find a task, however it is named.
 
         Args:
-            task: A `Task` (returned as it is), "id" (the dataset's main task), "id/task", or (id, task).
+            task: A `Task` (returned as it is), "id" or a card (the dataset's main task), "id/task", or (id, task).
             name: Name or column of the task, or a `Task`, if `task` is only the id of its dataset.
 
         Raises:
@@ -158,6 +169,8 @@ class Catalogue(Mapping[str, DatasetCard]):
         own: str | Task | None
         if isinstance(task, Task):
             dataset, own = task.dataset, task
+        elif isinstance(task, DatasetCard):
+            dataset, own = task.id, None
         elif isinstance(task, str):
             dataset, _, own = task.partition("/")
         elif isinstance(task, tuple) and len(task) == 2:

@@ -41,19 +41,21 @@ class Citation:
         return f"<pre>{escape(str(self))}</pre>"
 
 
-def cite(*datasets: str) -> Citation:
+def cite(*datasets: str | DatasetCard | Iterable[str]) -> Citation:
     """Return what to cite, and the attribution that the licences require.
 
     >>> print(cite("bus"))  # doctest: +ELLIPSIS
     % bus: ...
 
     Args:
-        *datasets: Ids of the datasets used; all of them by default.
+        *datasets: Ids or cards of the datasets used, or lists of them; all datasets by default.
 
     Raises:
         UnknownName: If a dataset does not exist.
     """
-    cards = [DATASETS[name] for name in dict.fromkeys(datasets or DATASETS)]
+    single = (str, DatasetCard)
+    names = [name for given in datasets for name in ([given] if isinstance(given, single) else given)]
+    cards = list({DATASETS[name].id: DATASETS[name] for name in names or DATASETS}.values())
     lines = [_attribution(card) for card in cards]
     return Citation((MEDIMETA, *entries(cards)), tuple(line for of_card in lines for line in of_card))
 

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from ..errors import MedIMetaError, UnknownName, install_command, visible
 from ..files.version import VERSION
-from . import bench, build, corruptions, demo, experiments, find, info, learn, new_dataset, preview, push, results
+from . import bench, build, corruptions, demo, experiments, find, info, learn, new_dataset, preview, push, results, show
 from .shared.console import err, make_streams_safe, print_error
 
 # Commands by group, in the order of `medimeta --help`. A new command is one entry here.
@@ -20,6 +20,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Find": {
         "list": find.list_datasets,
         "info": info.info,
+        "show": show.show,
         "corruptions": corruptions.corruptions,
         "cite": find.cite,
     },

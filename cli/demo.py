@@ -19,8 +19,6 @@ from .shared.console import print_facts, print_text
 from .shared.options import NumProc
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from ..learn.evaluation.results import Result
     from ..upload.folder.record import BuildRecord
 
@@ -85,6 +83,8 @@ def run(out: Path, *, seed: int = 0) -> Result:
 
     from ..cards.catalogue import DATASETS
     from ..learn.experiments import options, train
+    from ..learn.figures.show import show
+    from ..learn.figures.style import save
     from ..upload.folder.miniatures import build_miniatures
 
     started = time.perf_counter()
@@ -92,7 +92,7 @@ def run(out: Path, *, seed: int = 0) -> Result:
     print_text(f"Built {hub} from {out / 'source'}, a miniature of the {DATASET} source.")
     dataset = load_dataset("medimeta", DATASET, data_dir=str(hub), cache_dir=str(out / "cache"))
     print_text(f"Loaded it: {', '.join(f'{split} {len(rows)}' for split, rows in dataset.items())} images.")
-    montage(dataset["train"], out / "montage.png")
+    save(show(DATASET, TASK, data_dir=hub, cache_dir=out / "cache"), out / "montage.png")
     with _one_thread():
         (result,) = train.run(options.parse("train", _arguments(out, hub, seed)))
     place = out / DATASET / DATASETS[DATASET].task(TASK).column
@@ -130,33 +130,3 @@ def _one_thread() -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         logging.enable_progress_bar()
-
-
-def montage(rows: Dataset, path: Path, *, columns: int = 6) -> None:
-    """Plot the first few images of each class of the demo's task, one row per class.
-
-    Args:
-        rows: Rows of the dataset.
-        path: PNG file to write.
-        columns: Images per class.
-    """
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    from ..cards.catalogue import DATASETS
-    from ..files.atomic import whole_file
-
-    task = DATASETS[DATASET].task(TASK)
-    labels = np.array(rows[task.column])
-    figure = Figure(figsize=(1.5 * columns, 1.5 * len(task.labels) + 0.4), dpi=100, layout="constrained")
-    grid = figure.subplots(len(task.labels), columns, squeeze=False)
-    for label, (name, line) in enumerate(zip(task.labels, grid, strict=True)):
-        for axes in line:
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-        line[0].set_ylabel(name)
-        for axes, index in zip(line, np.flatnonzero(labels == label), strict=False):
-            axes.imshow(rows[int(index)]["image"].convert("RGB"))
-    figure.suptitle(f"{DATASETS[DATASET].name} (miniature): {task.name}")
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png")

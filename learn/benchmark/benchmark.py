@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,10 @@ class Benchmark:
             raise MedIMetaError(f"There is no result. {'; '.join(map(str, self.failures))}")
         frames = report.make(self.results, metric, per_class=False, compared=False).frames
         return pd.concat(frames, ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        frame = self.to_frame().to_html(index=False, float_format="{:.3f}".format) if self.results else ""
+        return f"<p>{escape(repr(self))}</p>{frame}"
 
     def __repr__(self) -> str:
         failed = f", {len(self.failures)} failed" if self.failures else ""

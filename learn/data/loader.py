@@ -1,10 +1,11 @@
-"""The public loader: a view as batches of tensors. It imports torch only when it is called."""
+"""A view as batches of tensors, or as arrays. torch is imported only when `loader` is called."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from datasets import Dataset
 
 from ...errors import MedIMetaError, missing_extra, unknown
@@ -71,10 +72,7 @@ def loader(
     from .normalise import FLOATS, IMAGENET_MEAN, IMAGENET_STD
     from .pixel_dataset import PixelDataset
 
-    if not isinstance(view, Dataset):
-        raise MedIMetaError(
-            f"medimeta.loader needs a view of medimeta.load_task, not {type(view).__name__}. Load it without streaming."
-        )
+    _check_view(view, "loader")
     dtypes = {str(known).removeprefix("torch."): known for known in (*FLOATS, torch.uint8)}
     name = str(dtype).removeprefix("torch.")
     if name not in dtypes:
@@ -89,3 +87,43 @@ def loader(
         store=store,
     )
     return Loader(dataset, batch_size, shuffle=shuffle, drop_last=drop_last, device=device)
+
+
+def to_numpy(view: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of a view as arrays in memory, for scikit-learn and other libraries.
+
+        images, labels = medimeta.to_numpy(medimeta.load_task("bus"))
+
+    Args:
+        view: A view from `medimeta.load_task`.
+
+    Returns:
+        Images as published, or in the view's mode: uint8, shape (N, 224, 224, channels), values 0 to 255. Labels: int64
+        ids, shape (N,), -1 where a label is unknown; multilabel: float32 of 0, 1 and NaN (unknown), shape (N, k).
+
+    Raises:
+        MedIMetaError: If this is not a view, or an image is damaged.
+    """
+    from .pixels import pixels
+
+    _check_view(view, "to_numpy")
+    images = pixels(view).take(range(len(view)))
+    if getattr(view.features["image"], "mode", None) == "RGB" and images.shape[-1] == 1:
+        images = np.repeat(images, 3, axis=-1)
+    labels = view.select_columns(["label"]).with_format("arrow")[:]["label"]
+    if hasattr(view.features["label"], "names"):
+        return images, labels.fill_null(-1).to_numpy().astype(np.int64)
+    return images, np.array(labels.to_pylist(), np.float32).reshape(len(view), -1)
+
+
+def _check_view(view: object, function: str) -> None:
+    if not isinstance(view, Dataset):
+        what = "streamed rows" if type(view).__name__ == "IterableDataset" else f"a {type(view).__name__}"
+        raise MedIMetaError(
+            f"medimeta.{function} takes a view, not {what}: medimeta.{function}(medimeta.load_task(...))."
+        )
+    if missing := {"image", "label"} - set(view.column_names):
+        raise MedIMetaError(
+            f"medimeta.{function} takes a view of one task; these rows have no column "
+            f"{' and no column '.join(sorted(missing))}. Load one task: medimeta.load_task(...)."
+        )

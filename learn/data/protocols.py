@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import overload
 
 from ...cards.catalogue import DATASETS, TaskLike
+from ...cards.display import html_table
 from ...cards.facts import DatasetCard, Task
 from ...errors import MedIMetaError, unknown
 
@@ -19,7 +20,7 @@ class LeakyPool(MedIMetaError):
     """A source pool that shares a dataset, a domain or subjects with its targets."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourcePool(Sequence[Task]):
     """The tasks to train on, in catalogue order, as a sequence.
 
@@ -41,6 +42,16 @@ class SourcePool(Sequence[Task]):
             for dataset in self.datasets:
                 if reason := _overlap(DATASETS[target], DATASETS[dataset]):
                     raise LeakyPool(f"{dataset} is in the source pool of {target}, but {reason}. Leave it out.")
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.tasks)} tasks of {len(self.datasets)} datasets"
+        left_out = f"; left out: {', '.join(self.left_out)}" if self.left_out else ""
+        return f"<SourcePool for {', '.join(self.targets)}: {counts}{left_out}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, ", ".join(task.name for task in self.tasks if task.dataset == name)) for name in self.datasets]
+        rows += [(name, f"left out: {reason}") for name, reason in self.left_out.items()]
+        return html_table(f"Source pool for {', '.join(self.targets)}", ("dataset", "tasks"), rows)
 
     @property
     def datasets(self) -> tuple[str, ...]:

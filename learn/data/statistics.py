@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
 
 from ...cards.catalogue import DATASETS, TaskLike
+from ...cards.facts import Task
 from ...errors import MedIMetaError
 from .labels import check_labels
 
@@ -43,17 +44,18 @@ def label_counts(view: View, task: TaskLike) -> np.ndarray:
     return np.bincount(labels, minlength=len(task.labels))
 
 
-def class_weights(view: View, task: TaskLike) -> np.ndarray:
+def class_weights(view: View, task: TaskLike | None = None) -> np.ndarray:
     """Compute weights with which every class counts the same in a loss: N / (classes present * rows of the class).
 
     They average 1 over the rows, like scikit-learn's "balanced" weights.
 
-        weight = torch.from_numpy(medimeta.class_weights(train, "pbc"))
+        weight = torch.from_numpy(medimeta.class_weights(train))
         loss = torch.nn.functional.cross_entropy(logits, labels, weight=weight)
 
     Args:
         view: As for `label_counts`.
-        task: A binary, multiclass or ordinal task: a `Task`, "id" (the main task), "id/task" or (id, task).
+        task: A binary, multiclass or ordinal task: a `Task`, "id" (the main task), "id/task" or (id, task). Views know
+            their classes; labels alone need it.
 
     Returns:
         float32, shape (k,). The weight of a class without rows is 0.
@@ -62,13 +64,31 @@ def class_weights(view: View, task: TaskLike) -> np.ndarray:
         UnknownName: If there is no such task.
         MedIMetaError: If the task is multilabel, or the labels do not fit it.
     """
-    task = DATASETS.find_task(task)
-    if task.kind == "multilabel":
-        raise MedIMetaError(f"{task.name!r} of {task.dataset} is multilabel. Use positive_weights.")
-    counts = label_counts(view, task)
+    counts = _counts_of_view(view) if task is None else _counts_of_task(view, DATASETS.find_task(task))
     present = counts > 0
     weights = counts.sum() / (max(1, int(present.sum())) * np.maximum(counts, 1))
     return np.where(present, weights, 0).astype(np.float32)
+
+
+def _counts_of_task(view: View, task: Task) -> np.ndarray:
+    if task.kind == "multilabel":
+        raise MedIMetaError(f"{task.name!r} of {task.dataset} is multilabel. {_POSITIVE}")
+    return label_counts(view, task)
+
+
+def _counts_of_view(view: View) -> np.ndarray:
+    """Count the rows of a view with each label; the column of labels knows the classes."""
+    if not isinstance(view, Dataset) or "label" not in view.column_names:
+        raise MedIMetaError("class_weights needs a view of medimeta.load_task, or labels and their task.")
+    if not isinstance(classes := view.features["label"], ClassLabel):
+        raise MedIMetaError(f"The labels of this view are vectors: a multilabel task. {_POSITIVE}")
+    labels = view.select_columns(["label"]).with_format("arrow")[:]["label"]
+    if missing := labels.null_count:
+        raise MedIMetaError(f"{missing:,} of {len(view):,} rows have no label. Select the rows that have one.")
+    return np.bincount(labels.to_numpy(), minlength=classes.num_classes)
+
+
+_POSITIVE = "Use medimeta.learn.data.statistics.positive_weights(view, task) with binary cross-entropy."
 
 
 def positive_weights(view: View, task: TaskLike) -> np.ndarray:

@@ -17,7 +17,7 @@ from datasets import Sequence as ListOf
 
 from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
-from ...cards.facts import Task
+from ...cards.facts import SPLITS, Task
 from ...errors import MedIMetaError, unknown
 from . import quality
 from .corruptions.images import image_feature
@@ -143,6 +143,10 @@ def load_task(
         MedIMetaError: If a task is named twice, or none is, if a severity is given without a corruption, or if no
             ledger or flags ship for the dataset.
     """
+    if not isinstance(split, str):
+        raise unknown(
+            "split", split, SPLITS, hint='load_task loads one split; "train+validation" gives the rows of both.'
+        )
     columns = _columns(dataset, task)
     card = DATASETS[next(iter(columns.values())).dataset]
     if mode not in (None, "RGB"):

@@ -9,9 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from ...cards.display import html_table
 from ...cards.facts import Task
 from ...errors import some
 from . import table as tables
+
+SHOWN = 10  # episodes that notebooks show
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,6 +81,17 @@ class Described:
     def __repr__(self) -> str:
         what = f"{self.task.dataset}/{self.task.name}, split {self.split}: {self.table.num_rows:,} episodes"
         return f"<EpisodeSet {what}, {self.ways}-way {self.shots}-shot, seed {self.seed}>"
+
+    def _repr_html_(self) -> str:
+        names = ("support", "query")
+        sizes = [self.table[name].combine_chunks().value_lengths().to_pylist() for name in names]
+        classes = self.table["classes"].to_pylist()
+        rows = [
+            (str(number), ", ".join(self.task.labels[label] for label in classes[number]), str(support), str(query))
+            for number, (support, query) in enumerate(zip(*(size[:SHOWN] for size in sizes), strict=True))
+        ]
+        columns = ("episode", "classes", "support images", "query images")
+        return html_table(self.summary(), columns, rows)
 
     def summary(self) -> str:
         """Describe the set in a few sentences, with the classes that were left out."""

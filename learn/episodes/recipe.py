@@ -74,7 +74,7 @@ class Recipe:
         return self.shot_range[1] + self.queries
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Episode:
     """One few-shot problem. It unpacks as `support, query`.
 
@@ -96,6 +96,10 @@ class Episode:
     query: Positions
     support_labels: Labels
     query_labels: Labels
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.support)} support and {len(self.query)} query images"
+        return f"<Episode {self.number}: {len(self.classes)}-way {self.shots}-shot, {sizes}>"
 
     def __iter__(self) -> Iterator[Positions]:
         yield self.support

@@ -35,6 +35,7 @@ import pyarrow as pa
 from datasets import Dataset
 from pydantic import AliasChoices, Field
 
+from ...cards.display import html_table
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
@@ -68,7 +69,7 @@ def few_shot_protocol(episodes: EpisodeSet) -> str:
     return f"few-shot, {episodes.shots} shots"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What one method measured on one task.
 
@@ -134,6 +135,16 @@ class Result:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schema", SCHEMA)
+
+    def __repr__(self) -> str:
+        first = next(iter(self.metrics), None)
+        value = "" if first is None else f": {first} {self.metrics[first]}"
+        return f"<Result {self.method} on {self.dataset}/{self.task}, {self.split}{value}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, str(measured)) for name, measured in self.metrics.items()]
+        caption = f"{self.method} on {self.dataset}/{self.task}, {self.split}. Intervals: {self.interval}"
+        return html_table(caption, ("metric", "value"), rows)
 
     @classmethod
     def of_scores(

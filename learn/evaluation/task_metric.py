@@ -67,6 +67,25 @@ class TaskMetric(evaluate.Metric):
             features=[datasets.Features(predictions=form, references=truth) for form in [each, *alone]],
         )
 
+    def __repr__(self) -> str:
+        return f"<TaskMetric {self.task.dataset}/{self.task.name}: {self.task.kind}, {len(self.task.labels)} labels>"
+
+    def compute(self, predictions: Any = None, references: Any = None, **options: Any) -> dict[str, Any] | None:
+        """Measure these rows, or those that were added before.
+
+        Args:
+            predictions: Probabilities, a row per image, or predicted label ids.
+            references: Labels, in the same order.
+            **options: As in the description of the metric: subjects, resamples, seed, logits.
+
+        Raises:
+            MedIMetaError: If there are no rows, or they do not fit the task.
+        """
+        given = {"predictions": predictions, "references": references}
+        rows = {name: value for name, value in given.items() if value is not None}
+        measured: dict[str, Any] | None = super().compute(**rows, **options)
+        return measured
+
     def add_batch(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> None:
         """Add rows; `compute` measures them all together.
 

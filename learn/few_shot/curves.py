@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...files.atomic import whole_file
 from ..evaluation.measures.intervals import Measured
+from ..figures.style import look, mark_auroc, save, styled
 
 
+@styled
 def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Path) -> None:
     """Plot mean AUROC over shots with its 95 % interval, a line per method and setting.
 
@@ -21,7 +22,7 @@ def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Pa
 
     ticks = sorted({shots for _, shots, _ in points}, key=lambda shots: [int(part) for part in shots.split("-")])
     lines = list(dict.fromkeys(line for line, _, _ in points))
-    figure = Figure(figsize=(7.2, 4), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7.2, 4))
     axes = figure.subplots()
     for number, line in enumerate(lines):
         mine = [(ticks.index(shots), auroc) for name, shots, auroc in points if name == line]
@@ -35,25 +36,20 @@ def plot_shots(points: Sequence[tuple[str, str, Measured]], title: str, path: Pa
             for place, auroc in sorted(mine, key=lambda one: one[0])
             if auroc.value is not None
         ]
-        aside = 0.3 * ((number + 0.5) / len(lines) - 0.5)  # so that intervals do not cover each other
+        colour, marker = look(number)
+        aside = 0.1 * ((number + 0.5) / len(lines) - 0.5)  # so that intervals do not cover each other
         bars = [[mean - low for _, mean, low, _ in known], [high - mean for _, mean, _, high in known]]
         axes.errorbar(
             [place + aside for place, *_ in known],
             [mean for _, mean, *_ in known],
             bars,
-            marker="o",
-            markersize=3,
-            linewidth=1.2,
-            capsize=2,
+            color=colour,
+            marker=marker,
             label=line,
         )
-    axes.axhline(0.5, color="grey", linestyle=":", label="chance")
-    axes.set_ylim(top=1.02)
-    axes.set(xlabel="Support images per class", ylabel="Mean AUROC, 95 % interval")
-    axes.set_title(title, fontsize="medium")
+    mark_auroc(axes, "y")
+    axes.set(xlabel="Support images per class (shots)", ylabel="Mean AUROC over episodes, with 95 % interval")
+    axes.set_title(title)
     axes.set_xticks(range(len(ticks)), ticks)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    save(figure, path)

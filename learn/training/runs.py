@@ -15,11 +15,11 @@ from datasets import Dataset
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError
-from ...files.atomic import whole_file
 from ...files.json_values import canonical
 from ..episodes.rows import fingerprint
 from ..evaluation.measures.scores import probabilities
 from ..evaluation.results import FILE, FULL_SUPERVISION, Result
+from ..figures.style import look, mark_auroc, save, styled
 from .arguments import model_name, named_tasks, settings
 from .checkpoints import FINAL
 from .learning_rates import learning_rate
@@ -181,28 +181,28 @@ def quiet() -> bool | None:
     return None if PartialState().is_main_process else True
 
 
+@styled
 def plot_curve(result: Result, path: Path) -> None:
     """Draw losses and validation AUROC per epoch, with the chosen epoch marked."""
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
     from matplotlib.ticker import MaxNLocator
 
     history, best = result.extra["history"], result.extra["epoch"]
-    figure = Figure(figsize=(8, 3.2), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8, 3.2))
     left, right = figure.subplots(1, 2)
-    for axes, key, label, colour in (
-        (left, "train_loss", "training", "tab:blue"),
-        (left, "validation_loss", "validation", "tab:orange"),
-        (right, "validation_auroc", "validation", "tab:orange"),
+    for axes, key, label, number in (
+        (left, "train_loss", "training", 0),
+        (left, "validation_loss", "validation", 1),
+        (right, "validation_auroc", "validation", 1),
     ):
         values = [entry[key] for entry in history]
-        axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, color=colour, label=label)
-    for axes, title in ((left, "Loss"), (right, "AUROC")):
-        axes.axvline(best, color="grey", linestyle=":", label=f"best epoch ({best})")
-        axes.set(title=title, xlabel="Epoch")
+        colour, marker = look(number)
+        axes.plot(range(1, len(values) + 1), values, color=colour, marker=marker, label=label)
+    mark_auroc(right, "y")
+    for axes, name in ((left, "Loss (mean over images)"), (right, "AUROC")):
+        axes.axvline(best, color="0.4", linestyle="--", marker="", label=f"best epoch ({best})")
+        axes.set(xlabel="Epoch", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    figure.suptitle(f"{result.dataset}, {result.task}: {result.model}", fontsize="medium")
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png")
+        axes.legend()
+    figure.suptitle(f"{result.dataset}, {result.task}: {result.model}")
+    save(figure, path)

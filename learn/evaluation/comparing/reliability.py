@@ -10,10 +10,11 @@ import numpy as np
 
 from ....cards.catalogue import DATASETS
 from ....errors import MedIMetaError
+from ...figures.style import COLOURS, save, styled
 from .. import stored
 from ..measures.metrics import BINS, Scored
 from .comparison import Sourced
-from .pictures import COLOURS, file_name, save
+from .pictures import file_name
 
 
 class Reliability(NamedTuple):
@@ -67,22 +68,20 @@ def write_reliabilities(found: Sequence[Sourced], folder: Path) -> None:
         write_reliability(reliability(scored), title, folder / file_name(result))
 
 
+@styled
 def write_reliability(binned: Reliability, title: str, path: Path) -> None:
     """Draw accuracy over confidence, with the diagonal of perfect calibration, and below it the number in each bin."""
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
-    figure = Figure(figsize=(4.4, 5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(4.4, 5))
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = binned.counts > 0
-    top.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect calibration")
-    top.plot(binned.confidence[filled], binned.accuracy[filled], color=COLOURS[0], marker="o", markersize=4)
+    top.plot([0, 1], [0, 1], color="0.4", linestyle=":", marker="", label="perfect calibration")
+    top.plot(binned.confidence[filled], binned.accuracy[filled], color=COLOURS[0], marker="o")
     edges = (np.arange(BINS) + 0.5) / BINS
     bottom.bar(edges, binned.counts, width=0.9 / BINS, color=COLOURS[0])
-    top.set(ylabel="Share that is right", xlim=(0, 1), ylim=(0, 1))
-    top.set_title(title, fontsize="medium")
-    top.legend(frameon=False, fontsize="small")
-    bottom.set(xlabel="Confidence", ylabel="Predictions")
-    for axes in (top, bottom):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+    top.set(ylabel="Accuracy", xlim=(0, 1), ylim=(0, 1))
+    top.set_title(title)
+    top.legend()
+    bottom.set(xlabel="Confidence (probability of the prediction)", ylabel="Predictions")
     save(figure, path)

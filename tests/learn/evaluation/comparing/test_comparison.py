@@ -12,10 +12,11 @@ from PIL import Image
 
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.evaluation.comparing.comparison import compare
-from medimeta.learn.evaluation.comparing.pictures import COLOURS, write_plot
+from medimeta.learn.evaluation.comparing.pictures import write_plot
 from medimeta.learn.evaluation.comparing.result_table import write_csv
 from medimeta.learn.evaluation.measures.intervals import Measured
 from medimeta.learn.evaluation.results import Result
+from medimeta.learn.figures.style import COLOURS
 
 
 def result(method, value, *, dataset="bus", **changes):

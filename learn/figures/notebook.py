@@ -1,0 +1,14 @@
+"""A figure that notebooks show although it was made without pyplot; importing this module needs matplotlib."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from .style import png
+
+
+class Shown(Figure):
+    """A figure that notebooks show when it is the last value of a cell."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
