@@ -12,7 +12,22 @@ from typer.core import TyperGroup
 
 from ..errors import MedIMetaError, UnknownName, install_command, visible
 from ..files.version import VERSION
-from . import bench, build, corruptions, demo, experiments, find, info, learn, new_dataset, preview, push, results, show
+from . import (
+    bench,
+    build,
+    corruptions,
+    demo,
+    experiments,
+    find,
+    info,
+    learn,
+    machine,
+    new_dataset,
+    preview,
+    push,
+    results,
+    show,
+)
 from .shared.console import err, make_streams_safe, print_error
 
 # Commands by group, in the order of `medimeta --help`. A new command is one entry here.
@@ -29,7 +44,6 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "episodes": learn.episodes,
         "evaluate": results.evaluate,
         "table": results.table,
-        "cache": learn.cache,
     },
     "Train": {
         "train": experiments.train,
@@ -45,9 +59,10 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "audit": learn.audit,
         "new-dataset": new_dataset.new_dataset,
     },
+    "This machine": {"download": machine.download, "cache": machine.cache, "env": machine.env},
     "Publish": {"preview": preview.preview, "card": build.card, "push": push.push},
 }
-RESUMABLE = ("bench", "build", "demo", "push")
+RESUMABLE = ("bench", "build", "demo", "download", "push")
 _UsageError: Any = typer.BadParameter.__base__
 _state = {"debug": False}
 

@@ -49,11 +49,11 @@ def build(
     from ..upload.folder.writing import build as build_one
     from ..upload.folder.writing import check_folder
     from .shared.progress import follow, progress_bar
-    from .shared.sources import open_builder
+    from .shared.sources import open_builder, with_source
 
     options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
     options["checksums"] = checksums
-    cards = [DATASETS[dataset] for dataset in datasets]
+    cards = [DATASETS[dataset] for dataset in with_source(datasets, source, release=release)]
     check_folder(folder)
     builders = [  # all of them, before any work
         open_builder(card, source, release=release, command="build", options=options) for card in cards

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .shared import completion as complete
-from .shared.console import is_terminal, print_json, print_table, print_text
+from .shared.console import print_json, print_text
 from .shared.options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
 
 
@@ -128,58 +126,3 @@ def episodes(
         name = drawn.push(repo, name, private=private)
         lines.append(f"Published. Read it with: medimeta.EpisodeSet.pull({repo!r}, {name!r})")
     print_text("\n".join(lines))
-
-
-def cache(
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Delete what is listed, and leftovers of killed processes.")
-    ] = False,
-    unused_days: Annotated[float, typer.Option(min=0, help="Only what was not used for this many days.")] = 0,
-    encoder: Annotated[str | None, typer.Option(help="Only features of this encoder.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Only features of this dataset.", autocompletion=complete.dataset)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show or delete decoded images and features of encoders in the cache, most recently used first."""
-    from ..learn.data import store
-    from ..learn.encoders import banks
-
-    only_features = encoder is not None or dataset is not None
-    kept = [bank for bank in banks.banks(encoder=encoder, dataset=dataset) if bank.unused_days >= unused_days]
-    if clean:
-        freed = sum(bank.delete() for bank in kept)
-        if not only_features:
-            freed += store.clean_cache(unused_days)
-        if as_json:
-            print_json({"freed_bytes": freed})
-        else:
-            print_text(f"Freed {freed / 1e9:.2f} GB.")
-        return
-    stores = [] if only_features else [one for one in store.cache_entries() if one.unused_days >= unused_days]
-    if as_json:
-        facts: list[dict[str, Any]] = [
-            {"path": str(e.path), "images": e.images, "bytes": e.bytes, "unused_days": round(e.unused_days, 2)}
-            for e in stores
-        ]
-        for bank in kept:
-            about = {name: bank.about[name] for name in ("encoder", "dataset", "split")}
-            facts.append(
-                {"path": str(bank.path), "images": bank.shape[0], "features": bank.shape[1], **about}
-                | {"finished": bank.features.is_file(), "bytes": bank.bytes, "unused_days": round(bank.unused_days, 2)}
-            )
-        print_json(facts)
-        return
-    rows = [(e.path.name, e.images, e.bytes, e.used, "images") for e in stores]
-    for bank in kept:
-        of = f"{bank.about['dataset']} {bank.about['split']}, {bank.about['encoder']}"
-        unfinished = "" if bank.features.is_file() else " (unfinished)"
-        rows.append((bank.path.name, bank.shape[0], bank.bytes, bank.used, f"{of}{unfinished}"))
-    table = [
-        [name, f"{images:,}", f"{size / 1e9:.2f} GB", f"{datetime.fromtimestamp(used):%Y-%m-%d %H:%M}", what]
-        for name, images, size, used, what in rows
-    ]
-    print_table(["name", "images", "size", "last used", "what"], table, right=(1, 2))
-    if is_terminal():
-        total = sum(size for _, _, size, _, _ in rows)
-        print_text(f"{len(rows)} file(s) and bank(s), {total / 1e9:.2f} GB, in {store.folder().parent}")

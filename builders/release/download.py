@@ -51,12 +51,7 @@ def download_release(
     """
     from filelock import FileLock
 
-    base = _base(base_url)
-    if re.match("https?://", base) is None:
-        raise DownloadFailed(
-            f"{shown(base)} is not an address that begins with https:// or http://. {OTHER_WAYS}",
-            code="invalid-address",
-        )
+    base = _checked(base_url)
     path = cached_release(dataset, base_url=base, cache_dir=cache_dir)
     if not force and path.is_file() and _is_intact(path):
         return path
@@ -67,6 +62,33 @@ def download_release(
             with requests.Session() as session:
                 _download(session, f"{base}/{path.name}", path, _ask_record(session, base, path.name))
     return path
+
+
+def release_size(dataset: str, *, base_url: str | None = None) -> int | None:
+    """Ask the server for the size of the published release of a dataset; nothing is downloaded.
+
+    Args:
+        dataset: Id of the dataset.
+        base_url: As for `download_release`.
+
+    Returns:
+        Bytes; None if the server does not tell.
+
+    Raises:
+        UnknownName: If there is no such dataset.
+        SourceNotFound: If the server does not have the file, or downloads are forbidden.
+        DownloadFailed: If the server cannot be reached.
+    """
+    base, name = _checked(base_url), f"{DATASETS[dataset].id}.zip"
+    _refuse_offline(Path(name))
+    with requests.Session() as session:
+        if (size := _ask_record(session, base, name).size) is not None:
+            return size
+        url = f"{base}/{name}"
+        headers = {"Accept-Encoding": "identity"}
+        with retry(lambda: get(session, url, headers=headers, stream=True), url) as response:
+            length = response.headers.get("Content-Length", "")
+            return int(length) if length.isdecimal() and len(length) < 20 else None
 
 
 def cached_release(dataset: str, *, base_url: str | None = None, cache_dir: str | os.PathLike[str]) -> Path:
@@ -107,6 +129,16 @@ def _is_intact(path: Path) -> bool:
 
 def _base(base_url: str | None) -> str:
     return (base_url or os.environ.get(RELEASE_VARIABLE) or BASE_URL).rstrip("/")
+
+
+def _checked(base_url: str | None) -> str:
+    base = _base(base_url)
+    if re.match("https?://", base) is None:
+        raise DownloadFailed(
+            f"{shown(base)} is not an address that begins with https:// or http://. {OTHER_WAYS}",
+            code="invalid-address",
+        )
+    return base
 
 
 def _download(session: requests.Session, url: str, path: Path, expected: Expected) -> None:

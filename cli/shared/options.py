@@ -18,7 +18,9 @@ OneTask = Annotated[
 ]
 Ids = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help="Dataset ids; see `medimeta list`.", autocompletion=complete.dataset),
+    typer.Argument(
+        metavar="ID...", help='Dataset ids; see `medimeta list`. Or "all".', autocompletion=complete.dataset
+    ),
 ]
 # One option with two names: maintainers look for --source, learners for --data-dir.
 From = Annotated[

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SourceNotFound
+from .console import print_text
 
 if TYPE_CHECKING:
     from ...builders.dataset import MedIMeta
@@ -36,6 +38,45 @@ def check_source(
         f"Or download the published release: medimeta {command} {card.id} --release\n"
         "Its size is not known in advance; the download shows it, and resumes if it is interrupted."
     )
+
+
+def chosen_ids(ids: Sequence[str]) -> list[str]:
+    """Return the ids of datasets without repetition; "all" stands for all of them.
+
+    Raises:
+        UnknownName: If there is no such dataset.
+    """
+    from ...cards.catalogue import DATASETS
+
+    return list(dict.fromkeys(name for given in ids for name in (DATASETS if given == "all" else [DATASETS[given].id])))
+
+
+def with_source(ids: Sequence[str], source: Path | None, *, release: bool) -> list[str]:
+    """Return the ids of datasets to build; "all" stands for those with a source, and the others are named.
+
+    Args:
+        ids: Ids, or "all".
+        source: Where the user says the sources are.
+        release: Whether releases may be downloaded, so that every dataset has a source.
+
+    Raises:
+        UnknownName: If there is no such dataset.
+        SourceNotFound: If no dataset has a source.
+    """
+    from ...builders.locate import find_local
+
+    names = chosen_ids(ids)
+    if "all" not in ids or release:
+        return names
+    there = [name for name in names if name in ids or find_local(name, source) is not None]
+    if not there:
+        raise SourceNotFound(
+            "There is no source of any dataset. Put sources into folders named by id below one folder, and name that "
+            "with --source or MEDIMETA_DATA; where to get them: medimeta info ID"
+        )
+    if missing := [name for name in names if name not in there]:
+        print_text(f"Not built, because there is no source: {', '.join(missing)}")
+    return there
 
 
 def _is_downloaded(dataset: str) -> bool:

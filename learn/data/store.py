@@ -1,6 +1,7 @@
 """The pixel store: the images of a view, decoded once into memory-mapped files that all processes share.
 
 Layout  <cache of `datasets`>/medimeta-pixels/<id>.npy    uint8, (rows, height, width, channels), readable by `np.load`
+                                              <id>.name   what it was first used for, e.g. "bus train"
                                               <key>.key   name of that file, by what its images were decoded from
 
 The id is a hash of the pixels, so equal images give the same file whether they come from Parquet, raw archives or a
@@ -66,6 +67,7 @@ def find_or_build(images: datasets.Dataset) -> Path:
             _link(images._fingerprint, path)
     with suppress(OSError):  # the time of last use, for `clean_cache`; the file may belong to another user
         os.utime(path)
+        _name(path, images)
     return path
 
 
@@ -75,15 +77,22 @@ class CacheEntry:
 
     Attributes:
         path: The file.
+        name: What it was first used for, e.g. "bus train"; empty if that is not known.
         images: Number of images.
         bytes: Size of the file.
         used: Time of last use, in seconds since 1970.
     """
 
     path: Path
+    name: str
     images: int
     bytes: int
     used: float
+
+    def delete(self) -> int:
+        """Delete the store and return the number of bytes freed; 0 if it may not be deleted."""
+        _delete(self.path.with_suffix(".name"))
+        return _delete(self.path)
 
     @property
     def unused_days(self) -> float:
@@ -96,7 +105,9 @@ def cache_entries() -> list[CacheEntry]:
     entries = []
     for path in folder().glob("*.npy"):
         state = path.stat()
-        entries.append(CacheEntry(path, len(np.load(path, mmap_mode="r")), state.st_size, state.st_mtime))
+        note = path.with_suffix(".name")
+        name = note.read_text(encoding="utf-8") if note.is_file() else ""
+        entries.append(CacheEntry(path, name, len(np.load(path, mmap_mode="r")), state.st_size, state.st_mtime))
     return sorted(entries, key=lambda entry: entry.used, reverse=True)
 
 
@@ -114,7 +125,7 @@ def clean_cache(unused_days: float = 0) -> int:
     freed = 0
     for entry in cache_entries():
         if entry.unused_days >= unused_days:
-            freed += _delete(entry.path)
+            freed += entry.delete()
     for link in folder().glob("*.key"):
         if _linked(link.stem) is None:
             _delete(link)
@@ -155,6 +166,14 @@ def _delete(path: Path) -> int:
     except (FileNotFoundError, PermissionError):
         return 0
     return size
+
+
+def _name(path: Path, images: datasets.Dataset) -> None:
+    """Note what a store is used for, for `medimeta cache`, unless it has a name."""
+    note, dataset = path.with_suffix(".name"), (images.info.config_name or "").partition("-")[0]
+    if dataset and not note.is_file():
+        with whole_file(note) as partial_note:
+            partial_note.write_text(f"{dataset} {images.split or ''}".strip(), encoding="utf-8")
 
 
 def _linked(key: str) -> Path | None:
