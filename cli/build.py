@@ -42,6 +42,7 @@ def build(
     order: Annotated[
         str, typer.Option(help='Order of the rows in each split: "shuffled", or "published", by image number.')
     ] = "shuffled",
+    as_json: AsJson = False,
 ) -> None:
     """Build datasets into a Hub folder: Parquet files with a dataset card, ready to publish."""
     from ..cards.catalogue import DATASETS
@@ -53,11 +54,13 @@ def build(
 
     options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
     options["checksums"] = checksums
-    cards = [DATASETS[dataset] for dataset in with_source(datasets, source, release=release)]
+    names, source = with_source(datasets, source, release=release)
+    cards = [DATASETS[name] for name in names]
     check_folder(folder)
     builders = [  # all of them, before any work
         open_builder(card, source, release=release, command="build", options=options) for card in cards
     ]
+    records = []
     with pool(num_proc, dask) as (executor, workers), progress_bar() as progress:
         for card, builder in zip(cards, builders, strict=True):
             record = build_one(
@@ -70,10 +73,17 @@ def build(
                 order=order,  # type: ignore[arg-type]  # checked by the build
                 **follow(progress, card.id),
             )
+            records.append(record)
+            if as_json:
+                continue
             progress.console.print(f"{card.id}: {splits_text(record)}; splits: {MEMBERSHIP[record.membership]}")
             if record.partial:
                 progress.console.print(f"{card.id}: incomplete, {sum(record.rows.values()):,} of {card.total:,} images")
-    print_next_steps(folder, cards[0].id)
+    if as_json:
+        names = ("rows", "labels", "membership", "partial")
+        print_json([{"id": one.dataset} | {name: getattr(one, name) for name in names} for one in records])
+    else:
+        print_next_steps(folder, cards[0].id)
 
 
 def card(

@@ -1,4 +1,4 @@
-"""Commands `audit`, `episodes` and `cache`."""
+"""Commands `audit` and `episodes`."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ def episodes(
     release: Release = False,
     labels: Labels = "released",
     partial: Partial = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw few-shot episodes of a task; write them to a file or publish them on the Hub."""
     from ..cards.catalogue import DATASETS
@@ -125,4 +126,7 @@ def episodes(
     if repo is not None:
         name = drawn.push(repo, name, private=private)
         lines.append(f"Published. Read it with: medimeta.EpisodeSet.pull({repo!r}, {name!r})")
-    print_text("\n".join(lines))
+    if as_json:
+        print_json(drawn.about | {"episodes": len(drawn), "classes": drawn.classes, "sha256": drawn.sha256})
+    else:
+        print_text("\n".join(lines))

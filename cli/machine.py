@@ -43,7 +43,7 @@ def download(
     """
     import datasets.config
 
-    from ..builders.release.download import cached_release, download_release
+    from ..builders.release.download import cached_release, download_release, release_size
     from .shared.sources import chosen_ids
 
     cache = Path(datasets.config.DOWNLOADED_DATASETS_PATH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -160,7 +161,9 @@ def table(
             help="Show robustness to corruptions instead: balanced errors, and mCE relative to this method.",
         ),
     ] = None,
+    transposed: Annotated[bool, typer.Option("--transpose", help="Tasks down, methods across.")] = False,
     markdown: Annotated[Path | None, typer.Option(help="File to write the table to. Default: print it.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="File to write the table to, as LaTeX.")] = None,
     csv: Annotated[Path | None, typer.Option(help="File to write the numbers to, a row per method and task.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file to plot values and intervals to.")] = None,
     ranks: Annotated[Path | None, typer.Option(help="PNG file to plot a critical-difference diagram to.")] = None,
@@ -171,9 +174,11 @@ def table(
         Path | None,
         typer.Option("--reliability", help="Folder to write a reliability diagram of each result to, as PNG."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the results of several methods in one table."""
     from ..files.atomic import whole_file
+    from ..learn.evaluation.comparing import latex as tex
     from ..learn.evaluation.comparing import pictures, reliability, report
     from ..learn.evaluation.comparing.result_table import write_frames
     from ..learn.evaluation.results import results
@@ -182,10 +187,14 @@ def table(
     if baseline is not None:
         _show_robustness([result for _, result in loaded], baseline, markdown)
         return
-    comparison = report.make(loaded, metric, per_class=per_class, compared=compared, ranked=ranks is not None)
+    shown = {"per_class": per_class, "compared": compared, "ranked": ranks is not None, "transposed": transposed}
+    comparison = report.make(loaded, metric, **shown)
     if markdown is not None:
         with whole_file(markdown) as partial:
             partial.write_text(comparison.text, encoding="utf-8")
+    if latex is not None:
+        with whole_file(latex) as partial:
+            partial.write_text(tex.latex(comparison.tables, transposed=transposed), encoding="utf-8")
     if csv is not None:
         write_frames(comparison.frames, csv)
     if plot is not None:
@@ -196,7 +205,9 @@ def table(
         pictures.write_confusions(loaded, confusion)
     if reliabilities is not None:
         reliability.write_reliabilities(loaded, reliabilities)
-    if markdown is csv is plot is ranks is confusion is reliabilities is None:
+    if as_json:
+        print_json([row for frame in comparison.frames for row in json.loads(frame.to_json(orient="records"))])
+    elif markdown is latex is csv is plot is ranks is confusion is reliabilities is None:
         print_text(comparison.text.rstrip("\n"))
 
 

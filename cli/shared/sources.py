@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,32 +52,37 @@ def chosen_ids(ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for given in ids for name in (DATASETS if given == "all" else [DATASETS[given].id])))
 
 
-def with_source(ids: Sequence[str], source: Path | None, *, release: bool) -> list[str]:
-    """Return the ids of datasets to build; "all" stands for those with a source, and the others are named.
+def with_source(ids: Sequence[str], source: Path | None, *, release: bool) -> tuple[list[str], Path | None]:
+    """Return the ids of datasets to build, and where their source is.
+
+    "all" stands for the datasets with a source; the others are named. The source is then a folder of sources by id,
+    like MEDIMETA_DATA.
 
     Args:
         ids: Ids, or "all".
-        source: Where the user says the sources are.
+        source: Where the user says the source is.
         release: Whether releases may be downloaded, so that every dataset has a source.
 
     Raises:
         UnknownName: If there is no such dataset.
         SourceNotFound: If no dataset has a source.
     """
-    from ...builders.locate import find_local
+    from ...builders.locate import DATA_VARIABLE, find_local
 
     names = chosen_ids(ids)
-    if "all" not in ids or release:
-        return names
-    there = [name for name in names if name in ids or find_local(name, source) is not None]
+    if "all" not in ids:
+        return names, source
+    if source is not None:
+        os.environ[DATA_VARIABLE] = str(source)
+    there = [name for name in names if release or find_local(name) is not None]
     if not there:
         raise SourceNotFound(
             "There is no source of any dataset. Put sources into folders named by id below one folder, and name that "
-            "with --source or MEDIMETA_DATA; where to get them: medimeta info ID"
+            f"with --source or {DATA_VARIABLE}; where to get them: medimeta info ID"
         )
     if missing := [name for name in names if name not in there]:
         print_text(f"Not built, because there is no source: {', '.join(missing)}")
-    return there
+    return there, None
 
 
 def _is_downloaded(dataset: str) -> bool:

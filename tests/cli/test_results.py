@@ -11,7 +11,6 @@ import pytest
 import medimeta
 from medimeta.builders.phantoms import write_miniature
 from medimeta.cli import app as cli
-from medimeta.learn.data.pixels import pixels
 from medimeta.learn.evaluation.results import Result
 
 
@@ -110,23 +109,6 @@ def test_a_mistake_in_the_predictions_is_one_line(bus, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "malignant" in error
     assert "Traceback" not in error
-
-
-def test_cache_is_shown_and_cleaned(bus, capsys):
-    view = medimeta.load_task("bus", split="test", data_dir=bus, partial=True)
-    store = pixels(view).path
-
-    cli.app(["cache", "--json"], standalone_mode=False)
-    (entry,) = json.loads(capsys.readouterr().out)
-    assert entry["path"].endswith(store.name)
-    assert entry["images"] == len(view)
-    cli.app(["cache", "--unused-days", "1", "--clean"], standalone_mode=False)
-    assert store.exists()
-    cli.app(["cache"], standalone_mode=False)
-    assert store.name in capsys.readouterr().out
-    cli.app(["cache", "--clean", "--json"], standalone_mode=False)
-    assert json.loads(capsys.readouterr().out)["freed_bytes"] == entry["bytes"]
-    assert not store.exists()
 
 
 def test_cite_prints_bibtex(capsys):

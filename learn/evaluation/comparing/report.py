@@ -45,7 +45,15 @@ class Report:
         return self.standings[0]
 
 
-def make(found: Sequence[Sourced], metric: str, *, per_class: bool, compared: bool, ranked: bool = False) -> Report:
+def make(
+    found: Sequence[Sourced],
+    metric: str,
+    *,
+    per_class: bool,
+    compared: bool,
+    ranked: bool = False,
+    transposed: bool = False,
+) -> Report:
     """Prepare what is shown of results.
 
     Args:
@@ -54,13 +62,14 @@ def make(found: Sequence[Sourced], metric: str, *, per_class: bool, compared: bo
         per_class: Show classes instead of means over them.
         compared: Add ranks and tests over tasks, and paired differences on each task.
         ranked: Compute ranks without adding them to the text.
+        transposed: Put tasks down and methods across.
 
     Raises:
         UnknownName: If no result has the metric.
         MedIMetaError: If two results cannot both be shown, or none says anything of its classes.
     """
     tables, groups = compare(found, metric), by_protocol(found, metric)
-    parts, frames = [table.markdown() for table in tables], [table.frame() for table in tables]
+    parts, frames = [table.markdown(transposed=transposed) for table in tables], [table.frame() for table in tables]
     if per_class:
         classes = class_tables(found, metric)
         if not classes:

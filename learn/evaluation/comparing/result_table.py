@@ -83,16 +83,33 @@ class ResultTable:
         counts = sorted({cell.classes for (_, of), cell in self.cells.items() if of == task and cell.classes})
         return f"{task}, {' or '.join(map(str, counts))} classes" if counts else task
 
-    def markdown(self) -> str:
-        """Return a heading, the table with the best value of each task in bold, and the notes."""
+    def grid(self, *, transposed: bool = False) -> list[list[str]]:
+        """Return headings and cells, the best value of each task in `**`.
+
+        Args:
+            transposed: Whether tasks are down and methods across.
+        """
         several = len(self.tasks) > 1
-        heads = ["method", *map(self.heading, self.tasks), *(["mean"] if several else [])]
-        lines = [f"### {one_line(self.protocol)}, {self.split}: {self.metric}", "", *markdown_head(heads)]
+        lines = [["method", *map(self.heading, self.tasks), *(["mean"] if several else [])]]
         for method in self.methods:
             row = [self.shown(method, task) for task in self.tasks]
             if several:
                 row.append("" if (mean := self.mean(method)) is None else f"{mean:.3f}")
-            lines.append(markdown_row([method, *row]))
+            lines.append([method, *row])
+        if transposed:
+            lines = [list(cells) for cells in zip(*lines, strict=True)]
+            lines[0][0] = "task"
+        return lines
+
+    def markdown(self, *, transposed: bool = False) -> str:
+        """Return a heading, the table with the best value of each task in bold, and the notes.
+
+        Args:
+            transposed: Whether tasks are down and methods across.
+        """
+        heads, *rows = self.grid(transposed=transposed)
+        lines = [f"### {one_line(self.protocol)}, {self.split}: {self.metric}", "", *markdown_head(heads)]
+        lines += map(markdown_row, rows)
         return (
             "\n".join([*lines, *([""] if self.notes else []), *(f"* {one_line(note)}" for note in self.notes)]) + "\n"
         )
