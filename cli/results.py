@@ -49,6 +49,12 @@ def evaluate(
         str | None, typer.Option(help="How the images were corrupted; see `medimeta corruptions ID`.")
     ] = None,
     severity: Annotated[int | None, typer.Option(help="Severity of the corruption, 1 to 5.", show_default="3")] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Predictions of the validation split, by which to calibrate (temperature scaling)."
+        ),
+    ] = None,
     path: Annotated[Path | None, typer.Option("--out", help="JSON file to write the result to.")] = None,
     data_dir: From = None,
     release: Release = False,
@@ -88,7 +94,12 @@ def evaluate(
     split = join_splits(split)
     check_source(card, data_dir, release=release, command=f"evaluate {predictions}")
     given = Predictions.read(predictions, wanted, logits=logits)  # before any data are read
-    rows = load_dataset(card.id, split=split, data_dir=data_dir, labels=labels, partial=partial)
+    held_out = None if calibrate is None else Predictions.read(calibrate, wanted, logits=logits)
+    source = {"data_dir": data_dir, "labels": labels, "partial": partial}
+    rows = load_dataset(card.id, split=split, **source)
+    if held_out is not None:
+        given = given.calibrated(held_out, load_dataset(card.id, split="validation", **source))
+        settings["temperature"] = given.temperature
     result = given.result(
         rows,
         split=split,
@@ -116,6 +127,8 @@ def evaluate(
         print_text(f"\nWithout the {result.copies.images:,} images that have a copy in another split:")
         print_table(["metric", "value", "low", "high"], _numbers(result.copies.without), right=(1, 2, 3))
         print_text("")
+    if given.temperature is not None:
+        print_text(f"Calibrated on validation: logits are divided by {given.temperature:.3f}")
     if absent := result.extra.get("absent"):
         print_text(f"Left out of means over labels, because no row or every row has them: {', '.join(absent)}")
     if flat := [name for name, measured in result.metrics.items() if measured.degenerate]:

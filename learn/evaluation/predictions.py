@@ -29,6 +29,8 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError, some
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import task_of
+from ..episodes.rows import labels_and_subjects
+from .measures.calibration import scaled, temperature
 from .measures.metrics import RANKING
 from .measures.scores import first_without_sum_one, probabilities
 from .results import FULL_SUPERVISION, Result, few_shot_protocol
@@ -44,12 +46,14 @@ class Predictions:
         table: Its rows.
         task: The task.
         logits: Whether the numbers are logits.
+        temperature: By which logits, also those of probabilities, are divided; None for predictions as they are.
     """
 
     path: Path
     table: pd.DataFrame
     task: Task
     logits: bool = False
+    temperature: float | None = None
 
     @classmethod
     def read(cls, path: Path, task: Task, *, logits: bool = False) -> Predictions:
@@ -112,6 +116,21 @@ class Predictions:
             raise MedIMetaError(f"{episodes} holds episodes of {names[0]}, not of {names[1]}.")
         return self.of_episodes(drawn, rows, protocol=protocol or few_shot_protocol(drawn), **about)
 
+    def calibrated(self, held_out: Predictions, rows: Dataset) -> Predictions:
+        """Return the predictions with the temperature that fits others; see `measures.calibration`.
+
+        Args:
+            held_out: Predictions of the validation split by the same model.
+            rows: The validation split, with all columns.
+
+        Raises:
+            MedIMetaError: If a row has no prediction or several, a value does not fit, or there are no probabilities.
+        """
+        if self.only_labels or held_out.only_labels:
+            raise self.wrong("or the predictions of validation hold labels only; calibration needs probabilities")
+        scores = held_out.scores(_indices(rows), held_out.table, self.task)
+        return replace(self, temperature=temperature(self.task, scores, labels_and_subjects(rows, self.task)[0]))
+
     def of_split(self, rows: Dataset, **about: Any) -> Result:
         """Evaluate predictions for all rows of a split; `about` as for `Result.of_scores`.
 
@@ -120,7 +139,10 @@ class Predictions:
         """
         if "episode" in self.table:
             raise self.wrong("has a column episode. Name the episode set too: --episodes FILE")
-        result = Result.of_scores(self.task, self.scores(_indices(rows), self.table, self.task), rows, **about)
+        scores = self.scores(_indices(rows), self.table, self.task)
+        if self.temperature is not None:
+            scores = scaled(self.task, scores, self.temperature)
+        result = Result.of_scores(self.task, scores, rows, **about)
         return self._without_ranking(result)
 
     def of_episodes(self, episodes: EpisodeSet, rows: Dataset, **about: Any) -> Result:

@@ -20,7 +20,7 @@ from . import stored
 from .grouping import Grouping, by_columns
 from .measures.bootstrap import RESAMPLES, draws, groups
 from .measures.intervals import Measured, ends
-from .measures.metrics import SMALLER_IS_BETTER, Scored
+from .measures.metrics import SMALLER_IS_BETTER, WITHOUT_INTERVAL, Scored
 from .results import Result
 
 FEW = 20  # subjects, or images without a known subject: a smaller group is pointed out
@@ -102,12 +102,16 @@ def subgroups(
     rows = {name: np.flatnonzero(name_of == name) for name in found}
     parts = {name: Scored(scored.task, scored.scores[here], scored.labels[here]) for name, here in rows.items()}
     values = {name: float(part.measure().overall[metric][0]) for name, part in parts.items()}
+    drawing = resamples > 0 and metric not in WITHOUT_INTERVAL
     samples: dict[str, list[np.ndarray]] = {name: [] for name in found}
-    for weights in draws(numbers, resamples=resamples, seed=seed) if resamples else ():
+    for weights in draws(numbers, resamples=resamples, seed=seed) if drawing else ():
         for name, part in parts.items():
             samples[name].append(part.measure(weights[rows[name]]).overall[metric])
     drawn = {name: np.concatenate(several) for name, several in samples.items() if several}
-    measured = {name: Measured(values[name], *(ends(drawn[name]) if name in drawn else ())) for name in found}
+    counts = {name: len(np.unique(numbers[here])) for name, here in rows.items()}
+    measured = {
+        name: Measured(values[name], *(ends(drawn[name], counts[name]) if name in drawn else ())) for name in found
+    }
     known = sorted((name for name in found if not np.isnan(values[name])), key=lambda name: values[name])
     if metric in SMALLER_IS_BETTER:
         known.reverse()
@@ -115,10 +119,14 @@ def subgroups(
     gap = Measured(None)
     if worst is not None and best is not None:
         better = abs(values[best] - values[worst])
-        gap = Measured(better, *ends(_gain(metric, drawn, best, worst))) if drawn else Measured(better)
+        gap = (
+            Measured(better, *ends(_gain(metric, drawn, best, worst), min(counts[best], counts[worst])))
+            if drawn
+            else Measured(better)
+        )
     listed = []
     for name in found:
-        count = len(np.unique(numbers[rows[name]]))
+        count = counts[name]
         note = "not defined: all rows have the same labels" if np.isnan(values[name]) else ""
         note = note or (f"fewer than {FEW} subjects: the interval is too narrow" if count < FEW else "")
         listed.append(Subgroup(name, len(rows[name]), count, measured[name], note))

@@ -12,9 +12,9 @@ import numpy as np
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
-from .measures.bootstrap import RESAMPLES, bootstrap
+from .measures.bootstrap import RESAMPLES, bootstrap, number_of
 from .measures.intervals import ends
-from .measures.metrics import RANKING, Scored, absent_labels, evaluate_scores, flat
+from .measures.metrics import RANKING, WITHOUT_INTERVAL, Scored, absent_labels, evaluate_scores, flat
 from .measures.scores import probabilities
 
 _INPUTS = """
@@ -115,9 +115,11 @@ class TaskMetric(evaluate.Metric):
         scored = Scored(self.task, scores, labels)
         values: dict[str, Any] = flat(self.task, scored.measure())
         wanted = (0 if subjects is None else RESAMPLES) if resamples is None else resamples
+        units = len(scored.labels) if subjects is None else number_of(subjects)
         if wanted:
             for name, sample in bootstrap(scored, subjects, resamples=wanted, seed=seed).overall.items():
-                values[f"{name}_low"], values[f"{name}_high"] = ends(sample)
+                if name not in WITHOUT_INTERVAL:
+                    values[f"{name}_low"], values[f"{name}_high"] = ends(sample, units)
         if only_ids:
             values = {name: value for name, value in values.items() if not name.startswith(RANKING)}
         return values | {"absent_labels": absent_labels(self.task, labels)}

@@ -85,6 +85,9 @@ def train() -> Parser:
     parser.add_argument(
         "--class-weights", action="store_true", help="weigh classes (multilabel: positives) by their rarity in train"
     )
+    parser.add_argument(
+        "--calibrate", action="store_true", help="divide test logits by a temperature that fits validation"
+    )
     add_common(parser, seeds=True)
     return parser
 

@@ -83,10 +83,13 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         accelerator.print(f"epoch {epoch:3}  loss: {losses}  validation AUROC: {metrics['auroc']:.4f}")
 
     # Test: the best epoch by AUROC, and the best by loss, once each.
-    logits = {}
+    logits: dict[str, dict[str, torch.Tensor]] = {"test": {}, "validation": {}}
     for by, saved in progress.models().items():
         best = AutoModelForImageClassification.from_pretrained(saved).to(accelerator.device)
-        logits[by] = loop.predict(accelerator, best, preprocessing, data["test"], batch_size=part_size)
+        for split in logits if args.calibrate else ["test"]:
+            logits[split][by] = loop.predict(accelerator, best, preprocessing, data[split], batch_size=part_size)
     progress.finish()
     speed = images / max(seconds, 1e-9)
-    return runs.finish(args, task, rows, accelerator, progress.history, progress.best, logits, images_per_second=speed)
+    validation = logits["validation"] or None
+    about = progress.history, progress.best, logits["test"]
+    return runs.finish(args, task, rows, accelerator, *about, validation=validation, images_per_second=speed)

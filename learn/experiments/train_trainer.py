@@ -133,17 +133,21 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     history, best = chronicle(trainer.state.log_history)
     chosen = {by: folder / f"best-{by}" for by in checkpoints.FINAL}
     accelerator.wait_for_everyone()
-    logits = {
-        by: predict(AutoModelForImageClassification.from_pretrained(path).to(accelerator.device), "test")
-        for by, path in chosen.items()
-    }
+    logits: dict[str, dict[str, torch.Tensor]] = {"test": {}, "validation": {}}
+    for by, path in chosen.items():
+        best_model = AutoModelForImageClassification.from_pretrained(path).to(accelerator.device)
+        for split in logits if args.calibrate else ["test"]:
+            logits[split][by] = predict(best_model, split)
     if accelerator.is_main_process:
         for by, path in chosen.items():
             replace_folder(path, folder / checkpoints.FINAL[by])
         shutil.rmtree(folder / "state")
     accelerator.wait_for_everyone()
     speed = len(history) * len(data["train"]) / seconds  # evaluation included
-    return runs.finish(args, task, rows, accelerator, history, best, logits, images_per_second=speed)
+    validation = logits["validation"] or None
+    return runs.finish(
+        args, task, rows, accelerator, history, best, logits["test"], validation=validation, images_per_second=speed
+    )
 
 
 def chronicle(log: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -16,7 +16,8 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
-from ..episodes.rows import fingerprint
+from ..episodes.rows import fingerprint, labels_and_subjects
+from ..evaluation.measures.calibration import scaled, temperature
 from ..evaluation.measures.scores import probabilities
 from ..evaluation.results import FILE, FULL_SUPERVISION, Result
 from ..figures.style import look, mark_auroc, save, styled
@@ -119,6 +120,7 @@ def finish(
     best: Mapping[str, Mapping[str, Any]],
     logits: Mapping[str, torch.Tensor],
     *,
+    validation: Mapping[str, torch.Tensor] | None = None,
     images_per_second: float,
 ) -> Result:
     """Write the results of the test split, the curve and the model cards; result.json is last and marks the end.
@@ -131,6 +133,7 @@ def finish(
         history: See `Progress`.
         best: See `Progress`; their models are in `model/` and `model-by-loss/`.
         logits: Logits of the test split, for the best epochs by "auroc" and "loss".
+        validation: Logits of the validation split, for `--calibrate`.
         images_per_second: Speed of training alone.
 
     Returns:
@@ -138,9 +141,14 @@ def finish(
     """
     results = {}
     for by, values in logits.items():
+        scores, calibrated = probabilities(task, values.numpy()), {}
+        if validation is not None:
+            held_out = probabilities(task, validation[by].numpy())
+            calibrated["temperature"] = temperature(task, held_out, labels_and_subjects(rows["validation"], task)[0])
+            scores = scaled(task, scores, calibrated["temperature"])
         results[by] = Result.of_scores(
             task,
-            probabilities(task, values.numpy()),
+            scores,
             rows["test"],
             split="test",
             protocol=FULL_SUPERVISION,
@@ -156,6 +164,7 @@ def finish(
                 "images": {split: len(view) for split, view in rows.items()},
                 "processes": accelerator.num_processes,
                 "images_per_second": images_per_second,
+                **calibrated,
             },
         )
     result, folder = results["auroc"], args.output_dir / task.dataset / task.column

@@ -17,7 +17,7 @@ from ....errors import MedIMetaError, unknown
 from .. import stored
 from ..measures.bootstrap import RESAMPLES, draws, groups
 from ..measures.intervals import Measured, ends, episodes_interval
-from ..measures.metrics import SMALLER_IS_BETTER, Scored
+from ..measures.metrics import SMALLER_IS_BETTER, WITHOUT_INTERVAL, Scored
 from ..results import Result
 from .comparison import Sourced, runs_of
 from .result_table import markdown_head, markdown_row
@@ -72,11 +72,15 @@ def difference(
     if metric not in values[0]:
         raise unknown("metric", metric, values[0])
     sign = -1 if metric in SMALLER_IS_BETTER else 1
+    better = sign * float(values[0][metric][0] - values[1][metric][0])
+    if metric in WITHOUT_INTERVAL:
+        return Measured(better)
+    drawn = groups(subjects, len(first.labels))
     samples = [
         sign * (first.measure(weights).overall[metric] - second.measure(weights).overall[metric])
-        for weights in draws(groups(subjects, len(first.labels)), resamples=resamples, seed=seed)
+        for weights in draws(drawn, resamples=resamples, seed=seed)
     ]
-    return Measured(sign * float(values[0][metric][0] - values[1][metric][0]), *ends(np.concatenate(samples)))
+    return Measured(better, *ends(np.concatenate(samples), int(drawn.max()) + 1))
 
 
 def differences(found: Sequence[Sourced], metric: str = "auroc", *, resamples: int = RESAMPLES) -> list[Difference]:

@@ -172,7 +172,7 @@ def mean_ranks(scores: np.ndarray, *, seed: int = 0) -> tuple[list[int], list[Me
     drawn = np.random.default_rng(seed).integers(0, len(ranks), (RESAMPLES, len(ranks)))
     resampled = ranks[drawn].mean(axis=1)
     means = ranks.mean(axis=0)
-    measured = [Measured(mean, *ends(column)) for mean, column in zip(means, resampled.T, strict=True)]
+    measured = [Measured(mean, *ends(column, len(ranks))) for mean, column in zip(means, resampled.T, strict=True)]
     return np.argsort(means, kind="stable").tolist(), measured
 
 

@@ -82,12 +82,26 @@ def episodes_interval(values: Sequence[float] | np.ndarray) -> Measured:
     return _mean(_known(values), Z)
 
 
-def ends(values: np.ndarray) -> tuple[float, float]:
-    """Return the 2.5 % and 97.5 % quantiles of numbers, without NaN; NaN where no number is left."""
+def ends(values: np.ndarray, units: int | None = None) -> tuple[float, float]:
+    """Return the ends of the 95 % percentile interval of a bootstrap; NaN where no number is left.
+
+    They are the 2.5 % and 97.5 % quantiles, moved outwards for few units, of which resamples vary too little ("expanded
+    percentile interval", T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69,
+    2015).
+
+    Args:
+        values: What the resamples gave; NaN, where it is not defined, is left out.
+        units: Number of units that were drawn; None for many.
+    """
+    from scipy.special import ndtr, stdtrit
+
     known = _known(values)
     if len(known) == 0:
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    tail = (1 - LEVEL) / 2
+    if units is not None and units > 1:
+        tail = float(ndtr((units / (units - 1)) ** 0.5 * stdtrit(units - 1, tail)))
+    low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
 
 

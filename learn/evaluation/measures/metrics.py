@@ -22,6 +22,7 @@ from .scores import check_scores
 
 BINS = 15  # of the calibration error, of equal width
 RANKING = ("auroc", "average_precision", "calibration_error")  # need probabilities: predicted labels are not enough
+WITHOUT_INTERVAL = ("calibration_error",)  # resamples repeat rows, which adds to it: their interval misses the truth
 SMALLER_IS_BETTER = ("mae", "calibration_error")  # every other metric is better when larger
 
 

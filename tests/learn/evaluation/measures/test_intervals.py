@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import sem, t
+from scipy.stats import norm, sem, t
 
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK
 from medimeta.cards.facts import Task
@@ -134,3 +134,12 @@ def test_many_labels_are_asked_one_by_one():
     found = intervals(task, scores, labels, resamples=20)
 
     assert found["auroc"][0] < evaluate_scores(task, scores, labels)["auroc"] < found["auroc"][1]
+
+
+def test_few_units_move_the_ends_outwards():
+    values = np.random.default_rng(0).normal(size=10_000)
+
+    wanted = np.quantile(values, [norm.cdf((8 / 7) ** 0.5 * t.ppf(q, 7)) for q in (0.025, 0.975)])
+    assert ends(values, 8) == pytest.approx(tuple(wanted))
+    assert ends(values, 8)[0] < ends(values, 100)[0] < ends(values)[0]
+    assert ends(values, 10**9) == pytest.approx(ends(values))
