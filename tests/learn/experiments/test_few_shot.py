@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 import medimeta
@@ -10,7 +12,8 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError
 from medimeta.learn.encoders.clip import ZeroShot
 from medimeta.learn.evaluation.results import Result, results
-from medimeta.learn.few_shot.solver import Solver
+from medimeta.learn.experiments import few_shot
+from medimeta.learn.few_shot.solver import Key, Solver
 
 WHOLE = ["--split", "train+validation+test"]
 
@@ -111,3 +114,24 @@ def test_zero_shot_on_a_split_asks_about_all_classes(tiny, tmp_path, capsys):
         f"{label} in a breast ultrasound image" for label in ("normal", "benign", "malignant")
     ]
     assert (found.protocol, found.images) == ("zero-shot", 60)
+
+
+def test_only_the_published_cell_on_published_episodes_is_marked():
+    class Episodes:
+        about: ClassVar = {"recipe": {"shots": 5, "queries": 10, "min_images": "published"}}
+
+        def __init__(self, split):
+            self.split = split
+
+        def __len__(self):
+            return 100
+
+    whole, test = Episodes("train+val+test"), Episodes("test")
+    cell = Key("finetune", 0, 1e-3, 50, 0)
+
+    assert few_shot.is_published(whole, cell)
+    assert not few_shot.is_published(test, cell)
+    for other in (cell._replace(lr=1e-2), cell._replace(steps=100), cell._replace(method="probe")):
+        assert not few_shot.is_published(whole, other)
+    whole.about = {"recipe": whole.about["recipe"] | {"min_images": None}}
+    assert not few_shot.is_published(whole, cell)
