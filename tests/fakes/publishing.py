@@ -93,7 +93,7 @@ def in_this_process(monkeypatch, hub):
 def without_waiting(monkeypatch, *, lfs):
     """The client's transport, and what it waited for; nothing really sleeps for long."""
     waits = []
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", lfs)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", lfs, raising=False)
     monkeypatch.setattr(http, "time", SimpleNamespace(sleep=waits.append))
     monkeypatch.setattr(patience, "sleep", waits.append)
     monkeypatch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "1ms")
