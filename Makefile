@@ -6,9 +6,9 @@ PARALLEL = -n $(JOBS) --dist worksteal
 QUICK = not slow and not e2e and not browser and not peer and not clients
 REAL = $(wildcard ../shared/real)
 # One thread per worker: two workers that each start a thread per core wait for each other.
-test test-all test-lowest: export OMP_NUM_THREADS = 1
+test test-all test-lowest test-encoders: export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-all test-lowest lint docs bench clean
+.PHONY: demo test test-all test-lowest test-encoders lint docs bench clean
 
 demo: $(or $(wildcard .venv/ready),.venv/demo)
 	.venv/bin/medimeta demo --out demo
@@ -24,6 +24,11 @@ test-all: .venv/ready docs test-lowest
 test-lowest: .venv-lowest/ready
 	.venv-lowest/bin/pytest $(PARALLEL) -m "$(QUICK)" tests/test_medimeta.py tests/builders tests/cards tests/files \
 		tests/upload tests/learn/data/test_views.py
+
+# timm and open_clip need a torchvision, and so a torch, of their own: 6 GB and two to three minutes to install.
+test-encoders: .venv-encoders/ready
+	.venv-encoders/bin/pytest $(PARALLEL) tests/learn/encoders/test_checkpoints.py tests/learn/encoders/test_libraries.py \
+		tests/learn/experiments/test_architectures.py
 
 # In .editable, as in an installed package: in the bare checkout, tools would find `medimeta.py` and nothing else.
 lint: .venv/ready
@@ -54,6 +59,12 @@ docs: .venv/ready
 	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt -e '.[build]' pytest pytest-xdist hypothesis
 	touch $@
 
+.venv-encoders/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-encoders
+	.venv-encoders/bin/python $(PIP) torch==2.14.1 torchvision==0.29.1
+	.venv-encoders/bin/python $(PIP) -e '.[timm,open-clip,peft]' pytest pytest-xdist hypothesis
+	touch $@
+
 # `make bench PEER=1` also measures the published loader, whose own environment takes 5.5 GB.
 bench: .venv/ready $(if $(PEER),.venv-peer/ready)
 	.venv/bin/python benchmarks/run.py $(REAL:%=--real %) $(if $(PEER),--peer .venv-peer/bin/python)
@@ -64,4 +75,4 @@ bench: .venv/ready $(if $(PEER),.venv-peer/ready)
 	touch $@
 
 clean:
-	rm -rf .editable .venv .venv-lowest .venv-peer build dist demo site
+	rm -rf .editable .venv .venv-lowest .venv-encoders .venv-peer build dist demo site

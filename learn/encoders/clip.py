@@ -6,72 +6,51 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.functional import normalize
-from transformers import (
-    AutoModel,
-    AutoTokenizer,
-    CLIPConfig,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPVisionConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast
 
 from ...builders.images import SIDE
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
-from ...errors import MedIMetaError
-from .models import Preprocessing, preprocessing_of
+from .backbone import Backbone, width_of
+from .libraries.transformers_models import TransformersBackbone, projected
+from .models import TINY_PROCESSOR, TINY_TRANSFORM, load_backbone
 from .prompts import Prompts, prompts_of
 
 TINY: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
-class ZeroShot(nn.Module):
+class ZeroShot:
     """A classifier whose classes are described by sentences.
 
     Args:
-        model: A model with `get_text_features`, `get_image_features` and `logit_scale`, such as `CLIPModel`.
-        tokenizer: Tokenizer of the model.
+        backbone: An image-text model.
 
     Raises:
-        MedIMetaError: If the model lacks one of these.
+        MedIMetaError: If it takes no text.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
-        super().__init__()
-        needed = ("get_text_features", "get_image_features", "logit_scale")
-        if missing := [name for name in needed if not hasattr(model, name)]:
-            raise MedIMetaError(
-                f"{type(model).__name__} is not an image-text model: it has no {', '.join(missing)}. Give a checkpoint "
-                "such as openai/clip-vit-base-patch32."
-            )
-        self.model: Any = model.eval()  # `PreTrainedModel` does not declare what was checked above
-        self.tokenizer = tokenizer
-        self.width = int(
-            model.config.projection_dim
-            if hasattr(model.config, "projection_dim")
-            else model.config.vision_config.hidden_size
-        )
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+        self.scale = backbone.logit_scale
         self._vectors: dict[tuple[str, ...], torch.Tensor] = {}
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return width_of(self.backbone)
 
     def images(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return unit vectors, shape (N, width), of pixels, shape (N, 3, size, size)."""
-        return normalize(_pooled(self.model.get_image_features(pixel_values=pixels)).float(), dim=-1)
+        return normalize(self.backbone(pixels).float(), dim=-1)
 
     @torch.no_grad()
     def sentences(self, asked: Sequence[tuple[str, ...]]) -> torch.Tensor:
         """Return unit vectors of labels, shape (n, width): the mean over the sentences of each. They are cached."""
         for several in asked:
             if several not in self._vectors:
-                # SigLIP was trained on sentences padded to their full length.
-                padding = "max_length" if self.model.config.model_type.startswith("siglip") else True
-                tokens = self.tokenizer(list(several), padding=padding, truncation=True, return_tensors="pt")
-                names = [name for name in ("input_ids", "attention_mask") if name in tokens]
-                vectors = self.model.get_text_features(**{n: tokens[n].to(self.model.device) for n in names})
-                self._vectors[several] = normalize(normalize(_pooled(vectors).float(), dim=-1).mean(dim=0), dim=0)
+                vectors = self.backbone.texts(several).float()
+                self._vectors[several] = normalize(normalize(vectors, dim=-1).mean(dim=0), dim=0)
         return torch.stack([self._vectors[several] for several in asked])
 
     @torch.no_grad()
@@ -88,23 +67,27 @@ class ZeroShot(nn.Module):
             Multilabel: similarity to the presence of a label minus that to its absence.
         """
         asked = prompts or prompts_of(task)
-        images = images * self.model.logit_scale.detach().exp().float()
+        images = images * self.scale
         shows = images @ self.sentences(asked.shows).T
         if asked.lacks is not None:
             return shows - images @ self.sentences(asked.lacks).T
         return shows[:, 1:] - shows[:, :1] if task.kind == "binary" else shows
 
 
-def load_zero_shot(name: str | None) -> tuple[ZeroShot, Preprocessing]:
-    """Load a zero-shot classifier and its preprocessing.
+def load_zero_shot(name: str | None) -> ZeroShot:
+    """Load a zero-shot classifier.
 
     Args:
-        name: A checkpoint on the Hub or in a folder; None for a small random CLIP (seed torch first).
+        name: A name as for `models.load_backbone`, of an image-text model; None for a small random CLIP (seed torch
+            first).
+
+    Raises:
+        MedIMetaError: If it cannot be loaded, or takes no text.
     """
     if name is None:
-        return ZeroShot(*tiny_clip()), Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
-    model = AutoModel.from_pretrained(name).float()
-    return ZeroShot(model, AutoTokenizer.from_pretrained(name)), preprocessing_of(name, model.vision_model)
+        model, tokenizer = tiny_clip()
+        return ZeroShot(TransformersBackbone(model, projected, TINY_TRANSFORM, TINY_PROCESSOR, tokenizer))
+    return ZeroShot(load_backbone(name))
 
 
 def tiny_clip(size: int = SIDE) -> tuple[CLIPModel, PreTrainedTokenizerFast]:
@@ -144,9 +127,3 @@ def tiny_clip(size: int = SIDE) -> tuple[CLIPModel, PreTrainedTokenizerFast]:
         projection_dim=64,
     )
     return CLIPModel(config), tokenizer
-
-
-def _pooled(output: Any) -> torch.Tensor:
-    """Return the vectors, which newer versions of transformers wrap in an output."""
-    vectors: torch.Tensor = getattr(output, "pooler_output", output)
-    return vectors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the class can be imported without the extra [train]
     import torch
     from torch import nn
 
+    from .backbone import Backbone
     from .transform import ImageTransform
 
 DTYPES = ("float32", "bfloat16")
@@ -138,6 +139,43 @@ class Encoder:
             )
         return features
 
+    def texts(self, sentences: Sequence[str]) -> np.ndarray:
+        """Encode sentences, to compare with images by cosine similarity.
+
+        Args:
+            sentences: Any number of them.
+
+        Returns:
+            float32, shape (M, width).
+
+        Raises:
+            MedIMetaError: If this is not an image-text model.
+        """
+        import torch
+
+        with torch.inference_mode():
+            return self._image_text.texts(sentences).float().cpu().numpy()
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor that cosine similarities of images and sentences were trained with.
+
+        Raises:
+            MedIMetaError: If this is not an image-text model.
+        """
+        return self._image_text.logit_scale
+
+    @property
+    def _image_text(self) -> Backbone:
+        from .backbone import Backbone
+
+        if not isinstance(self.model, Backbone):
+            raise MedIMetaError(
+                f"Encoder {self.name!r} takes no text. Give a checkpoint such as openai/clip-vit-base-patch32.",
+                code="not-image-text",
+            )
+        return self.model
+
     def identity(self) -> dict[str, Any]:
         """Return everything that decides the features, ready for JSON."""
         return {
@@ -145,6 +183,7 @@ class Encoder:
             "width": self.width,
             "transform": self.transform.as_dict(),
             "dtype": self.dtype,
+            "libraries": list(getattr(self.model, "libraries", ())),
         }
 
     def __repr__(self) -> str:
@@ -168,7 +207,7 @@ class Encoder:
 
 
 def _sha256(model: nn.Module) -> str:
-    from .backbones import weights_sha256
+    from .network import weights_sha256
 
     digest = hashlib.sha256(repr(model).encode())
     digest.update(weights_sha256(model).encode())

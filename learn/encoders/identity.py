@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 FORMAT = 1  # raise it when features of the same identity would become other numbers
-LIBRARIES = ("pillow", "torch", "transformers")
+LIBRARIES = ("pillow", "torch")
 
 
 def identity(encoder: Mapping[str, Any], pixels: str, rows: int) -> dict[str, Any]:
@@ -18,8 +18,9 @@ def identity(encoder: Mapping[str, Any], pixels: str, rows: int) -> dict[str, An
         pixels: Hash of the pixels.
         rows: Number of images.
     """
-    versions = {name: version(name) for name in LIBRARIES}
-    return {"format": FORMAT, "pixels": pixels, "rows": rows, **encoder, "versions": versions}
+    settings = dict(encoder)
+    versions = {name: version(name) for name in (*LIBRARIES, *settings.pop("libraries", ()))}
+    return {"format": FORMAT, "pixels": pixels, "rows": rows, **settings, "versions": versions}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MedIMetaError, MissingExtra, SourceNotFound, missing_extra
+from ...errors import MedIMetaError, SourceNotFound, missing_extra
 from .encoder import Encoder, Forward
 
 if TYPE_CHECKING:  # the function can be imported without the extra [train]
     import torch
-
-LIBRARIES = {"timm": "timm", "open_clip": "open_clip_torch"}
 
 
 def encoder(
@@ -34,12 +32,16 @@ def encoder(
     """Make an encoder of a backbone.
 
         medimeta.encoder("microsoft/resnet-18")  # a transformers checkpoint, or a folder with one
+        medimeta.encoder("timm:vit_small_patch16_224.dino")
+        medimeta.encoder("open_clip:ViT-B-16/openai")
         medimeta.encoder(module, name="mine", size=224, mean=(0.5,) * 3, std=(0.5,) * 3)
         medimeta.encoder("models.py:backbone")  # a function without arguments that returns an Encoder
 
     Args:
-        model: A checkpoint on the Hub or in a folder (see `checkpoints.load_checkpoint` for the features that it
-            gives), "path/to/file.py:function", a `torch.nn.Module`, or a function. Modules and functions take
+        model: A checkpoint on the Hub or in a folder, of transformers, open_clip or PEFT (see
+            `libraries.transformers_models.load` for the features that it gives), "timm:NAME",
+            "open_clip:NAME/PRETRAINED", "path/to/file.py:function", a `torch.nn.Module`, or a function. Modules and
+            functions take
             normalised images, float32 of shape (N, 3, size, size), and return vectors, shape (N, width). The Python
             file is run: name only files that you trust.
         name: Name in tables. Modules and functions need one; by default that of the checkpoint.
@@ -53,7 +55,7 @@ def encoder(
         dtype: "float32", or "bfloat16" for automatic mixed precision.
 
     Raises:
-        UnknownName: If there is no such dtype or interpolation.
+        UnknownName: If there is no such dtype, interpolation or prefix.
         SourceNotFound: If there is no such file.
         MissingExtra: If the checkpoint needs a library that is not installed.
         MedIMetaError: If the checkpoint cannot be loaded, or what a module or function needs is missing.
@@ -66,17 +68,12 @@ def encoder(
     if isinstance(model, str):
         if given := [key for key, value in {**own, "resize": resize, "sha256": sha256}.items() if value is not None]:
             raise MedIMetaError(f"{', '.join(given)}: {model!r} has its own. Leave them out, or pass a loaded module.")
-        if ":" in model and model.rpartition(":")[0].endswith(".py"):
-            return _from_file(model)
-        if (library := model.partition(":")[0]) in LIBRARIES:
-            raise MissingExtra(
-                f"Names that start with {library}: are not supported yet. Load the model with {LIBRARIES[library]} "
-                "yourself, and pass it with name=, size=, mean= and std= to medimeta.encoder."
-            )
-        from .checkpoints import load_checkpoint
+        if is_python(model):
+            return encoder_from_file(model)
+        from .libraries import names
 
-        module, transform = load_checkpoint(model)
-        return Encoder.of(name or model, module, transform, device=device, dtype=dtype)
+        backbone = names.load(model)
+        return Encoder.of(name or model, backbone, backbone.transform, device=device, dtype=dtype)
     if not callable(model):
         raise MedIMetaError(f"An encoder is made of a name, a module or a function, not of {type(model).__name__}.")
     if lacking := [key for key, value in {"name": name, **own}.items() if value is None]:
@@ -91,7 +88,21 @@ def encoder(
     return Encoder.of(name or "", model, transform, sha256=sha256, device=device, dtype=dtype)
 
 
-def _from_file(reference: str) -> Encoder:
+def is_python(name: str) -> bool:
+    """Return whether a name is "path/to/file.py:function"."""
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def encoder_from_file(reference: str) -> Encoder:
+    """Run a Python file and return what its function makes.
+
+    Args:
+        reference: "path/to/file.py:function".
+
+    Raises:
+        SourceNotFound: If there is no such file.
+        MedIMetaError: If it cannot be run, or the function does not return an encoder.
+    """
     place, _, function = reference.rpartition(":")
     path = Path(place)
     if not path.is_file():

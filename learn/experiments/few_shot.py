@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ...cards.facts import SPLITS
 from ...cards.split_names import split_names
 from ..data.pixels import pixels
-from ..encoders import backbones, models
+from ..encoders import models, network
 from ..episodes.episode_set import EpisodeSet
 from ..evaluation.results import FILE, Result, few_shot_protocol
 from ..few_shot import targets
@@ -48,12 +48,17 @@ def run(args: argparse.Namespace) -> list[Result]:
     accelerator.print("\n".join(episodes.summary() for episodes in sets))
 
     # Model.
-    model, preprocessing = models.load_backbone(args.model)
+    model = models.load_backbone(args.model)
     settings = {"seed": args.seed, "augmentation": args.augmentation, "chunk": args.chunk}
-    identity = {"weights": backbones.weights_sha256(model), "mixed_precision": args.mixed_precision, **settings}
-    network = backbones.Network(model.to(accelerator.device), size=preprocessing.size)
+    identity = {
+        "weights": network.weights_sha256(model),
+        "preprocessing": model.transform.as_dict(),
+        "mixed_precision": args.mixed_precision,
+        **settings,
+    }
+    headed = network.Network(model.to(accelerator.device))
     solver = Solver(
-        network, preprocessing, images, sets, lrs=args.lr, steps=args.steps, autocast=accelerator.autocast, **settings
+        headed, model.transform, images, sets, lrs=args.lr, steps=args.steps, autocast=accelerator.autocast, **settings
     )
 
     # Every episode is solved once, by one process, and not again after an interruption.

@@ -18,7 +18,8 @@ from accelerate.utils import gather_object, set_seed
 from tqdm import tqdm
 
 from ...errors import MedIMetaError
-from ..encoders import backbones, models
+from ..encoders import models
+from ..encoders.network import Network, batch_norms
 from ..episodes.recipe import Recipe
 from ..evaluation.results import Result
 from ..few_shot import maml, meta_training, problems
@@ -55,12 +56,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             accelerator.print(f"  left out: {reason}")
 
     # Model. Gradients of several processes are added up by hand, below.
-    model, preprocessing = models.load_backbone(args.model)
-    network = backbones.Network(model.to(device), size=preprocessing.size)
+    model = models.load_backbone(args.model).to(device)
+    network, preprocessing = Network(model), model.transform
     learner = maml.MetaLearner(network, args.inner_rate, learned=args.inner == "learned")
     accelerator.prepare_model(learner.state, evaluation_mode=True)  # saved and loaded, but not wrapped
     optimizer = accelerator.prepare(torch.optim.Adam(learner.parameters, lr=args.lr))
-    norms = len(backbones.batch_norms(model))
+    norms = len(batch_norms(model))
     accelerator.print(f"Layers of (transductive) batch normalisation: {norms}.")
     identity = settings(args) | {"train": train.sha256, "validation": validation.sha256}
 
@@ -82,7 +83,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             some = range(0, len(train), max(1, len(train) // 100))
             maml.refresh_batch_norms(network, (train.problem(n, preprocessing, device).query for n in some))
         learner.save_pretrained(folder)
-        preprocessing.save_pretrained(folder)
 
     progress = checkpoints.Progress(accelerator, args.output_dir, identity, patience=args.patience, resume=args.resume)
     steps = args.epoch_steps or -(-len(train) // args.batch_size)
@@ -117,8 +117,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         accelerator.print(f"epoch {epoch:3}  query loss {train_loss:.4f}  validation AUROC {metrics['auroc']:.4f}")
 
     # The best epoch's backbone, as it was saved, on the validation episodes of each source.
-    best, _ = models.load_backbone(str(progress.models()["auroc"]))
-    aurocs, _ = validate(maml.MetaLearner(backbones.Network(best.to(device), size=preprocessing.size)))
+    model.restore(progress.models()["auroc"])
+    aurocs, _ = validate(maml.MetaLearner(Network(model)))
     results = [
         Result.of_episodes(
             episodes,

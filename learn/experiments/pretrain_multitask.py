@@ -63,10 +63,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         accelerator.print(f"  left out: {name}: {reason}")
 
     # Model. It is not wrapped for several processes: their gradients are summed below.
-    backbone, preprocessing = models.load_backbone(args.model)
+    backbone = models.load_backbone(args.model)
+    preprocessing = backbone.transform
     if accelerator.device.type == "cuda":
-        backbone = backbone.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  a wrapper without types
-    model = MultiTask(backbone, tasks, size=preprocessing.size)
+        backbone = models.channels_last(backbone)
+    model = MultiTask(backbone, tasks)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     model = accelerator.prepare_model(model, evaluation_mode=True)
     optimizer = accelerator.prepare(optimizer)
@@ -81,7 +82,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     def save(folder: Path) -> None:
         accelerator.unwrap_model(model).save_pretrained(folder)
-        preprocessing.save_pretrained(folder)
 
     # Training.
     identity = settings(args) | {"data": data_sha256(sources)}
@@ -116,9 +116,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     # The best epoch's backbone, as it was saved, with its heads on the validation splits of its sources.
     best = progress.models()["auroc"]
-    model = MultiTask(models.load_backbone(str(best))[0], tasks, size=preprocessing.size)
-    model.load_heads(best)
-    model = model.to(accelerator.device)
+    accelerator.unwrap_model(model).restore(best)
     results = [
         Result.of_scores(
             task,

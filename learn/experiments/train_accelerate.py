@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from accelerate.utils import set_seed
 from tqdm import tqdm
-from transformers import AutoModelForImageClassification
 
 from ...cards.facts import Task
 from ..data.batches import serve
@@ -37,11 +36,12 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     part_size = max(1, args.batch_size // (args.gradient_accumulation * accelerator.num_processes))
 
     # Model.
-    model, preprocessing = models.load_model(args.model, task)
+    model = models.load_model(args.model, task)
+    preprocessing = model.transform
     weights = loop.loss_weights(args, data["train"], task)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     if accelerator.device.type == "cuda":
-        model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  a wrapper without types
+        model = models.channels_last(model)
     model, optimizer = accelerator.prepare(model, optimizer)
 
     def evaluate(model: torch.nn.Module, split: str) -> dict[str, float]:
@@ -50,7 +50,6 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
 
     def save(folder: Path) -> None:
         accelerator.unwrap_model(model).save_pretrained(folder)
-        preprocessing.save_pretrained(folder)
 
     # Training.
     progress = checkpoints.Progress(
@@ -85,9 +84,9 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     # Test: the best epoch by AUROC, and the best by loss, once each.
     logits: dict[str, dict[str, torch.Tensor]] = {"test": {}, "validation": {}}
     for by, saved in progress.models().items():
-        best = AutoModelForImageClassification.from_pretrained(saved).to(accelerator.device)
+        accelerator.unwrap_model(model).restore(saved)
         for split in logits if args.calibrate else ["test"]:
-            logits[split][by] = loop.predict(accelerator, best, preprocessing, data[split], batch_size=part_size)
+            logits[split][by] = loop.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
     progress.finish()
     speed = images / max(seconds, 1e-9)
     validation = logits["validation"] or None

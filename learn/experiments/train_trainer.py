@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import AutoModelForImageClassification, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from ...cards.facts import Task
 from ...files.atomic import replace_folder
@@ -37,7 +37,8 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         processes=accelerator.num_processes,
         rank=accelerator.process_index,
     )
-    model, preprocessing = models.load_model(args.model, task)
+    model = models.load_model(args.model, task)
+    preprocessing = model.transform
     weights = loop.loss_weights(args, data["train"], task)
     part_size = max(1, args.batch_size // (args.gradient_accumulation * accelerator.num_processes))
 
@@ -72,11 +73,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
             return named
 
     class Best(TrainerCallback):
-        """Keeps the best models and stops early, from the log alone, which a resumed run has too.
-
-        Not `load_best_model_at_end`: transformers 5 saves a ViT under old names of its weights, and the Trainer, which
-        looks for the new ones, would keep the weights of the last epoch with no more than a warning.
-        """
+        """Keeps the best models and stops early, from the log alone, which a resumed run has too."""
 
         def on_epoch_begin(self, settings: Any, state: Any, control: Any, **_: Any) -> None:
             batches.epoch = 1 + round(state.epoch or 0)
@@ -87,10 +84,9 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
             accelerator.log(history[-1], step=len(history))
             for by, chosen in best.items():
                 if chosen["epoch"] == len(history) and accelerator.is_main_process:
-                    models.save_model(folder / f"best-{by}", accelerator.unwrap_model(trainer.model), preprocessing)
+                    models.save_model(folder / f"best-{by}", accelerator.unwrap_model(trainer.model))
             control.should_training_stop |= checkpoints.out_of_patience(history, args.patience)
 
-    # A resumed run gets its weights here, since the Trainer would not find them.
     last = latest(folder / "state") if args.resume else None
     identity = runs.identity(args, task, rows) | {"processes": accelerator.num_processes}
     if last is None:
@@ -99,7 +95,6 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
             resume.note(folder / "state" / "settings.json", identity)
     else:
         resume.check(resume.noted(folder / "state" / "settings.json") or {}, identity, folder / "state")
-        model = AutoModelForImageClassification.from_pretrained(last)
     accelerator.wait_for_everyone()
     trainer = TaskTrainer(
         model,
@@ -128,6 +123,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         eval_dataset=data["validation"],
         callbacks=[Best()],
     )
+    trainer.model_accepts_loss_kwargs = True  # `compute_loss` divides by the accumulation steps
     seconds = trainer.train(resume_from_checkpoint=last).metrics["train_runtime"]
 
     history, best = chronicle(trainer.state.log_history)
@@ -135,9 +131,9 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
     accelerator.wait_for_everyone()
     logits: dict[str, dict[str, torch.Tensor]] = {"test": {}, "validation": {}}
     for by, path in chosen.items():
-        best_model = AutoModelForImageClassification.from_pretrained(path).to(accelerator.device)
+        model.restore(path)
         for split in logits if args.calibrate else ["test"]:
-            logits[split][by] = predict(best_model, split)
+            logits[split][by] = predict(model, split)
     if accelerator.is_main_process:
         for by, path in chosen.items():
             replace_folder(path, folder / checkpoints.FINAL[by])

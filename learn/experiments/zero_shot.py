@@ -14,8 +14,9 @@ from accelerate.utils import set_seed
 from tqdm import tqdm
 
 from ..data.pixels import pixels
-from ..encoders import backbones, prompts
+from ..encoders import prompts
 from ..encoders.clip import load_zero_shot
+from ..encoders.network import pixel_values
 from ..episodes.recipe import task_of
 from ..evaluation.results import FILE, Result, few_shot_protocol
 from ..few_shot import adapt, problems, targets
@@ -34,8 +35,8 @@ def run(args: argparse.Namespace) -> list[Result]:
     with accelerator.main_process_first():
         task, rows, sets = targets.load_target(args)
         images = pixels(rows, store=not args.no_store)
-    model, preprocessing = load_zero_shot(args.model)
-    model = model.to(device)
+    model = load_zero_shot(args.model)
+    preprocessing = model.backbone.to(device).transform
 
     # The vectors of all images that are classified. Processes take whole blocks, so that their number changes nothing;
     # every row comes from one process and is zero in the others.
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> list[Result]:
     parts = []
     for first in tqdm(range(0, len(used), args.chunk)[rank::world], desc="images", disable=runs.quiet()):
         block = list(used[first : first + args.chunk])
-        values = backbones.pixel_values(images.take(block), preprocessing, device)
+        values = pixel_values(images.take(block), preprocessing, device)
         parts.append((first, adapt.passed(model.images, values, 0, accelerator.autocast)))
     vectors = torch.zeros(len(used), model.width, device=device)
     for first, part in parts:

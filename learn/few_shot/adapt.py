@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...cards.facts import Task
-from ..encoders.backbones import Network
+from ..encoders.network import Network
 from ..encoders.prototypes import prototype_logits
 from ..episodes.recipe import Episode, task_of
 from .problems import losses, outputs_of

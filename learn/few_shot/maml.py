@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -31,10 +31,9 @@ from torch import nn
 from torch.func import functional_call, grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import update_bn
-from transformers import PreTrainedModel
 
 from ...cards.facts import Task
-from ..encoders.backbones import Network, batch_norms
+from ..encoders.network import Network, batch_norms
 from ..training.launch import summed
 from .problems import losses, outputs_of
 
@@ -99,7 +98,7 @@ class MetaLearner:
 
         The rates are named after the weights in `AutoModelForImageClassification`, and those of a head.
         """
-        cast(PreTrainedModel, self.network.model.base_model).save_pretrained(folder)
+        self.network.model.save_pretrained(folder)
         if not self.learned:
             return
         rates = {name.removeprefix("model."): rate.detach().cpu().contiguous() for name, rate in self.rates.items()}

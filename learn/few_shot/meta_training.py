@@ -17,8 +17,8 @@ from ...files.json_values import canonical
 from ..data.augment import DRAWS
 from ..data.draws import Draws
 from ..data.pixels import PixelProvider, pixels
-from ..encoders.backbones import pixel_values
-from ..encoders.models import Preprocessing
+from ..encoders.network import pixel_values
+from ..encoders.transform import ImageTransform
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import Recipe, task_of
 from ..episodes.rows import fingerprint
@@ -53,7 +53,7 @@ class SourceEpisodes:
     def problem(
         self,
         number: int,
-        preprocessing: Preprocessing,
+        preprocessing: ImageTransform,
         device: torch.device | str,
         augmentation_seed: Sequence[int] | None = None,
     ) -> Problem:

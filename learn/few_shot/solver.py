@@ -13,8 +13,8 @@ import torch
 from ...cards.facts import Task
 from ..data.augment import DRAWS
 from ..data.pixels import PixelProvider
-from ..encoders.backbones import Network, pixel_values
-from ..encoders.models import Preprocessing
+from ..encoders.network import Network, pixel_values
+from ..encoders.transform import ImageTransform
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import Episode, task_of
 from .adapt import Context, fine_tune, linear_probes, passed, prototypes
@@ -62,7 +62,7 @@ class Solver:
     """
 
     network: Network
-    preprocessing: Preprocessing
+    preprocessing: ImageTransform
     images: PixelProvider
     sets: Sequence[EpisodeSet]
     lrs: Sequence[float]

@@ -21,7 +21,7 @@ from ..data.batches import serve
 from ..data.pixel_dataset import PixelDataset
 from ..data.statistics import class_weights, labels_of, positive_weights
 from ..data.views import task_view
-from ..encoders.models import Preprocessing
+from ..encoders.transform import ImageTransform
 from ..evaluation.measures.metrics import absent_labels, evaluate_scores
 from ..evaluation.measures.scores import probabilities
 from .arguments import load_rows
@@ -174,7 +174,7 @@ def measure(task: Task, logits: torch.Tensor | np.ndarray, labels: torch.Tensor 
 def predict(
     accelerator: Accelerator,
     model: torch.nn.Module,
-    preprocessing: Preprocessing,
+    preprocessing: ImageTransform,
     data: PixelDataset,
     *,
     batch_size: int = 64,

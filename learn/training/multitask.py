@@ -13,19 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import PreTrainedModel
 
 from ...cards.facts import Task
 from ...files.parallel import ordered_map
 from ..data.mixing import MixedBatches
 from ..data.pixel_dataset import PixelDataset, Tensors
+from ..encoders.backbone import Backbone, width_of
 from .launch import summed
 
 HEADS = "heads.safetensors"
@@ -37,21 +36,19 @@ class MultiTask(nn.Module):
     Seed the generators first: the weights of the heads are drawn here.
 
     Args:
-        backbone: From `models.load_backbone`: an image classifier whose "logits" are its features.
+        backbone: The backbone.
         tasks: The tasks.
-        size: Height and width of the images.
     """
 
-    def __init__(self, backbone: PreTrainedModel, tasks: Sequence[Task], *, size: int) -> None:
+    def __init__(self, backbone: Backbone, tasks: Sequence[Task]) -> None:
         super().__init__()
         self.backbone, self.tasks = backbone.eval(), list(tasks)
-        with torch.no_grad():
-            width = backbone(pixel_values=torch.zeros(1, 3, size, size)).logits.shape[1]
+        width = width_of(backbone)
         self.heads = nn.ModuleList(nn.Linear(width, len(task.labels)) for task in self.tasks)
 
     def forward(self, pixel_values: torch.Tensor, task: Task) -> torch.Tensor:
         """Return the logits of a task, (N, k), for images of shape (N, 3, size, size)."""
-        logits: torch.Tensor = self.heads[self.tasks.index(task)](self.backbone(pixel_values=pixel_values).logits)
+        logits: torch.Tensor = self.heads[self.tasks.index(task)](self.backbone(pixel_values))
         return logits
 
     def classifier(self, task: Task) -> Classifier:
@@ -59,8 +56,8 @@ class MultiTask(nn.Module):
         return Classifier(self.backbone, self.heads[self.tasks.index(task)])
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write a plain backbone, as `AutoModel` and `models.load_backbone` open it, and the heads next to it."""
-        cast(PreTrainedModel, self.backbone.base_model).save_pretrained(folder)
+        """Write the backbone in the format of its library, and the heads next to it."""
+        self.backbone.save_pretrained(folder)
         heads = {
             f"{task.dataset}.{task.column}.{name}": weights.detach().cpu().contiguous()
             for task, head in zip(self.tasks, self.heads, strict=True)
@@ -68,8 +65,9 @@ class MultiTask(nn.Module):
         }
         save_file(heads, folder / HEADS)
 
-    def load_heads(self, folder: Path) -> None:
-        """Load the heads that `save_pretrained` wrote."""
+    def restore(self, folder: Path) -> None:
+        """Load the weights that `save_pretrained` wrote."""
+        self.backbone.restore(folder)
         saved = load_file(folder / HEADS)
         for task, head in zip(self.tasks, self.heads, strict=True):
             start = f"{task.dataset}.{task.column}."
@@ -85,7 +83,7 @@ class Classifier(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor) -> SimpleNamespace:
         """Return `logits`, (N, k), for images of shape (N, 3, size, size)."""
-        return SimpleNamespace(logits=self.head(self.backbone(pixel_values=pixel_values).logits))
+        return SimpleNamespace(logits=self.head(self.backbone(pixel_values)))
 
 
 def served(

@@ -10,6 +10,7 @@ from PIL import Image
 import medimeta
 from medimeta.errors import MedIMetaError, MissingExtra, SourceNotFound, UnknownName
 from medimeta.learn.encoders.encoder import Encoder
+from medimeta.learn.encoders.resampling import resized, resized_on_device
 from medimeta.learn.encoders.transform import ImageTransform
 
 FORM = {"size": 8, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
@@ -154,3 +155,19 @@ def test_pixels_of_another_form_are_refused(pixels):
 def test_an_unknown_interpolation_names_the_choices():
     with pytest.raises(UnknownName, match="bicubic"):
         ImageTransform(interpolation="cubic")
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
+@pytest.mark.parametrize("side", [5, 40, 57])
+def test_resizing_on_a_device_is_that_of_pillow(interpolation, side):
+    black_or_white = (images(2, side=40, channels=1) > 128).astype(np.uint8) * 255
+    for pixels in (images(4, side=40), black_or_white):
+        expected = np.stack([resized(one, side, interpolation) for one in pixels])
+        values = resized_on_device(torch.from_numpy(pixels), side, interpolation).numpy()
+        assert np.abs(values.astype(int) - expected).max() <= 1
+        assert (values == expected).mean() > 0.99
+
+
+def test_tensors_are_preprocessed_as_arrays_are():
+    transform = ImageTransform(6, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bicubic", 9)
+    assert torch.equal(transform(torch.from_numpy(images(3, side=12))), transform(images(3, side=12)))

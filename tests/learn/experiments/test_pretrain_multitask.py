@@ -13,7 +13,8 @@ from fakes.commands import run
 from medimeta.errors import MedIMetaError
 from medimeta.learn.data.mixing import MixedBatches
 from medimeta.learn.encoders import models
-from medimeta.learn.encoders.backbones import weights_sha256
+from medimeta.learn.encoders.libraries.transformers_models import save_processor
+from medimeta.learn.encoders.network import weights_sha256
 from medimeta.learn.evaluation.results import results
 from medimeta.learn.experiments import pretrain_multitask
 from medimeta.learn.training import arguments, loop, multitask
@@ -41,10 +42,10 @@ def test_learns_all_tasks_and_leaves_a_plain_backbone(tiny, tmp_path, monkeypatc
     mean = np.mean([result.metrics["auroc"].value for result in saved.values()])
     assert mean == pytest.approx(found["validation"]["auroc"])
     plain = AutoModel.from_pretrained(tmp_path / "model")
-    backbone, preprocessing = models.load_backbone(str(tmp_path / "model"))
+    backbone = models.load_backbone(str(tmp_path / "model"))
     weights = plain.state_dict()
-    assert all(torch.equal(weights[name], found) for name, found in backbone.base_model.state_dict().items())
-    assert preprocessing.mean == (0.5,) * 3
+    assert all(torch.equal(weights[name], found) for name, found in backbone.network.base_model.state_dict().items())
+    assert backbone.transform.mean == (0.5,) * 3
     (index,) = ModelCard.load(tmp_path / "model" / "README.md").data.to_dict()["model-index"]
     assert {one["dataset"]["config"] for one in index["results"]} == {"bus", "dr_regular"}
 
@@ -71,7 +72,7 @@ def test_interrupted_and_resumed_is_the_same(tiny, tmp_path, monkeypatch):
     resumed = run("pretrain multitask", *options, str(tmp_path / "cut"), "--resume")
 
     assert resumed == whole
-    one, other = (models.load_backbone(str(tmp_path / name / "model"))[0] for name in ("whole", "cut"))
+    one, other = (models.load_backbone(str(tmp_path / name / "model")) for name in ("whole", "cut"))
     assert weights_sha256(one) == weights_sha256(other)
 
 
@@ -146,6 +147,7 @@ def test_helps_on_few_images_of_a_domain_that_it_never_saw(tmp_path):
     torch.manual_seed(0)
     config = ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic")
     ResNetForImageClassification(config).save_pretrained(tmp_path / "random")
+    save_processor(models.TINY_PROCESSOR, tmp_path / "random")
     options = ["--target", "pbc", "--sources", "bus", "crc", "--main-only", "--epochs", "2", "--no-augmentation"]
     options += ["--model", str(tmp_path / "random"), "--batch-size", "16", "--lr", "1e-2"]
     run("pretrain multitask", *where, *options, "--output-dir", str(tmp_path / "trained"))

@@ -14,8 +14,8 @@ from fakes.commands import run
 from fakes.hub import Hub
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import MedIMetaError
-from medimeta.learn.data.normalise import IMAGENET_MEAN, IMAGENET_STD
 from medimeta.learn.encoders import models
+from medimeta.learn.encoders.libraries.transformers_models import save_processor
 from medimeta.learn.evaluation.measures.metrics import evaluate_scores
 from medimeta.learn.evaluation.results import Result
 from medimeta.learn.experiments import options, train
@@ -222,21 +222,15 @@ def test_any_checkpoint_gets_a_new_head_and_its_own_preprocessing(tmp_path):
     transformers.ResNetForImageClassification(config).half().save_pretrained(tmp_path)
     task = DATASETS["bus"].tasks[0]
 
-    model, preprocessing = models.load_model(str(tmp_path), task)
-    assert model.config.num_labels == 3
+    with pytest.raises(MedIMetaError, match=r"preprocessor_config\.json"):
+        models.load_model(str(tmp_path), task)
+
+    processor = {**models.TINY_PROCESSOR, "image_mean": (0.1, 0.2, 0.3)}
+    save_processor(processor, tmp_path)
+    model = models.load_model(str(tmp_path), task)
+    assert model.network.config.num_labels == 3
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
-    assert preprocessing == models.Preprocessing(224, IMAGENET_MEAN, IMAGENET_STD)
-
-    models.Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)).save_pretrained(tmp_path)
-    assert models.load_model(str(tmp_path), task)[1].mean == (0.1, 0.2, 0.3)
-
-
-def test_preprocessing_repeats_grey_and_normalises():
-    pixels = torch.full((2, 224, 224, 1), 255, dtype=torch.uint8)
-    values = models.Preprocessing(112, mean=(0.5, 0.5, 0.25), std=(0.5, 1.0, 1.0))(pixels)
-
-    assert values.shape == (2, 3, 112, 112)
-    assert values[0, :, 5, 5].tolist() == pytest.approx([1.0, 0.5, 0.75])
+    assert model.transform.mean == (0.1, 0.2, 0.3)
 
 
 def test_unknown_labels_have_no_loss_and_weights_count():
@@ -258,16 +252,20 @@ def test_diverged_training_says_so():
 
 
 def test_a_model_replaces_another_only_when_it_is_whole(tmp_path):
+    class Whole:
+        def save_pretrained(self, folder):
+            (folder / "whole").touch()
+
     class Broken:
         def save_pretrained(self, folder):
             (folder / "half").touch()
             raise OSError("disk full")
 
-    models.save_model(tmp_path / "model", models.Preprocessing())
+    models.save_model(tmp_path / "model", Whole())
     with pytest.raises(OSError, match="disk full"):
         models.save_model(tmp_path / "model", Broken())
 
-    assert [path.name for path in (tmp_path / "model").iterdir()] == ["preprocessor_config.json"]
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["whole"]
 
 
 def test_patience_counts_epochs_without_a_strictly_better_auroc():

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 
 from fakes.commands import run
 from medimeta.builders.phantoms import write_miniature
+from medimeta.learn.encoders.libraries.transformers_models import save_processor
+from medimeta.learn.encoders.models import TINY_PROCESSOR
 from medimeta.learn.evaluation.results import Result, results
 
 ROOT = Path(__file__).parents[3]
@@ -51,6 +53,7 @@ def options(tiny, tmp_path_factory):
     torch.manual_seed(0)
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
     transformers.ResNetForImageClassification(config).save_pretrained(folder / "resnet")
+    save_processor(TINY_PROCESSOR, folder / "resnet")
     episodes = ["--shots", "1", "1", "--queries", "2", "--min-images", "3", "--train-episodes", "8"]
     episodes += ["--validation-episodes", "2", "--inner-steps", "2", "--validation-steps", "4"]
     pool = ["--target", "oct", "--sources", "bus", "--epochs", "1"]

@@ -12,7 +12,9 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS, random_toy
 from medimeta.errors import MedIMetaError
-from medimeta.learn.encoders.backbones import Network
+from medimeta.learn.encoders.libraries.transformers_models import TransformersBackbone, before_head
+from medimeta.learn.encoders.network import Network
+from medimeta.learn.encoders.transform import ImageTransform
 from medimeta.learn.episodes.recipe import Recipe, task_of
 from medimeta.learn.episodes.sampler import sample_episodes
 from medimeta.learn.few_shot import adapt as few_shot
@@ -39,7 +41,8 @@ def telling_features(task, rows=400, width=12):
 def small_network():
     torch.manual_seed(0)
     size = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    return Network(ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, num_labels=0, **size)), size=8)
+    model = ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, num_labels=0, **size))
+    return Network(TransformersBackbone(model, before_head, ImageTransform(8), {}))
 
 
 @BY_KIND

@@ -10,7 +10,9 @@ from torch.nn import functional
 from transformers import ResNetConfig, ResNetForImageClassification, ViTConfig, ViTForImageClassification
 
 from fakes.episodes import FINDINGS, KIND, SICK
-from medimeta.learn.encoders.backbones import Network
+from medimeta.learn.encoders.libraries.transformers_models import TransformersBackbone, before_head
+from medimeta.learn.encoders.network import Network
+from medimeta.learn.encoders.transform import ImageTransform
 from medimeta.learn.few_shot import maml
 from medimeta.learn.few_shot.problems import losses, outputs_of
 
@@ -30,7 +32,8 @@ def learner(request):
         model = ResNetForImageClassification(ResNetConfig(num_labels=0, hidden_act=SMOOTH, **RESNET))
     for weight in model.parameters():  # the usual ones are so small that nothing would show
         torch.nn.init.normal_(weight, std=0.5)
-    learner = maml.MetaLearner(Network(model.double(), size=SIZE), 0.3, learned=True)
+    backbone = TransformersBackbone(model.double(), before_head, ImageTransform(SIZE), {})
+    learner = maml.MetaLearner(Network(backbone), 0.3, learned=True)
     with torch.no_grad():
         for rate in learner.rates.values():
             rate.mul_(torch.rand_like(rate) + 0.5)
@@ -147,4 +150,4 @@ def test_batch_normalisation_is_transductive_and_forgets(learner):
         assert torch.equal(value, before[name])
 
     alike = torch.allclose(one[:3], two)
-    assert alike == (learner.network.model.config.model_type == "vit")  # a ViT looks at each image on its own
+    assert alike == (learner.network.model.network.config.model_type == "vit")  # a ViT looks at each image on its own

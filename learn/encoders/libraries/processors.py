@@ -11,11 +11,12 @@ from transformers import AutoImageProcessor, PretrainedConfig
 from transformers import __version__ as transformers_version
 from transformers.image_processing_base import ImageProcessingMixin
 
-from ...builders.images import SIDE
-from ...errors import MedIMetaError
-from ..data.normalise import IMAGENET_MEAN, IMAGENET_STD
-from .transform import ImageTransform
+from ....builders.images import SIDE
+from ....errors import MedIMetaError
+from ...data.normalise import IMAGENET_MEAN, IMAGENET_STD
+from ..transform import ImageTransform
 
+CONFIG = "preprocessor_config.json"
 TOLERANCE = 1e-3  # largest difference from the library's own processor, in standard deviations
 WITHOUT_PILLOW = {  # defaults of processors that exist only for torchvision
     "DINOv3ViTImageProcessor": {
@@ -39,13 +40,7 @@ def transform_of(name: str, config: PretrainedConfig) -> ImageTransform:
     """
     if config.model_type == "timm_wrapper":
         return timm_transform(config.pretrained_cfg)
-    try:
-        described, _ = ImageProcessingMixin.get_image_processor_dict(name)
-    except OSError:
-        raise MedIMetaError(
-            f"{name} has no preprocessor_config.json: nothing says how images are preprocessed. Add the file, or pass "
-            "the loaded model to medimeta.encoder with size=, mean= and std=."
-        ) from None
+    described = settings_of(name)
     kind = str(described.get("image_processor_type") or described.get("feature_extractor_type") or "")
     kind = kind.removesuffix("Fast")
     if kind in WITHOUT_PILLOW:
@@ -58,6 +53,22 @@ def transform_of(name: str, config: PretrainedConfig) -> ImageTransform:
     transform = _from_settings(name, type(processor).__name__, processor.to_dict())
     _compare(name, transform, processor)
     return transform
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """Return the content of a checkpoint's preprocessor_config.json.
+
+    Raises:
+        MedIMetaError: If it has none.
+    """
+    try:
+        described: dict[str, Any] = ImageProcessingMixin.get_image_processor_dict(name)[0]
+    except OSError:
+        raise MedIMetaError(
+            f"{name} has no {CONFIG}: nothing says how images are preprocessed. Add the file, or pass the loaded model "
+            "to medimeta.encoder with size=, mean= and std=."
+        ) from None
+    return described
 
 
 def timm_transform(settings: Mapping[str, Any]) -> ImageTransform:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from ..data.augment import Augmentation
-from .models import Preprocessing
+from .backbone import Backbone, width_of
+from .transform import ImageTransform
 
 
 class Network(nn.Module):
@@ -20,8 +20,7 @@ class Network(nn.Module):
     It starts in evaluation mode.
 
     Args:
-        model: A backbone from `models.load_backbone`.
-        size: Height and width of the images.
+        model: A backbone, such as `models.load_backbone` returns.
 
     Attributes:
         model: The backbone.
@@ -29,25 +28,22 @@ class Network(nn.Module):
         head: Linear layer from features to logits; one logit at first.
     """
 
-    def __init__(self, model: PreTrainedModel, *, size: int) -> None:
+    def __init__(self, model: Backbone) -> None:
         super().__init__()
         self.model = model
         self.eval()
-        with torch.no_grad():
-            blank = torch.zeros(1, 3, size, size, device=model.device, dtype=model.dtype)
-            self.width: int = self.features(blank).shape[1]
+        self.width = width_of(model)
         self.new_head(1)
 
     def new_head(self, outputs: int) -> None:
         """Replace the head by one of zeros."""
-        like = {"device": self.model.device, "dtype": self.model.dtype}
-        self.head = nn.Linear(self.width, outputs, **like).eval()
+        self.head = nn.Linear(self.width, outputs, device=self.model.device, dtype=self.model.dtype).eval()
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return features, shape (N, width), of pixels, shape (N, 3, size, size)."""
-        features: torch.Tensor = self.model(pixel_values=pixels).logits
+        features: torch.Tensor = self.model(pixels)
         return features
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -58,7 +54,7 @@ class Network(nn.Module):
 
 def pixel_values(
     images: np.ndarray,
-    preprocessing: Preprocessing,
+    preprocessing: ImageTransform,
     device: torch.device | str,
     *,
     draws: torch.Tensor | None = None,

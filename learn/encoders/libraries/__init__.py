@@ -1,0 +1,1 @@
+"""Backbones of each library: loaded by name, saved, and loaded again."""
