@@ -82,13 +82,13 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         accelerator.print(f"epoch {epoch:3}  loss: {losses}  validation AUROC: {metrics['auroc']:.4f}")
 
     # Test: the best epoch by AUROC, and the best by loss, once each.
-    logits: dict[str, dict[str, torch.Tensor]] = {"test": {}, "validation": {}}
+    tested: dict[str, dict[str, torch.Tensor]] = {"test": {}, "validation": {}}
     for by, saved in progress.models().items():
         accelerator.unwrap_model(model).restore(saved)
-        for split in logits if args.calibrate else ["test"]:
-            logits[split][by] = loop.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
+        for split in tested if args.calibrate else ["test"]:
+            tested[split][by] = loop.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
     progress.finish()
     speed = images / max(seconds, 1e-9)
-    validation = logits["validation"] or None
-    about = progress.history, progress.best, logits["test"]
+    validation = tested["validation"] or None
+    about = progress.history, progress.best, tested["test"]
     return runs.finish(args, task, rows, accelerator, *about, validation=validation, images_per_second=speed)
