@@ -10,6 +10,8 @@ import typer
 from .shared.console import print_json, print_text
 from .shared.options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
 
+SHOWN = 20  # suspect labels, and pairs, of a dataset
+
 
 def audit(
     places: Annotated[
@@ -21,6 +23,13 @@ def audit(
     ] = None,
     flags: Annotated[
         Path | None, typer.Option(help="Folder to write quality flags to: <id>.parquet, duplicates and contradictions.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="Also list suspect labels of the main tasks, and images that this encoder hardly distinguishes.",
+        ),
     ] = None,
     distance: Annotated[
         int, typer.Option(help="Largest number of differing bits, of 64, between near duplicates.")
@@ -47,10 +56,39 @@ def audit(
         leaks.save(ledger)
     if flags is not None:
         quality.write_flags(leaks, flags)
-    if as_json:
-        print_json(leaks.as_dict())
-    else:
+    shown = leaks.as_dict()
+    if not as_json:
         print_text(leaks.summary())
+    if features is not None:
+        places_of = {source.card.id: source.location for source in sources}
+        shown |= {"features": _by_features(features, places_of, partial=partial, quiet=as_json)}
+    if as_json:
+        print_json(shown)
+
+
+def _by_features(encoder: str, places: dict[str, Path], *, partial: bool, quiet: bool) -> dict[str, Any]:
+    """Audit the main task of each dataset by the features of an encoder; print the first findings."""
+    from ..learn.experiments.feature_audit import audit_features
+    from .shared.console import print_table
+
+    all_found = {}
+    for dataset, place in places.items():
+        suspects, pairs = audit_features(encoder, dataset, data_dir=place, partial=partial)
+        all_found[dataset] = {
+            name: table.astype(object).where(table.notna(), None).to_dict("records")
+            for name, table in (("suspect_labels", suspects), ("pairs", pairs))
+        }
+        if not quiet:
+            print_text(f"\n{dataset}: {len(suspects):,} suspect labels, {len(pairs):,} pairs of similar images")
+            first = suspects.head(SHOWN)
+            cells = [[*map(str, row[:-1]), f"{row[-1]:.2f}"] for row in first.itertuples(index=False)]
+            print_table(list(suspects.columns), cells, right=(len(suspects.columns) - 1,))
+            print_table(
+                list(pairs.columns),
+                [[*map(str, row[:-1]), f"{row[-1]:.3f}"] for row in pairs.head(SHOWN).itertuples(index=False)],
+                right=(len(pairs.columns) - 1,),
+            )
+    return all_found
 
 
 def episodes(
