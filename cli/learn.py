@@ -114,6 +114,12 @@ def episodes(
     subject_disjoint: Annotated[
         bool, typer.Option(help="Draw support and query images of an episode from different subjects.")
     ] = True,
+    exclude_leaks: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-leaks", help="Leave out images with a known copy in a later split than those drawn from."
+        ),
+    ] = False,
     data_dir: From = None,
     release: Release = False,
     labels: Labels = "released",
@@ -153,6 +159,7 @@ def episodes(
         min_images=min_images,
         classes=classes or None,
         subject_disjoint=subject_disjoint,
+        exclude_leaks=exclude_leaks,
         data_dir=data_dir,
         labels=labels,
         partial=partial,

@@ -22,6 +22,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description="Evaluate a frozen backbone on few-shot episodes.")
     parser.add_argument("--dataset", default="bus", help="id of the dataset (%(default)s)")
     parser.add_argument("--data-dir", help="where the data are; downloaded if not given")
+    parser.add_argument("--exclude-leaks", action="store_true", help="leave out images with a copy in a later split")
     parser.add_argument("--tiny", action="store_true", help="a small random model")
     parser.add_argument("--shots", type=int, default=5)
     parser.add_argument("--queries", type=int, default=5)
@@ -31,7 +32,13 @@ def main(argv=None):
     torch.manual_seed(0)
     model = (ViTModel(ViTConfig(**TINY)) if args.tiny else AutoModel.from_pretrained(VIT)).eval()
     episodes = medimeta.episodes(
-        args.dataset, shots=args.shots, queries=args.queries, n=args.n, data_dir=args.data_dir, seed=0
+        args.dataset,
+        shots=args.shots,
+        queries=args.queries,
+        n=args.n,
+        data_dir=args.data_dir,
+        exclude_leaks=args.exclude_leaks,
+        seed=0,
     )
     print(episodes.summary())
 

@@ -29,7 +29,9 @@ def main(argv=None):
     # Data: three splits of one task, as batches of `pixel_values` and `labels` on the device.
     task = medimeta.DATASETS.find_task(args.task)
     views = {
-        split: medimeta.load_task(task, split=split, data_dir=args.data_dir, mode="RGB")
+        split: medimeta.load_task(
+            task, split=split, data_dir=args.data_dir, mode="RGB", exclude_leaks=args.exclude_leaks
+        )
         for split in ("train", "validation", "test")
     }
     common = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "device": accelerator.device}
@@ -91,6 +93,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(description="Fine-tune a vision transformer on one MedIMeta task.")
     parser.add_argument("--task", default="bus", help='"bus" for its main task, or "bus/malignancy" (%(default)s)')
     parser.add_argument("--data-dir", help="where the data are; downloaded if not given")
+    parser.add_argument("--exclude-leaks", action="store_true", help="leave out images with a copy in a later split")
     parser.add_argument("--model", default=VIT, help="checkpoint with inputs of 224 x 224 (%(default)s)")
     parser.add_argument("--tiny", action="store_true", help="a small random model instead")
     parser.add_argument("--epochs", type=int, default=10)

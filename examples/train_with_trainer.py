@@ -26,6 +26,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description="Fine-tune a vision transformer with the transformers Trainer.")
     parser.add_argument("--task", default="bus", help='"bus" for its main task, or "bus/malignancy" (%(default)s)')
     parser.add_argument("--data-dir", help="where the data are; downloaded if not given")
+    parser.add_argument("--exclude-leaks", action="store_true", help="leave out images with a copy in a later split")
     parser.add_argument("--tiny", action="store_true", help="a small random model")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=1e-4)
@@ -47,7 +48,9 @@ def main(argv=None):
         return {"pixel_values": pixels, "labels": torch.tensor([row["label"] for row in rows])}
 
     views = {
-        split: medimeta.load_task(task, split=split, data_dir=args.data_dir, mode="RGB")
+        split: medimeta.load_task(
+            task, split=split, data_dir=args.data_dir, mode="RGB", exclude_leaks=args.exclude_leaks
+        )
         for split in ("train", "validation", "test")
     }
     settings = TrainingArguments(

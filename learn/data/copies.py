@@ -49,8 +49,8 @@ def excluded(ledger: LedgerLike, dataset: str, split: str, *, data_dir: Any = No
         dataset: Id of the dataset.
         split: A split, or several joined with "+".
         data_dir: Where the data are, as for `medimeta.load_dataset`.
-        **options: Further arguments of `medimeta.load_dataset`. With `partial` or `splits_from`, images have other
-            numbers or splits than published, so that the source's table is read.
+        **options: Further arguments of `medimeta.load_dataset`. Images may have other numbers and splits than published
+            (`partial`, `splits_from`), so that they are looked up by path in the table of the source.
 
     Returns:
         Values of the column `index`, sorted.
@@ -67,13 +67,9 @@ def excluded(ledger: LedgerLike, dataset: str, split: str, *, data_dir: Any = No
                 f"No ledger of {dataset} ships with this package, only of {names}. Make one, then give its file: "
                 f"medimeta audit {dataset}=PATH --out ledger.parquet"
             )
-        ledger = known
         chosen = {name: value for name, value in options.items() if name in OPTIONS}
-        if chosen.get("partial") or chosen.get("splits_from"):
-            builder = MedIMeta(
-                config_name=dataset, data_dir=None if data_dir is None else os.fspath(data_dir), **chosen
-            )
-            ledger = placed(ledger, dataset, builder.source(options.get("cache_dir")).manifest())
+        builder = MedIMeta(config_name=dataset, data_dir=None if data_dir is None else os.fspath(data_dir), **chosen)
+        ledger = placed(known, dataset, builder.source(options.get("cache_dir")).manifest())
     return sorted(leaked_indices(ledger, dataset, split))
 
 

