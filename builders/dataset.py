@@ -25,8 +25,9 @@ from .hub.tables import tables
 from .keys import PIPELINE, cache_key
 from .locate import find_local, open_source
 from .registration import NAME, check_version
+from .release.checks import check_size
 from .release.download import BASE_URL, RELEASE_VARIABLE, download_release
-from .rows import batches, features, splits_of, to_table
+from .rows import batches, features, rows_per_group, splits_of, to_table
 from .source import Options, Source
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class MedIMetaConfig(datasets.BuilderConfig):
         splits_from: A release folder, zip or annotations.csv; its splits are used.
         with_masks: Add mask columns and boxes, if the dataset has them.
         checksums: A list of checksums, with which every file of a raw source is compared.
+        size: Height and width of the images in pixels, 28 to 1024, rendered from raw archives. By default 224, as
+            published, or the size of the Hub folder that is read.
     """
 
     labels: str = "released"
@@ -58,11 +61,13 @@ class MedIMetaConfig(datasets.BuilderConfig):
     splits_from: str | None = None
     with_masks: bool = False
     checksums: str | None = None
+    size: int | None = None
 
     @property
     def options(self) -> Options:
         """The options of `builders.source`."""
-        return Options(self.labels, self.partial, self.splits_from, self.with_masks, self.checksums)  # type: ignore[arg-type]
+        given = {name: getattr(self, name) for name in OPTIONS}
+        return Options(**given)
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
         """Return the name of the cached rows: the dataset and its `cache_key`."""
@@ -142,9 +147,11 @@ class MedIMeta(datasets.ArrowBasedBuilder):
 
         Raises:
             SourceNotFound: If neither `data_dir`, MEDIMETA_DATA nor the release's address has it.
+            MedIMetaError: If another size than 224 is asked for, and only the release has the dataset.
         """
         location = find_local(self.config.name, self.config.data_dir)
         if location is None:
+            check_size(self.card, self.config.size)
             location = download_release(
                 self.config.name,
                 cache_dir=Path(cache_dir or datasets.config.DOWNLOADED_DATASETS_PATH),
@@ -158,9 +165,10 @@ class MedIMeta(datasets.ArrowBasedBuilder):
         manifest = source.manifest()
         if dl_manager.is_streaming:  # a cache is in the published order, whatever the source; a stream cannot look back
             manifest = source.reading_order(manifest)
+        rows = rows_per_group(source.side)
         return [
             # `datasets` shares lists among its processes: a batch of rows is the unit.
-            datasets.SplitGenerator(name=split, gen_kwargs={"source": source, "rows": batches(manifest, split)})
+            datasets.SplitGenerator(name=split, gen_kwargs={"source": source, "rows": batches(manifest, split, rows)})
             for split in splits_of(manifest)
         ]
 

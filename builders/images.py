@@ -1,4 +1,6 @@
-"""The pixel path: from the bytes of a source's image to 224x224, bit for bit as published.
+"""The pixel path: from the bytes of a source's image to a square of 224 pixels a side, bit for bit as published.
+
+Other sides go through the same steps, with the side as their parameter.
 
 The size of an image in its source is kept in `info["original_image_size"]` (set by `Raw.image`), so that a row can
 give it without opening the file again.
@@ -21,8 +23,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from ..files.nature import nature
 
-SIDE = 224
-SIZE = (SIDE, SIDE)
+SIDE = 224  # pixels, as published
+SIDES = range(28, 1025)
 ORIGINAL_SIZE = "original_image_size"
 MAX_SIDE = 10_000  # pixels; the longest side of any source image is about 4,300
 PICTURES = ("L", "LA", "P", "RGB", "RGBA")  # modes with 8 bits per channel, as all sources publish
@@ -194,40 +196,51 @@ def crop_to_square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def thumbnail(image: Image.Image) -> Image.Image:
-    """Shrink a square image to 224x224 with `Image.thumbnail` (bicubic).
+def thumbnail(image: Image.Image, side: int = SIDE) -> Image.Image:
+    """Shrink a square image with `Image.thumbnail` (bicubic); enlarge it if it is smaller than that, but not than 224.
 
-    Not the same as `resize`: from 896 pixels on, Pillow first averages boxes of an integer factor (its default
-    `reducing_gap` of 2). It never enlarges; `check_picture` refuses what stays smaller.
+    Not the same as `resize`: from four times the side on, Pillow first averages boxes of an integer factor (its default
+    `reducing_gap` of 2). Images of fewer than 224 pixels a side stay as they are: no published image is as small, and
+    `problem` refuses them.
+
+    Args:
+        image: A square image; changed in place.
+        side: Height and width of the result, in pixels.
     """
-    image.thumbnail(SIZE, Image.Resampling.BICUBIC)
-    return image
+    enlarged = SIDE <= image.width < side
+    image.thumbnail((side, side), Image.Resampling.BICUBIC)
+    return resize(image, side) if enlarged else image
 
 
-def resize(image: Image.Image) -> Image.Image:
-    """Resize to 224x224, bicubic; may enlarge.
+def resize(image: Image.Image, side: int = SIDE) -> Image.Image:
+    """Resize to a square, bicubic; may enlarge.
 
     In two calls, horizontally first: Pillow 13 turns the order of the passes for images whose height shrinks more
     than their width, which changes pixels by up to 6 grey levels; the release was made with the horizontal pass
     first.
+
+    Args:
+        image: The image.
+        side: Height and width of the result, in pixels.
     """
-    return image.resize((SIDE, image.height), Image.Resampling.BICUBIC).resize(SIZE, Image.Resampling.BICUBIC)
+    return image.resize((side, image.height), Image.Resampling.BICUBIC).resize((side, side), Image.Resampling.BICUBIC)
 
 
-def resize_mask(mask: Image.Image) -> Image.Image:
-    """Resize a mask (mode "1") to 224x224, nearest neighbour."""
-    return mask.resize(SIZE, Image.Resampling.NEAREST)
+def resize_mask(mask: Image.Image, side: int = SIDE) -> Image.Image:
+    """Resize a mask (mode "1") to a square of `side` pixels, nearest neighbour."""
+    return mask.resize((side, side), Image.Resampling.NEAREST)
 
 
-def problem(image: Image.Image, mode: str) -> str | None:
+def problem(image: Image.Image, mode: str, side: int = SIDE) -> str | None:
     """What keeps a rendered image from being published, or None.
 
     Args:
         image: The rendered image.
         mode: "L" or "RGB", as the catalogue says.
+        side: Height and width that it should have.
     """
-    if image.size != SIZE:
-        return f"rendered to {image.width}x{image.height}, not {SIDE}x{SIDE}; the source image is too small"
+    if image.size != (side, side):
+        return f"rendered to {image.width}x{image.height}, not {side}x{side}; the source image is too small"
     if image.mode != mode:
         return f"rendered to mode {image.mode}, not {mode}"
     return None

@@ -37,7 +37,7 @@ def load_dataset(
         num_proc: Number of processes that prepare the cache.
         cache_dir: Cache folder; that of `datasets` by default.
         download_mode: As in `datasets`, e.g. "force_redownload".
-        **options: The fields of `MedIMetaConfig`: labels, partial, splits_from, with_masks, checksums.
+        **options: The fields of `MedIMetaConfig`: labels, partial, splits_from, with_masks, checksums, size.
 
     Returns:
         A `Dataset` or `IterableDataset` for one split, a list for a list of splits, or a dict of all splits.
@@ -47,6 +47,7 @@ def load_dataset(
         SourceNotFound: If there are no data.
         SourceIncomplete: If the source has other images or labels than published, and `partial` is not set.
         SourceBroken: If a file of the source cannot be read.
+        MedIMetaError: If the release or Hub folder has images of another size than `size`.
     """
     known = DATASETS[dataset].id
     split = full_names(split)  # a wrong name raises here, before any work

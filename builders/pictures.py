@@ -7,7 +7,7 @@ import io
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "WEBP", "JPEG")  # what builds write, and what the viewer shows; no format that starts a program
-MOST_PIXELS = 4096 * 4096  # decoded for a look; the pictures of builds have 224x224
+MOST_PIXELS = 4096 * 4096  # decoded for a look; the pictures of builds have at most 1024x1024
 
 
 def open_picture(data: bytes) -> Image.Image:

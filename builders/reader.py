@@ -17,7 +17,7 @@ def _unchanged(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _no_masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image | None]:
+def _no_masks(raw: Raw, row: Row, labels: str, side: int) -> dict[str, Image.Image | None]:
     return {}
 
 
@@ -57,8 +57,9 @@ class Reader:
         manifest: One row per image, in the published order: `original_filepath`, `original_split`, a column per task
             under its published name (label names or published keys; multilabel: lists of them, None for unknown), and,
             where known, `subject_id`, annotations, and `path` where the file to read has another name.
-        render: The 224x224 image of a row.
-        masks: The masks of a row by column, None where there is none; the last argument is "released" or "corrected".
+        render: The image of a row, a square; the last argument is its side in pixels, 224 as published.
+        masks: The masks of a row by column, None where there is none; the last arguments are "released" or
+            "corrected", and the side.
         corrected: The manifest with the corrections that the card lists, for `labels="corrected"`.
         expected: Paths of all images in the complete archive, where names alone tell them.
         ordered: The manifest in the published order, where that follows the division into splits.
@@ -74,8 +75,8 @@ class Reader:
 
     markers: tuple[str, ...]
     manifest: Callable[[Raw], pd.DataFrame]
-    render: Callable[[Raw, Row], Image.Image]
-    masks: Callable[[Raw, Row, str], Mapping[str, Image.Image | None]] = _no_masks
+    render: Callable[[Raw, Row, int], Image.Image]
+    masks: Callable[[Raw, Row, str, int], Mapping[str, Image.Image | None]] = _no_masks
     corrected: Callable[[pd.DataFrame], pd.DataFrame] = _unchanged
     expected: Callable[[], Collection[str]] = tuple
     ordered: Callable[[pd.DataFrame], pd.DataFrame] = _unchanged

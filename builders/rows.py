@@ -10,10 +10,10 @@ import pyarrow as pa
 from datasets import ClassLabel, Features, Image, Sequence, Value
 
 from ..cards.facts import SPLITS, DatasetCard, Task
-from .images import suffix
+from .images import SIDE, suffix
 from .source import Options, Source
 
-BATCH = 100  # rows per table: the row group size that the Hub's viewer expects, and the unit of parallel work
+BATCH = 100  # most rows per table: the row group size that the Hub's viewer expects, and the unit of parallel work
 
 _BOXES = [
     {
@@ -58,14 +58,20 @@ def features(card: DatasetCard, options: Options | None = None) -> Features:
     return Features(columns)
 
 
-def batches(manifest: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-    """Return the rows of one split in the order of the manifest, in batches of `BATCH`."""
-    return batched(manifest[manifest["split"] == split])
+def rows_per_group(side: int) -> int:
+    """Return the number of rows per table: `BATCH` up to 224 pixels a side, above that as many as have those pixels."""
+    return max(1, BATCH * SIDE**2 // max(side, SIDE) ** 2)
 
 
-def batched(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """Divide rows into batches of `BATCH`."""
-    return [rows.iloc[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+def batches(manifest: pd.DataFrame, split: str, size: int | None = None) -> list[pd.DataFrame]:
+    """Return the rows of one split in the order of the manifest, in batches of `size` rows, by default `BATCH`."""
+    return batched(manifest[manifest["split"] == split], size)
+
+
+def batched(rows: pd.DataFrame, size: int | None = None) -> list[pd.DataFrame]:
+    """Divide rows into batches of `size` rows, by default `BATCH`."""
+    size = size or BATCH
+    return [rows.iloc[start : start + size] for start in range(0, len(rows), size)]
 
 
 def splits_of(manifest: pd.DataFrame) -> list[str]:

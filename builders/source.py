@@ -18,7 +18,7 @@ from ..cards.catalogue import DATASETS
 from ..cards.facts import DatasetCard
 from ..errors import MedIMetaError, SourceBroken, SourceIncomplete, SourceNotFound, some, unknown
 from ..files.unreadable import UNREADABLE_IMAGE
-from .images import ORIGINAL_SIZE, encode, own_settings, problem
+from .images import ORIGINAL_SIZE, SIDE, SIDES, encode, own_settings, problem
 from .modules import find_reader
 from .reader import Reader
 from .reading.raw import Raw, Row
@@ -41,6 +41,8 @@ class Options:
         with_masks: Add the catalogue's mask columns and the annotations that go with them.
         checksums: A list of checksums (of `sha256sum`, `md5sum` and the like), with which every file of a raw source is
             compared.
+        size: Height and width of the images in pixels, 28 to 1024, rendered from the raw source; None is 224, or the
+            size that a Hub folder has.
     """
 
     labels: Literal["released", "corrected"] = "released"
@@ -48,10 +50,17 @@ class Options:
     splits_from: str | None = None
     with_masks: bool = False
     checksums: str | None = None
+    size: int | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
             raise unknown("kind of labels", self.labels, LABELS, hint="Give labels= (--labels) one of them.")
+        if self.size is not None and (type(self.size) is not int or self.size not in SIDES):
+            raise MedIMetaError(
+                f"size is {self.size!r}; it must be a whole number of pixels, {SIDES[0]} to {SIDES[-1]:,} "
+                "(--size, size=).",
+                code="invalid-size",
+            )
         if self.splits_from is not None and not Path(self.splits_from).exists():
             raise SourceNotFound(
                 f"splits_from: {self.splits_from} does not exist. Give a release folder, zip or annotations.csv."
@@ -94,6 +103,11 @@ class Source(ABC):
     def masks(self) -> tuple[str, ...]:
         """The requested mask columns."""
         return self.card.masks if self.options.with_masks else ()
+
+    @property
+    def side(self) -> int:
+        """Height and width of the images, in pixels."""
+        return self.options.size or SIDE
 
     @property
     @abstractmethod
@@ -234,13 +248,13 @@ class RawSource(Source):
         path = row["path"]
         try:
             with own_settings():
-                image = self.reader.render(self.raw, row)
-                masks = self.reader.masks(self.raw, row, self.options.labels) if self.masks else {}
+                image = self.reader.render(self.raw, row, self.side)
+                masks = self.reader.masks(self.raw, row, self.options.labels, self.side) if self.masks else {}
         except MedIMetaError:
             raise
         except UNREADABLE_IMAGE as error:
             raise self.raw.broken(path, f"cannot be rendered ({type(error).__name__}: {error})") from error
-        if (wrong := problem(image, self.card.mode)) is not None:
+        if (wrong := problem(image, self.card.mode, self.side)) is not None:
             raise self.raw.broken(path, wrong)
         found: dict[str, Any] = {"image": encode(image)}
         found |= {name: None if mask is None else encode(mask) for name, mask in masks.items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from ..errors import MedIMetaError
 from .catalogue import DATASETS
 from .citing import MEDIMETA, entries
 from .details import SplitRule
@@ -21,6 +22,7 @@ LICENCES = "LICENSE.md"  # one of the two names that the Hub links to
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LARGER = "1M<n<10M"
 Foreign = Mapping[str, Sequence[Mapping[str, Any]]]  # entries of `configs` and `dataset_info`
+PUBLISHED_SIZE = 224  # height and width in pixels
 NONE, UNKNOWN = "none of these", "unknown"
 
 MEMBERSHIP = {
@@ -67,6 +69,7 @@ class Config:
         dataset_version: Version of the dataset that was built, see `DatasetCard.version`.
         montage: Path of the example images in the folder; None if there are none.
         chart: Path of the class balance chart in the folder.
+        size: Height and width of the images, in pixels.
     """
 
     card: DatasetCard
@@ -83,6 +86,7 @@ class Config:
     dataset_version: str = ""
     montage: str | None = None
     chart: str = ""
+    size: int = PUBLISHED_SIZE
 
     @property
     def rows(self) -> int:
@@ -145,6 +149,7 @@ def _render(template: str, configs: Sequence[Config], version: str, foreign: For
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  Markdown; every value comes from the catalogue
     )
+    size = common_size(configs)
     environment.filters["number"] = "{:,}".format
     environment.filters["counted"] = lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}"
     environment.filters["codes"] = lambda names: ", ".join(f"`{name}`" for name in names)
@@ -159,7 +164,26 @@ def _render(template: str, configs: Sequence[Config], version: str, foreign: For
         arxiv=ARXIV,
         doi=DOI,
         version=version,
+        size=f"{size}x{size}",
+        published=size == PUBLISHED_SIZE,
     )
+
+
+def common_size(configs: Sequence[Config]) -> int:
+    """Return the height and width of the images of all datasets of a folder.
+
+    Raises:
+        MedIMetaError: If they differ.
+    """
+    sizes = {config.size: config.card.id for config in configs}
+    if len(sizes) > 1:
+        found = ", ".join(f"{size}x{size} pixels (such as {dataset})" for size, dataset in sorted(sizes.items()))
+        raise MedIMetaError(
+            f"Datasets with images of {found} cannot be in one Hub folder or repository. Keep one for each size: "
+            "medimeta build ID --size SIZE --out FOLDER",
+            code="mixed-sizes",
+        )
+    return next(iter(sizes), PUBLISHED_SIZE)
 
 
 def _split_rule(rule: SplitRule) -> str:

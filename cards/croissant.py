@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .card import ARXIV, DOI, Config
+from .card import ARXIV, DOI, Config, common_size
 from .citing import MEDIMETA
 
 PUBLISHED = "2024-04-24"  # first version of the paper: a fixed date keeps the file reproducible
@@ -64,12 +64,13 @@ def render_croissant(configs: Sequence[Config], version: str) -> str:
     Returns:
         JSON-LD, the same for the same input.
     """
+    size = common_size(configs)
     facts = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": "MedIMeta",
-        "description": f"{len(configs)} medical imaging dataset(s), every image 224x224 pixels, with fixed splits.",
+        "description": f"{len(configs)} medical imaging dataset(s), images of {size}x{size} pixels, with fixed splits.",
         "url": f"https://doi.org/{DOI}",
         "sameAs": f"https://arxiv.org/abs/{ARXIV}",
         "creator": [
@@ -185,7 +186,7 @@ def _meaning(config: Config, column: str) -> str:
     known = {annotation.column: annotation.description.strip() for annotation in card.annotations}
     known |= dict.fromkeys(card.masks, "Mask; white is foreground.")
     known |= {
-        "image": "The image, 224x224 pixels.",
+        "image": f"The image, {config.size}x{config.size} pixels.",
         "subject_id": f"The {card.subject}." if card.subject else "Empty: the source does not identify subjects.",
         "original_split": "The split in the source.",
         "original_filepath": "Path of the image in the source.",

@@ -37,6 +37,22 @@ class SplitRule:
 
 
 @dataclass(frozen=True)
+class Originals:
+    """The images of the source, and what other sizes than 224x224 make of them.
+
+    Attributes:
+        other_sizes: How images of another size are made, where that differs from `DatasetCard.processing`.
+        median: Median width and height in the source, in pixels; None if not known.
+        useful: Largest side that enlarges no more than 5 % of the images; None if not known.
+    """
+
+    __pydantic_config__ = STRICT
+    other_sizes: str
+    median: tuple[int, int] | None = None
+    useful: int | None = None
+
+
+@dataclass(frozen=True)
 class Pins:
     """Hashes of a complete source, to detect files that were renamed or exchanged and labels that were edited.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import unknown
-from .details import STRICT, Annotation, Correction, Licence, Pins, SourceRef, SplitRule, SubjectOverlap
+from .details import STRICT, Annotation, Correction, Licence, Originals, Pins, SourceRef, SplitRule, SubjectOverlap
 from .display import html_table
 
 Kind = Literal["binary", "multiclass", "multilabel", "ordinal"]
@@ -74,6 +74,7 @@ class DatasetCard:
         channels: 1 (grayscale) or 3 (RGB).
         builder: Module in `builders/sources/` that reads the source.
         processing: How a source image becomes 224x224 pixels, in words.
+        originals: The sizes of the source's images, and how other sizes than 224x224 are made.
         subject: What `subject_id` identifies ("patient", "lesion", "case", "volume"); None if the source has none.
         tasks: The tasks, main task first.
         splits: Official and original splits.
@@ -103,6 +104,7 @@ class DatasetCard:
     splits: SplitRule
     licence: Licence
     sources: tuple[SourceRef, ...]
+    originals: Originals | None = None
     annotations: tuple[Annotation, ...] = ()
     subject_overlaps: tuple[SubjectOverlap, ...] = ()
     masks: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ _INK, _PALE, _RULE = "#202020", "#6a6a6a", "#d8d8d8"
 _COLOURS = {"train": "#0072b2", "validation": "#c77700", "test": "#00785a"}  # distinguishable by colour-blind readers
 _TYPESET = str.maketrans({"–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"'})  # the font is mostly ASCII
 
-_TILE, _GAP = 112, 4  # half the size of an image, to keep the page small
+_TILE, _GAP = 112, 4  # half the published size of an image, to keep the page small
 _SIDE = 200  # maximum width of a class name
 
 _WIDTH, _MARGIN, _BAR, _LINE = 1600, 24, 12, 32  # the chart is drawn at twice its display size
@@ -41,7 +41,7 @@ def montage(classes: Sequence[tuple[str, Sequence[bytes]]]) -> bytes:
     """Draw example images, one row per class with its name on the left.
 
     Args:
-        classes: Names of the classes and a few encoded 224x224 images of each.
+        classes: Names of the classes and a few encoded square images of each.
 
     Returns:
         A PNG file.
@@ -58,7 +58,7 @@ def montage(classes: Sequence[tuple[str, Sequence[bytes]]]) -> bytes:
         top = number * step
         draw.multiline_text((8, top + _TILE // 2), "\n".join(name), _INK, font, anchor="lm", spacing=5)
         for column, tile in enumerate(row[:COLUMNS]):
-            canvas.paste(tile.convert(mode).reduce(tile.width // _TILE), (side + column * step, top))
+            canvas.paste(tile.convert(mode).resize((_TILE, _TILE), Image.Resampling.BOX), (side + column * step, top))
     return _png(canvas)
 
 

@@ -33,6 +33,7 @@ def bench(context: typer.Context) -> None:
         print_text(Plan(chosen_tasks(args.tasks), **several, **chosen).summary(args.models))
         return
     options: dict[str, Any] = {"partial": True} if args.partial else {}
+    options |= {} if args.size is None else {"size": args.size}
     done = evaluate(
         args.models, tasks=args.tasks, data_dir=args.data_dir, out=args.out, say=print_text, **settings, **options
     )
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data-dir", metavar="DIR", help="raw archives, a release or a Hub folder; found in MEDIMETA_DATA if not given"
     )
     add("--partial", action="store_true", help="accept an incomplete source and use the available files")
+    add("--size", type=COUNT, metavar="PIXELS", help="size of the images, 28 to 1024, made from raw archives (224)")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results (%(default)s)")
     add("--metric", default="auroc", help="what the table compares by (%(default)s)")
     add("--list", action="store_true", help="only show what would be evaluated")

@@ -12,7 +12,9 @@ from ..errors import visible
 from ..files.version import VERSION
 from .shared import completion as complete
 from .shared.console import print_json, print_text
-from .shared.options import AsJson, Checksums, From, Ids, Labels, NumProc, Partial, Release, SplitsFrom, WithMasks
+from .shared.options import (
+    AsJson, Checksums, From, Ids, Labels, NumProc, Partial, Release, Size, SplitsFrom, WithMasks,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from ..upload.folder.record import BuildRecord
@@ -36,6 +38,7 @@ def build(
     splits_from: SplitsFrom = None,
     with_masks: WithMasks = False,
     checksums: Checksums = None,
+    size: Size = None,
     num_proc: NumProc = 1,
     dask: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler to render on.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
@@ -53,7 +56,7 @@ def build(
     from .shared.sources import open_builder, with_source
 
     options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
-    options["checksums"] = checksums
+    options |= {"checksums": checksums, "size": size}
     names, source = with_source(datasets, source, release=release)
     cards = [DATASETS[name] for name in names]
     check_folder(folder)
@@ -111,6 +114,7 @@ def verify(
     partial: Partial = False,
     splits_from: SplitsFrom = None,
     with_masks: WithMasks = False,
+    size: Size = None,
     num_proc: NumProc = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +144,8 @@ def verify(
             good, facts = clean(findings), [asdict(finding) for finding in findings]
             shown = summary([_on_one_line(finding) for finding in findings])
         else:
-            options = {"labels": labels, "partial": partial, "splits_from": splits_from, "with_masks": with_masks}
+            options = {"labels": labels, "partial": partial, "splits_from": splits_from}
+            options |= {"with_masks": with_masks, "size": size}
             card = DATASETS[what]
             ours = open_builder(card, source, release=release, command="verify", options=options).source()
             theirs = open_source(

@@ -92,6 +92,21 @@ def _print_task(task: Task, counts: Balance) -> None:
     print_table(columns, rows, {0, *range(2, len(columns) - len(bar))}, titles=True)
 
 
+def _other_sizes(card: DatasetCard) -> list[str]:
+    if (originals := card.originals) is None:
+        return []
+    width, height = originals.median or (0, 0)
+    return [
+        *([f"Source: {width}x{height} pixels (median)."] if originals.median else []),
+        *(
+            [f"Largest useful --size: {originals.useful}; it enlarges at most 5 % of the images."]
+            if originals.useful
+            else []
+        ),
+        f"Other sizes: {originals.other_sizes}",
+    ]
+
+
 def _head(text: str) -> None:
     print_styled(f"\n{text}", "bold")
 
@@ -100,7 +115,7 @@ def _facts(card: DatasetCard) -> dict[str, str | list[str] | None]:
     splits = ", ".join(f"{name} {count:,}" for name, count in card.splits.counts.items())
     return {
         "splits": [splits, card.splits.note],
-        "images": card.processing,
+        "images": [card.processing, *_other_sizes(card)],
         "subjects": f"subject_id identifies the {card.subject}" if card.subject else "not given by the source",
         "same domain": ", ".join(card.domain_overlaps) or "none",
         "shared subjects": [

@@ -20,9 +20,9 @@ from ...cards.facts import DatasetCard
 from ...errors import SourceBroken, some
 from ...files.parquet_footer import column_chunks
 from ...files.unreadable import UNREADABLE_IMAGE
-from ..images import SIDE, SIZE
+from ..images import SIDES
 from ..pictures import form, open_picture
-from ..shard_files import UNREADABLE_PARQUET, brief, open_shard, shown
+from ..shard_files import UNREADABLE_PARQUET, brief, open_shard, read_rows, shown
 from .headers import plain
 
 REQUIRED = ("original_split", "original_filepath", "index")  # without a value, a row is of no use
@@ -71,26 +71,49 @@ class StoredColumns:
         """The error for a row group that cannot be read."""
         return self._broken(f"rows {start} to {end - 1} cannot be read ({shown(error)})")
 
-    def check_all(self, name: str, data: pa.Array, numbers: Sequence[int]) -> None:
+    def first_side(self) -> int:
+        """Return the height and width of the first picture, in pixels.
+
+        Raises:
+            SourceBroken: If it cannot be read, is not a square, or has a size that no build has.
+        """
+        row = next(read_rows(self.path, ["image"], [0]), None)
+        picture = row and row["image"]
+        data = picture["bytes"] if isinstance(picture, dict) else None
+        if data is None:
+            raise self._broken("image has no picture", 0)
+        try:
+            width, height = open_picture(data).size
+        except UNREADABLE_IMAGE as error:
+            raise self._broken(f"image is not a readable picture ({shown(error)})", 0) from error
+        if width != height or width not in SIDES:
+            raise self._broken(
+                f"image is {width}x{height}, not a square of {SIDES[0]} to {SIDES[-1]:,} pixels a side", 0
+            )
+        return width
+
+    def check_all(self, name: str, data: pa.Array, numbers: Sequence[int], side: int) -> None:
         """Check the encoded pictures of one column, as `check_pictures` does.
 
         Args:
             name: The column.
             data: The pictures; null where there is none.
             numbers: Number of each row in the shard.
+            side: Height and width of all pictures.
 
         Raises:
             SourceBroken: Naming row and column of the first that is wrong.
         """
-        for position in np.flatnonzero(~plain(data, self.modes[name], SIZE)):
-            self.check_pictures(int(numbers[position]), {name: data[position].as_py()})
+        for position in np.flatnonzero(~plain(data, self.modes[name], (side, side))):
+            self.check_pictures(int(numbers[position]), {name: data[position].as_py()}, side)
 
-    def check_pictures(self, row: int, pictures: Mapping[str, Any]) -> None:
+    def check_pictures(self, row: int, pictures: Mapping[str, Any], side: int) -> None:
         """Check the encoded pictures of one row: their format, size and mode.
 
         Args:
             row: Number of the row in the shard.
             pictures: Encoded pictures by column; None where there is none.
+            side: Height and width of all pictures.
 
         Raises:
             SourceBroken: Naming row and column.
@@ -104,8 +127,8 @@ class StoredColumns:
                 image = open_picture(data)
             except UNREADABLE_IMAGE as error:
                 raise self._broken(f"{name} is not a readable picture ({shown(error)})", row) from error
-            if (image.size, image.mode) != (SIZE, self.modes[name]):
-                raise self._broken(f"{name} is {form(image)}, not {SIDE}x{SIDE} {self.modes[name]}", row)
+            if (image.size, image.mode) != ((side, side), self.modes[name]):
+                raise self._broken(f"{name} is {form(image)}, not {side}x{side} {self.modes[name]}", row)
 
     def _check_schema(self, schema: pa.Schema) -> None:
         wanted = self.features.arrow_schema

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from datasets import Features
 
-from ...errors import SourceBroken, SourceNotFound
+from ...errors import MedIMetaError, SourceBroken, SourceNotFound
 from ...files.stamp import stamp
 from ..rows import features
 from ..shard_files import read_rows, shards
@@ -48,6 +48,27 @@ class HubSource(Source):
     def features(self) -> Features:
         """The columns that the shards should have."""
         return features(self.card, self.options)
+
+    @cached_property
+    def side(self) -> int:
+        """Height and width of the pictures, in pixels: those of the first one. The others are checked against it.
+
+        Raises:
+            SourceBroken: If it cannot be read.
+            MedIMetaError: If another size was asked for.
+        """
+        path = next((path for paths in shards(self.folder).values() for path in paths), None)
+        if path is None:
+            raise SourceNotFound(f"{self.folder} holds no Parquet shards of {self.dataset}.")
+        side = self.columns(path).first_side()
+        if self.options.size not in (None, side):
+            raise MedIMetaError(
+                f"{self.folder} holds images of {side}x{side} pixels, not {self.options.size}x{self.options.size}, and "
+                "resizing them again would not give the same images. Leave out the size, or build another folder from "
+                f"the source's archives: medimeta build {self.dataset} --size {self.options.size} --out FOLDER",
+                code="another-size",
+            )
+        return side
 
     def manifest(self) -> pd.DataFrame:
         """One row per image, in index order: all columns but the pictures, and where those are stored.
@@ -107,6 +128,6 @@ class HubSource(Source):
             for number, row in zip(wanted, read_rows(columns.path, list(columns.modes), wanted), strict=True):
                 pictures = {name: None if value is None else value["bytes"] for name, value in row.items()}
                 if self.checked:
-                    columns.check_pictures(number, pictures)
+                    columns.check_pictures(number, pictures, self.side)
                 encoded[str(shard), number] = pictures
         return [encoded[place] for place in zip(rows["shard"], rows["shard_row"], strict=True)]

@@ -113,7 +113,7 @@ def _typed(source: HubSource, columns: StoredColumns, table: pa.Table, numbers: 
             continue
         data = pc.struct_field(column, "bytes").cast(pa.binary())
         if source.checked:
-            columns.check_all(name, data, numbers)
+            columns.check_all(name, data, numbers, source.side)
         ending = suffix(source.card.mode) if name == "image" else ".png"
         paths = pc.binary_join_element_wise(pc.utf8_lpad(table["index"].cast(pa.string()), 6, "0"), ending, "")
         paths = paths.combine_chunks() if isinstance(paths, pa.ChunkedArray) else paths

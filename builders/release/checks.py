@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ...cards.facts import DatasetCard, Task
+from ...errors import MedIMetaError
 from ...files.yaml_values import read_yaml
-from ..images import SIZE
+from ..images import SIDE
 from .files import TABLE, ReleaseFiles, image_path
 
 SPLITS = ("train", "val", "test")  # as the release names them
@@ -81,7 +82,7 @@ def check_info(files: ReleaseFiles, texts: pd.DataFrame, card: DatasetCard) -> N
         raise files.broken("info.yaml", f"not a readable description ({type(error).__name__}: {error})") from error
     expected: dict[str, Any] = {
         "id": card.id,
-        "input_size": [card.channels, *SIZE],
+        "input_size": [card.channels, SIDE, SIDE],
         "total_num_samples": len(texts),
         "splits_num_samples": texts["split"].value_counts().to_dict(),
         "names of tasks": sorted(task.name for task in card.tasks),
@@ -124,3 +125,18 @@ def check_labels(files: ReleaseFiles, task: Task, labels: np.ndarray[Any, Any]) 
         row = int(differ.argmax())
         told = f"{labels[row].tolist()} in column 'tasks/{task.name}' of {TABLE}"
         raise files.broken(name, f"row {row} is {stored[row].tolist()}, but {told}")
+
+
+def check_size(card: DatasetCard, size: int | None) -> None:
+    """Check that a release has images of the size that is asked for: 224x224 pixels.
+
+    Raises:
+        MedIMetaError: If it is another one.
+    """
+    if size not in (None, SIDE):
+        raise MedIMetaError(
+            f"The release of {card.id} holds images of {SIDE}x{SIDE} pixels. Images of {size}x{size} can only be made "
+            f"from the source's archives: give their folder (data_dir=, --source; where to get them: medimeta info "
+            f"{card.id}), or leave out the size.",
+            code="another-size",
+        )

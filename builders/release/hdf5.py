@@ -15,7 +15,7 @@ import numpy as np
 from ...files.archives import StoredMember, ZipFiles
 from ...files.folders import FolderFiles
 from ...files.unreadable import UNREADABLE_ARCHIVE
-from ..images import SIZE
+from ..images import SIDE
 
 MAX_CHUNK = 256 << 20  # bytes; the published files are not chunked
 FAULTS = (*UNREADABLE_ARCHIVE, RuntimeError, ValueError)  # of a damaged file
@@ -96,7 +96,7 @@ def _checked(file: Any, mode: str) -> Any:
     # Other links and outside storage could make it read any file of this machine.
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
         raise ValueError('there is no dataset "images" in it')
-    shape = (*SIZE, 3) if mode == "RGB" else SIZE
+    shape = (SIDE, SIDE, 3) if mode == "RGB" else (SIDE, SIDE)
     if dataset.dtype != np.uint8 or dataset.shape[1:] != shape:
         raise ValueError(f"images are {dataset.dtype} of shape {dataset.shape[1:]}, not uint8 of {shape}")
     if dataset.chunks is not None and math.prod(dataset.chunks) > MAX_CHUNK:

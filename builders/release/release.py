@@ -21,7 +21,7 @@ from ..images import encode
 from ..source import Source
 from ..table.manifest import canonical
 from ..table.membership import apply_membership
-from .checks import check_info, check_labels, check_lists, check_rows
+from .checks import check_info, check_labels, check_lists, check_rows, check_size
 from .files import TABLE, ReleaseFiles, image_path, opened, release_root
 from .text import READERS, flags, read_column, whole_number
 
@@ -80,6 +80,7 @@ class ReleaseSource(Source):
         return "Download the release again, or read the available rows with --partial (partial=True)."
 
     def _check_options(self) -> None:
+        check_size(self.card, self.options.size)
         if self.options.labels == "corrected" and self.masks and any(c.task is None for c in self.card.corrections):
             raise SourceIncomplete(
                 f"The release of {self.dataset} holds its masks as released, not corrected. Build from the source's "

@@ -46,9 +46,9 @@ def manifest(raw: Raw) -> pd.DataFrame:
     )
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Without the alpha channel, 224x224."""
-    return thumbnail(raw.image(row["path"]).convert("RGB"))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Without the alpha channel, reduced."""
+    return thumbnail(raw.image(row["path"]).convert("RGB"), side)
 
 
 def _path(raw: Raw, file: str) -> str:

@@ -40,12 +40,12 @@ def manifest(raw: Raw) -> pd.DataFrame:
     )
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Grayscale, padded to a square, 224x224."""
-    return resize(pad_to_square(raw.image(row["path"]).convert("L")))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Grayscale, padded to a square, resized."""
+    return resize(pad_to_square(raw.image(row["path"]).convert("L")), side)
 
 
-def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image]:
+def masks(raw: Raw, row: Row, labels: str, side: int) -> dict[str, Image.Image]:
     """The first lesion mask, black for class normal; with corrected labels, the union of all masks of the image.
 
     The release has the first mask only, also where others (`_mask_1.png`, `_mask_2.png`) hold most of the lesion.
@@ -58,7 +58,7 @@ def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image]:
             if further.size != mask.size:
                 raise raw.broken(path, f"its size {further.size} is not that of {first}, {mask.size}")
             mask = ImageChops.logical_or(mask, further)
-    return {"mask": resize_mask(pad_to_square(mask))}
+    return {"mask": resize_mask(pad_to_square(mask), side)}
 
 
 def _mask_path(path: str) -> str:

@@ -23,7 +23,7 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import Task, snake_case
 from ...errors import some
 from ..crops import cut, eight_bits, ratio_cut
-from ..images import SIDE, resize
+from ..images import resize
 from ..reader import Reader
 from ..reading import dicom
 from ..reading.raw import Raw, Row
@@ -33,6 +33,7 @@ TABLES = {
     "mammo_mass": "mass_case_description_{split}_set.csv",
     "mammo_calc": "calc_case_description_{split}_set.csv",
 }
+SMALLEST = 224  # pixels of the mammogram on a side of the square around a lesion, whatever it is resized to
 NAME = r"\d+(-\d+)?\.dcm"
 FILES = ("image file path", "cropped image file path", "ROI mask file path")
 
@@ -62,8 +63,8 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return pd.DataFrame(rows).join(places)
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """The square around the mask of the lesion, some 224 pixels a side or more, scaled to 8 bits, 224x224."""
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """The square around the mask of the lesion, some 224 pixels a side or more, scaled to 8 bits, resized."""
     mask, mammogram = dicom.pixels(raw, row["middle_path"]), dicom.pixels(raw, row["path"])
     if not _is_mask(mask):  # a 16-bit mask can be the larger file; as published, it is not looked at
         mask, mammogram = mammogram, mask
@@ -71,7 +72,7 @@ def render(raw: Raw, row: Row) -> Image.Image:
         raise raw.broken(row["path"], f"neither this nor {row['middle_path']} marks the lesion")
     # The mask's indices are the mammogram's, even where their sizes differ.
     box = ratio_cut((_extent(mask, 0), _extent(mask, 1)))
-    return resize(Image.fromarray(eight_bits(cut(mammogram, box))))
+    return resize(Image.fromarray(eight_bits(cut(mammogram, box))), side)
 
 
 def corrected(rows: pd.DataFrame) -> pd.DataFrame:
@@ -148,7 +149,7 @@ def _is_mask(pixels: NDArray[np.integer[Any]]) -> bool:
 def _extent(mask: NDArray[np.integer[Any]], axis: int) -> tuple[int, int]:
     """First and last index of the mask along an axis, moved apart to 224 (or 223) where they are closer."""
     first, last = np.flatnonzero(mask.any(axis=1 - axis))[[0, -1]].tolist()
-    margin = max(SIDE - (last - first), 0) // 2
+    margin = max(SMALLEST - (last - first), 0) // 2
     return first - margin, last + margin
 
 

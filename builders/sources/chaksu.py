@@ -74,19 +74,20 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return rows
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Padded to a square, 224x224."""
-    return thumbnail(pad_to_square(raw.image(row["path"])))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Padded to a square, reduced."""
+    return thumbnail(pad_to_square(raw.image(row["path"])), side)
 
 
-def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image]:
+def masks(raw: Raw, row: Row, labels: str, side: int) -> dict[str, Image.Image]:
     """Optic cup and disc. The release calls the larger region the cup, though a disc contains its cup."""
     path = row["mask_staple_original_path"]
     if path is None:
         raise SourceNotFound(f"{row['path']} in {raw.root} has no merged outlines (STAPLE). Build without masks.")
     outlines = pad_to_square(raw.image(path, MASKS).convert("L"))
     larger, smaller = (
-        resize_mask(outlines.point([255 * (value > above) for value in range(256)], "1")) for above in (LARGER, SMALLER)
+        resize_mask(outlines.point([255 * (value > above) for value in range(256)], "1"), side)
+        for above in (LARGER, SMALLER)
     )
     return {"cup": smaller, "disc": larger} if labels == "corrected" else {"cup": larger, "disc": smaller}
 

@@ -59,9 +59,9 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return rows.assign(bounding_boxes=pd.Series([boxes.get(name, []) for name in names], dtype=object))
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Grayscale (519 files are RGBA), 224x224."""
-    return thumbnail(raw.image(row["path"]).convert("L"))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Grayscale (519 files are RGBA), reduced."""
+    return thumbnail(raw.image(row["path"]).convert("L"), side)
 
 
 def released_boxes(text: str) -> list[dict[str, Any]]:

@@ -54,9 +54,9 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return rows.assign(subject_id=rows["patient_id"].astype(str)).rename(columns=tasks)
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Centre crop to a square, 224x224."""
-    return thumbnail(crop_to_square(raw.image(row["path"])))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Centre crop to a square, reduced."""
+    return thumbnail(crop_to_square(raw.image(row["path"])), side)
 
 
 def corrected(rows: pd.DataFrame) -> pd.DataFrame:

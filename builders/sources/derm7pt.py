@@ -98,9 +98,9 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return rows.join(meta[list(ANNOTATIONS)])
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Padded to a square, 224x224."""
-    return thumbnail(pad_to_square(raw.image(row["path"])))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Padded to a square, reduced."""
+    return thumbnail(pad_to_square(raw.image(row["path"])), side)
 
 
 def released_subjects(texts: pd.DataFrame) -> list[str | None]:

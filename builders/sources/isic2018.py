@@ -31,9 +31,9 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return rows.assign(subject_id=pd.Series([lesions.get(image) for image in rows["image"]], dtype=object))
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Centre crop to a square, 224x224."""
-    return thumbnail(crop_to_square(raw.image(row["path"])))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Centre crop to a square, reduced."""
+    return thumbnail(crop_to_square(raw.image(row["path"])), side)
 
 
 def _part(raw: Raw, split: str, part: str) -> pd.DataFrame:

@@ -62,10 +62,10 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return rows.iloc[np.argsort(pd.factorize(patient)[0], kind="stable")]
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Grayscale (some files are RGB), padded to a square, 224x224; small radiographs are enlarged."""
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Grayscale (some files are RGB), padded to a square, reduced; small radiographs are enlarged."""
     square = pad_to_square(raw.image(row["path"]).convert("L"))
-    return thumbnail(square) if raw.dataset == "oct" else resize(square)
+    return (thumbnail if raw.dataset == "oct" else resize)(square, side)
 
 
 def _check(raw: Raw, paths: pd.Series, parts: pd.DataFrame) -> None:

@@ -97,8 +97,8 @@ def ordered(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[sorted(range(len(keys)), key=keys.__getitem__)].reset_index(drop=True)
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Middle slice of the organ's box, window of 400 HU about 50, square in millimetres, 224x224.
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Middle slice of the organ's box, window of 400 HU about 50, square in millimetres, resized.
 
     The first voxel axis runs down the image: not turned to the radiological view, as published.
     """
@@ -107,10 +107,10 @@ def render(raw: Raw, row: Row) -> Image.Image:
     values = _slice(raw, row, row["path"])
     if np.isin(values, SEGMENTED).all():
         raise raw.broken(row["path"], f"all values are among {some(SEGMENTED)}: this is a segmentation, not a volume")
-    return resize(Image.fromarray(cut(window(values, width=400, level=50), _square(raw, row))))
+    return resize(Image.fromarray(cut(window(values, width=400, level=50), _square(raw, row))), side)
 
 
-def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image | None]:
+def masks(raw: Raw, row: Row, labels: str, side: int) -> dict[str, Image.Image | None]:
     """The liver with its tumours, whatever the organ; None for test volumes, whose segmentation is not public."""
     if (path := row["original_mask_filepath"]) is None:
         return {"liver_mask": None}
@@ -120,7 +120,7 @@ def masks(raw: Raw, row: Row, labels: str) -> dict[str, Image.Image | None]:
     liver = values > 0
     if labels == "corrected":  # the published masks show the whole slice and are not aligned with the images
         liver = cut(liver, _square(raw, row))
-    return {"liver_mask": resize_mask(Image.fromarray(liver))}
+    return {"liver_mask": resize_mask(Image.fromarray(liver), side)}
 
 
 def released_subjects(texts: pd.DataFrame) -> list[str | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pandas as pd
 from PIL import Image
 
+from ..images import SIDE, resize
 from ..reader import Reader
 from ..reading.raw import Raw, Row
 
@@ -34,11 +35,11 @@ def manifest(raw: Raw) -> pd.DataFrame:
     )
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """The tile as it is: 224x224 already."""
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """The tile as it is, 224x224, or resized from that."""
     image = raw.image(row["path"])
     image.load()  # here, where a damaged file is reported by name
-    return image
+    return resize(image, side) if image.size == (SIDE, SIDE) else image
 
 
 READER = Reader(MARKERS, manifest, render, folders=CODES, scattered=True)

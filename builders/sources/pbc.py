@@ -42,9 +42,9 @@ def manifest(raw: Raw) -> pd.DataFrame:
     return rows.sort_values("original_filepath", ignore_index=True)
 
 
-def render(raw: Raw, row: Row) -> Image.Image:
-    """Centre crop to a square, 224x224."""
-    return thumbnail(crop_to_square(raw.image(row["path"])))
+def render(raw: Raw, row: Row, side: int) -> Image.Image:
+    """Centre crop to a square, reduced."""
+    return thumbnail(crop_to_square(raw.image(row["path"])), side)
 
 
 READER = Reader(

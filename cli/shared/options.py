@@ -43,6 +43,14 @@ SplitsFrom = Annotated[
     str | None, typer.Option(help="Take the split membership from a release: its folder, zip or annotations.csv.")
 ]
 WithMasks = Annotated[bool, typer.Option("--with-masks", help="Add mask and box columns.")]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        "--size",
+        metavar="PIXELS",
+        help="Height and width of the images, 28 to 1024, made from raw archives. Default: 224, or as in a Hub folder.",
+    ),
+]
 NumProc = Annotated[int, typer.Option(min=1, help="Processes; extra workers start after 20 s.")]
 Checksums = Annotated[
     str | None,

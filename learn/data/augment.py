@@ -1,129 +1,213 @@
-"""The published training augmentation, for a whole batch at once, on the CPU or on a device."""
+"""Training augmentation for a whole batch: named operations, composed into one affine map per image, applied once."""
 
 from __future__ import annotations
 
 import math
+import zlib
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import grid_sample
 
-DRAWS = 6  # random numbers per image: three decisions, two for the position of the crop, one for the angle
+from ...errors import missing_extra
+
+Matrices = NDArray[np.float64]  # (N, 3, 3): affine maps of homogeneous coordinates, measured from an image's centre
+
+
+class Operation(Protocol):
+    """One geometric operation. The name of its class names its stream of random numbers.
+
+    Attributes:
+        draws: Random numbers per image.
+    """
+
+    draws: ClassVar[int]
+
+    def matrices(self, numbers: NDArray[np.float64], height: int, width: int) -> Matrices:
+        """Return the maps from output to input coordinates, in pixels from the centre.
+
+        Args:
+            numbers: Random numbers, uniform in [0, 1), shape (N, draws).
+            height: Height of the images.
+            width: Width of the images.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class HorizontalFlip:
+    """Exchange left and right, with a probability."""
+
+    draws: ClassVar[int] = 1
+    probability: float = 0.25
+
+    def matrices(self, numbers: NDArray[np.float64], height: int, width: int) -> Matrices:
+        """Return the maps; see `Operation`."""
+        return _scaled(x=np.where(numbers[:, 0] < self.probability, -1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class VerticalFlip:
+    """Exchange top and bottom, with a probability."""
+
+    draws: ClassVar[int] = 1
+    probability: float = 0.25
+
+    def matrices(self, numbers: NDArray[np.float64], height: int, width: int) -> Matrices:
+        """Return the maps; see `Operation`."""
+        return _scaled(y=np.where(numbers[:, 0] < self.probability, -1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Enlarge a random part to the size of the image, with a probability. Crops start at whole pixels.
+
+    Attributes:
+        probability: How often.
+        size: Height and width of the part, as a share of those of the image.
+    """
+
+    draws: ClassVar[int] = 3
+    probability: float = 0.25
+    size: float = 200 / 224
+
+    def matrices(self, numbers: NDArray[np.float64], height: int, width: int) -> Matrices:
+        """Return the maps; see `Operation`."""
+        cropped = numbers[:, 0] < self.probability
+        scale = np.where(cropped, self.size, 1.0)
+        maps = _scaled(x=scale, y=scale)
+        for axis, side in enumerate((width, height)):
+            part = round(side * self.size)
+            start = np.floor(numbers[:, 1 + axis] * (side - part + 1))
+            maps[:, axis, 2] = np.where(cropped, start + part / 2 - side / 2, 0.0)
+        return maps
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Turn about the centre by a random angle.
+
+    Attributes:
+        degrees: Largest angle, in either direction.
+    """
+
+    draws: ClassVar[int] = 1
+    degrees: float = 10.0
+
+    def matrices(self, numbers: NDArray[np.float64], height: int, width: int) -> Matrices:
+        """Return the maps; see `Operation`."""
+        angle = (2 * numbers[:, 0] - 1) * math.radians(self.degrees)
+        maps = _scaled(x=np.cos(angle), y=np.cos(angle))
+        maps[:, 0, 1], maps[:, 1, 0] = -np.sin(angle), np.sin(angle)
+        return maps
+
+
+PUBLISHED: tuple[Operation, ...] = (HorizontalFlip(), VerticalFlip(), Crop(), Rotation())
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random flips and a random crop, each with its own probability, and a rotation, as one bilinear resampling.
+    """Random operations in order, the published ones by default, as one bilinear resampling.
 
-    Pixels outside the image are black. Crop and rotation are one step, so the corners of an image that is both cropped
-    and rotated show pixels of the image from outside the crop.
+    Pixels outside the image are black. All operations are one step, so the corners of an image that is both cropped and
+    rotated show pixels of the image from outside the crop.
+
+    Each operation has its own stream of random numbers: adding one, or removing one, changes what no other does.
 
     Attributes:
-        horizontal_flip: Probability of a horizontal flip.
-        vertical_flip: Probability of a vertical flip.
-        crop: Probability of a random crop, resized to the size of the image.
-        crop_size: Height and width of the crop, as a share of those of the image.
-        degrees: Largest angle of the rotation, in either direction.
+        operations: What is done, in this order.
     """
 
-    horizontal_flip: float = 0.25
-    vertical_flip: float = 0.25
-    crop: float = 0.25
-    crop_size: float = 200 / 224
-    degrees: float = 10.0
+    operations: tuple[Operation, ...] = PUBLISHED
+
+    def draw(self, images: int, *seed: int) -> torch.Tensor:
+        """Draw the random numbers of some images. They belong to a row, not to a batch or a process.
+
+        Args:
+            images: Number of images, e.g. all rows of a dataset.
+            *seed: What they depend on, e.g. the seed of a run and the number of an epoch.
+
+        Returns:
+            float32, shape (images, k), in [0, 1).
+        """
+        streams, seen = [np.empty((images, 0), np.float32)], Counter[str]()
+        for operation in self.operations:
+            name = type(operation).__name__
+            key = zlib.crc32(name.encode()), seen[name]
+            seen[name] += 1
+            streams.append(np.random.default_rng([*seed, *key]).random((images, operation.draws), np.float32))
+        return torch.from_numpy(np.concatenate(streams, axis=1))
 
     def __call__(self, pixels: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """Augment images.
 
         Args:
             pixels: uint8, shape (N, height, width, channels), 0 to 255; on any device.
-            draws: Random numbers, uniform in [0, 1), shape (N, 6): `epoch_draws(...)[rows]`, or
-                `torch.rand(N, DRAWS, generator=...)`.
+            draws: Their random numbers: rows of what `draw` returns.
 
         Returns:
             A new tensor like `pixels`. The same numbers give the same image whatever else is in the batch.
+
+        Raises:
+            MissingExtra: If OpenCV is not installed, for images on the CPU.
         """
         matrices = self.matrices(draws, *pixels.shape[1:3])
         return (_on_cpu if pixels.device.type == "cpu" else _on_device)(pixels, matrices)
 
     def matrices(self, draws: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """Return the affine maps from output to input pixels: float32, shape (N, 2, 3).
+        """Return the composed maps from output to input pixels: float64, shape (N, 2, 3).
 
         The output pixel at (x, y), measured from the centre of the image, is sampled at matrix @ (x, y, 1).
         """
-        horizontal, vertical, crop, left, top, turn = draws.double().cpu().unbind(1)
-        flip_x = torch.where(horizontal < self.horizontal_flip, -1.0, 1.0)
-        flip_y = torch.where(vertical < self.vertical_flip, -1.0, 1.0)
-        cropped = crop < self.crop
-        scale = torch.where(cropped, self.crop_size, 1.0)
-        angle = (2 * turn - 1) * math.radians(self.degrees)
-        cos, sin = angle.cos() * scale, angle.sin() * scale
-        shift_x, shift_y = (
-            torch.where(cropped, _offset(where, size, round(size * self.crop_size)), 0.0)
-            for where, size in ((left, width), (top, height))
-        )
-        return torch.stack(
-            [
-                torch.stack([flip_x * cos, flip_x * -sin, flip_x * shift_x], dim=1),
-                torch.stack([flip_y * sin, flip_y * cos, flip_y * shift_y], dim=1),
-            ],
-            dim=1,
-        ).float()
+        numbers, start = draws.double().cpu().numpy(), 0
+        maps = np.broadcast_to(np.eye(3), (len(numbers), 3, 3))
+        for operation in self.operations:
+            end = start + operation.draws
+            maps = maps @ operation.matrices(numbers[:, start:end], height, width)
+            start = end
+        return torch.from_numpy(np.ascontiguousarray(maps[:, :2]))
 
 
-def epoch_draws(images: int, *, seed: int, epoch: int) -> torch.Tensor:
-    """Draw the random numbers of all images for one epoch. They belong to a row, not to a batch or a process.
-
-    Args:
-        images: Number of images.
-        seed: Seed of the run.
-        epoch: Number of the epoch.
-
-    Returns:
-        float32, shape (images, 6), in [0, 1).
-    """
-    return torch.from_numpy(np.random.default_rng([seed, epoch, 1]).random((images, DRAWS), np.float32))
+def _scaled(*, x: Any = 1.0, y: Any = 1.0) -> Matrices:
+    maps = np.zeros((np.broadcast(x, y).size, 3, 3))
+    maps[:, 0, 0], maps[:, 1, 1], maps[:, 2, 2] = x, y, 1.0
+    return maps
 
 
-def _offset(where: torch.Tensor, size: int, crop: int) -> torch.Tensor:
-    """Return the offset of a crop's centre from that of the image; crops start at whole pixels."""
-    return (where * (size - crop + 1)).floor() + crop / 2 - size / 2
+def _on_cpu(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """Resample image by image; OpenCV lets other threads run meanwhile."""
+    try:
+        import cv2
+    except ModuleNotFoundError:
+        raise missing_extra("cv2", "train", "Augmenting images on the CPU") from None
+    images, out = pixels.numpy(), np.empty(pixels.shape, np.uint8)
+    height, width = images.shape[1:3]
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    maps = matrices.numpy().copy()  # OpenCV measures from the centre of the first pixel
+    maps[:, :, 2] += centre - maps[:, :, :2] @ centre
+    if images.shape[3] == 1:
+        images, places = images[..., 0], out[..., 0]
+    else:
+        places = out
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for image, matrix, place in zip(images, maps, places, strict=True):
+        cv2.warpAffine(image, matrix, (width, height), dst=place, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return torch.from_numpy(out)
 
 
 def _on_device(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     planes = pixels.permute(0, 3, 1, 2).to(torch.float32)
-    grids = torch.stack(_places(matrices.to(pixels.device), *_centred(pixels)), dim=-1)
-    return grid_sample(planes, grids, align_corners=False).round_().to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def _on_cpu(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Augment image by image, and use torch only where it starts no threads; both are for speed."""
-    out = np.empty(pixels.shape, np.uint8)
-    x, y = (axis.numpy() for axis in _centred(pixels))
-    for image, matrix, place in zip(pixels.numpy(), matrices.numpy(), out, strict=True):
-        planes = torch.from_numpy(np.array(image.transpose(2, 0, 1), np.float32, order="C"))
-        grid = torch.from_numpy(np.stack(_places(matrix, x, y), axis=-1))
-        moved = grid_sample(planes[None], grid[None], align_corners=False)[0].numpy()
-        place[:] = np.rint(moved, out=moved).transpose(1, 2, 0)
-    return torch.from_numpy(out)
-
-
-def _centred(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return pixel coordinates measured from the centre: x, shape (width,), and y, shape (height, 1)."""
-    y, x = (torch.arange(size, device=pixels.device) + (0.5 - size / 2) for size in pixels.shape[1:3])
-    return x, y[:, None]
-
-
-def _places(matrices: Any, x: Any, y: Any) -> list[Any]:
-    """Return sampling coordinates for `grid_sample`, -1 to 1 from edge to edge, as NumPy arrays or tensors.
-
-    Computed element by element: the matrix product of `affine_grid` may round differently in other batches.
-    """
-    rows = matrices[..., None, None]
-    sizes = x.shape[0], y.shape[0]
-    return [
-        (rows[..., axis, 0, :, :] * x + rows[..., axis, 1, :, :] * y + rows[..., axis, 2, :, :]) * (2 / size)
-        for axis, size in enumerate(sizes)
+    rows = matrices.float().to(pixels.device)[:, :, None, None]
+    height, width = pixels.shape[1:3]
+    y, x = (torch.arange(size, device=pixels.device) + (0.5 - size / 2) for size in (height, width))
+    # Computed element by element: the matrix product of `affine_grid` may round differently in other batches.
+    places = [
+        (rows[:, axis, :, :, 0] * x + rows[:, axis, :, :, 1] * y[:, None] + rows[:, axis, :, :, 2]) * (2 / size)
+        for axis, size in enumerate((width, height))
     ]
+    grids = torch.stack(places, dim=-1)
+    return grid_sample(planes, grids, align_corners=False).round_().to(torch.uint8).permute(0, 2, 3, 1)

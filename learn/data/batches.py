@@ -12,6 +12,7 @@ from ...errors import MedIMetaError
 from ...files.parallel import ordered_map
 from .pixel_dataset import PixelDataset, Tensors
 from .pixels import PixelStore, RowNumbers
+from .stand_in import StandIn
 from .store import THREADS
 
 
@@ -83,7 +84,8 @@ def batches(
         drop_last: Leave out a last batch with fewer images.
         device: As for `PixelDataset.batch`.
         ahead: Number of batches prepared in advance, each in its own thread; 0 uses no threads. By default 1, or one
-            per core (at most 8) where images are decoded each time.
+            per core (at most 8) where images are decoded each time or augmented on the CPU. A callable in the place of
+            an `Augmentation` is always called in the caller's thread.
 
     Yields:
         Batches as `PixelDataset.batch` returns them.
@@ -116,9 +118,13 @@ def serve(
     Yields:
         Batches as `PixelDataset.batch` returns them.
     """
+    if isinstance(dataset.augmentation, StandIn):
+        ahead = 0
     if ahead is None:
-        # Images of one batch are decoded in one thread, so that threads do not wait for the last image of each batch.
-        ahead = 1 if isinstance(dataset.pixels, PixelStore) else min(THREADS, 8)
+        # Images of one batch are prepared in one thread, so that threads do not wait for the last image of each batch.
+        on_cpu = device is None or torch.device(device).type == "cpu"
+        busy = not isinstance(dataset.pixels, PixelStore) or (dataset.augmentation is not None and on_cpu)
+        ahead = min(THREADS, 8) if busy else 1
     if ahead == 0:
         yield from (dataset.batch(rows, device) for rows in batches)
         return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -22,7 +22,7 @@ def loader(
     batch_size: int = 64,
     *,
     shuffle: bool = False,
-    augment: bool | Augmentation = False,
+    augment: bool | Augmentation | Callable[..., Any] = False,
     dtype: torch.dtype | str = "float32",
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -45,7 +45,9 @@ def loader(
         view: A view from `medimeta.load_task`.
         batch_size: Images per batch; the last batch may have fewer.
         shuffle: Whether rows come in random order, a new one in every epoch.
-        augment: True for the published training augmentation (flips, crops, rotation), or an `Augmentation`.
+        augment: True for the published training augmentation (flips, crops, rotation), an `Augmentation` of other
+            operations, or any callable that takes and returns an image, such as a transform of torchvision (v2),
+            Albumentations or Kornia; see `learn.data.stand_in`.
         dtype: "float32", "bfloat16" or "float16" for normalised images, shape (N, 3, height, width), or "uint8" for
             pixels from 0 to 255, shape (N, height, width, channels). A torch.dtype, too.
         mean: Mean per channel of the model's input, on a scale from 0 to 1; that of ImageNet by default.

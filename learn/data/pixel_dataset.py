@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from datasets import Dataset
 from torch.utils.data import default_collate
 
 from ...errors import MedIMetaError, unknown
-from .augment import Augmentation, epoch_draws
+from .augment import Augmentation
 from .normalise import IMAGENET_MEAN, IMAGENET_STD, check_form, normalise
 from .pixels import RowNumbers, pixels
+from .stand_in import StandIn
 
 Tensors = dict[str, torch.Tensor]
 
@@ -34,7 +35,7 @@ class PixelDataset(torch.utils.data.Dataset[Tensors]):
             normalised images, shape (N, 3, height, width).
         mean: Mean per channel of the model's input, on a scale from 0 to 1.
         std: Standard deviation per channel, on the same scale.
-        augmentation: Augmentation for training; None serves the images as they are.
+        augmentation: Augmentation for training, or any callable, see `StandIn`; None serves the images as they are.
         seed: Seed of augmentation and order.
         store: Whether to decode the images once or each time; see `pixels`.
         label: The column of labels; None serves images alone.
@@ -56,7 +57,7 @@ class PixelDataset(torch.utils.data.Dataset[Tensors]):
         dtype: torch.dtype = torch.float32,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
-        augmentation: Augmentation | None = None,
+        augmentation: Augmentation | Callable[..., Any] | None = None,
         seed: int = 0,
         store: bool = True,
         label: str | None = "label",
@@ -65,7 +66,9 @@ class PixelDataset(torch.utils.data.Dataset[Tensors]):
             raise MedIMetaError(f"seed is {seed!r}; it must be a whole number, 0 or more.")
         self.pixels = pixels(view, store=store)
         self.dtype, self.mean, self.std = dtype, tuple(mean), tuple(std)
-        self.augmentation, self.seed = augmentation, seed
+        known = augmentation is None or isinstance(augmentation, Augmentation)
+        self.augmentation: Augmentation | StandIn | None = augmentation if known else StandIn(augmentation)
+        self.seed = seed
         if dtype != torch.uint8:
             check_form(dtype, self.mean, self.std, self.pixels.shape[-1])
         self._repeat = _repeats(view, self.pixels.shape[-1])
@@ -116,16 +119,16 @@ class PixelDataset(torch.utils.data.Dataset[Tensors]):
             images = _copied(images, device)
             labels = None if labels is None else labels.to(device, non_blocking=True)
         if self.augmentation is not None:
-            images = self.augmentation(images, self._draws_of(rows))
+            images = self.augmentation(images, self._draws_of(rows, self.augmentation))
         if self.dtype != torch.uint8:
             images = normalise(images, dtype=self.dtype, mean=self.mean, std=self.std)
         elif self._repeat:
             images = images.repeat(1, 1, 1, 3)
         return {"pixel_values": images} if labels is None else {"pixel_values": images, "labels": labels}
 
-    def _draws_of(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
+    def _draws_of(self, rows: np.ndarray[Any, Any], augmentation: Augmentation | StandIn) -> torch.Tensor:
         if self._draws[0] != self.epoch:
-            self._draws = self.epoch, epoch_draws(len(self), seed=self.seed, epoch=self.epoch)
+            self._draws = self.epoch, augmentation.draw(len(self), self.seed, self.epoch)
         return self._draws[1][torch.from_numpy(rows)]
 
 

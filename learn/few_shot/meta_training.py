@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from datasets import Dataset
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
-from ..data.augment import DRAWS
+from ..data.augment import Augmentation
 from ..data.draws import Draws
 from ..data.pixels import PixelProvider, pixels
 from ..encoders.network import pixel_values
@@ -69,8 +68,8 @@ class SourceEpisodes:
         episode, images = self.sets[place][number], self.images[place]
         draws: list[torch.Tensor | None] = [None, None]
         if augmentation_seed is not None:
-            random = np.random.default_rng(augmentation_seed)
-            draws = [torch.from_numpy(random.random((len(rows), DRAWS))) for rows in episode]
+            parts = enumerate(episode)
+            draws = [Augmentation().draw(len(rows), *augmentation_seed, part) for part, rows in parts]
         support, query = (
             pixel_values(images.take(rows), preprocessing, device, draws=drawn)
             for rows, drawn in zip(episode, draws, strict=True)

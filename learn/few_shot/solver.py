@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...cards.facts import Task
-from ..data.augment import DRAWS
+from ..data.augment import Augmentation
 from ..data.pixels import PixelProvider
 from ..encoders.network import Network, pixel_values
 from ..encoders.transform import ImageTransform
@@ -184,8 +184,7 @@ class Solver:
             return lambda step: fixed
 
         def augmented(step: int) -> torch.Tensor:
-            draws = np.random.default_rng([*seed, step]).random((len(episode.support), DRAWS))
-            return self._pixels(episode.support, torch.from_numpy(draws))
+            return self._pixels(episode.support, Augmentation().draw(len(episode.support), *seed, step))
 
         return augmented
 

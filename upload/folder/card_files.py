@@ -109,6 +109,7 @@ def illustrated(own: Path, record: BuildRecord) -> tuple[Config, dict[str, bytes
         source_bytes=record.source_bytes,
         masks=record.masks,
         version=record.medimeta,
+        size=record.size,
         dataset_version=record.version,
         chart=chart,
         montage=example_images if card.licence.redistribution else None,

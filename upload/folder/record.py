@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ...builders.images import SIDE, SIDES
 from ...builders.shard_files import open_shard, shards
 from ...cards.catalogue import DATASETS
 from ...cards.facts import DatasetCard
@@ -43,6 +44,7 @@ class BuildRecord:
         order: Order of the rows in each split, see `builders.table.order`. Before version 0.3 it was "published".
         paths_sha256: Hash of the original file paths, for builds with all rows; see `builders.table.completeness`.
         labels_sha256: Hash of released splits and labels, for builds with all rows and released labels.
+        size: Height and width of the images, in pixels.
     """
 
     dataset: str
@@ -58,6 +60,11 @@ class BuildRecord:
     order: Literal["shuffled", "published"] = "published"
     paths_sha256: str | None = None
     labels_sha256: str | None = None
+    size: int = SIDE
+
+    def __post_init__(self) -> None:
+        if self.size not in SIDES:
+            raise ValueError(f"size is {self.size}; it must be {SIDES[0]} to {SIDES[-1]:,}")
 
     @property
     def card(self) -> DatasetCard:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from ...builders.images import SIDE
-from ...builders.rows import BATCH, batches, splits_of
+from ...builders.rows import BATCH, batches, rows_per_group, splits_of
 from ...cards.facts import DatasetCard
 from ...files.atomic import whole_file
 
@@ -31,7 +31,7 @@ class Shard:
     Attributes:
         name: File name.
         split: The split that it belongs to.
-        batches: Its rows, in batches of 100.
+        batches: Its rows, in batches of one row group.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Shard:
         return sum(map(len, self.batches))
 
 
-def plan(manifest: pd.DataFrame, card: DatasetCard) -> list[Shard]:
+def plan(manifest: pd.DataFrame, card: DatasetCard, side: int = SIDE) -> list[Shard]:
     """Divide a manifest into shards.
 
     Shards are divided by the number of rows alone (lossless images are never larger than their pixels), so each shard
@@ -53,12 +53,14 @@ def plan(manifest: pd.DataFrame, card: DatasetCard) -> list[Shard]:
     Args:
         manifest: All rows, in the order in which they are stored.
         card: The dataset's facts.
+        side: Height and width of its images, in pixels.
     """
-    per_shard = max(1, SHARD_BYTES // (SIDE * SIDE * card.channels + ROW_OVERHEAD) // BATCH)  # in batches
+    rows = rows_per_group(side)
+    per_shard = max(1, SHARD_BYTES // (side * side * card.channels + ROW_OVERHEAD) // rows)  # in batches
     shards = []
     for split in splits_of(manifest):
-        pieces = batches(manifest, split)
-        whole = sum(len(piece) == BATCH for piece in pieces)
+        pieces = batches(manifest, split, rows)
+        whole = sum(len(piece) == rows for piece in pieces)
         step = min(per_shard, -(-len(pieces) // 2)) if whole > 1 else per_shard
         parts = [tuple(pieces[start : start + step]) for start in range(0, len(pieces), step)]
         shards += [Shard(f"{split}-{i:05d}-of-{len(parts):05d}.parquet", split, part) for i, part in enumerate(parts)]

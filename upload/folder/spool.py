@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from datasets import Image
 
-from ...builders.rows import assemble, batched, features
+from ...builders.rows import assemble, batched, features, rows_per_group
 from ...builders.source import Source
 from ...files.atomic import whole_file
 from ...files.parallel import ordered_map
@@ -48,7 +48,7 @@ class Spool:
             advance: Called with the number of rows that are in a file.
         """
         todo: list[tuple[Path, list[pd.DataFrame]]] = []
-        batches = batched(rows)
+        batches = batched(rows, rows_per_group(self._source.side))
         for number, start in enumerate(range(0, len(batches), PIECE)):
             path, piece = self._folder / f"spooled-{number:05d}.arrow", batches[start : start + PIECE]
             indices = [int(index) for batch in piece for index in batch["index"]]

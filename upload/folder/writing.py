@@ -21,7 +21,7 @@ from ...builders.table.completeness import label_hash, path_hash
 from ...builders.table.order import Order, in_order
 from ...cards.catalogue import DATASETS
 from ...cards.details import Pins
-from ...errors import some
+from ...errors import MedIMetaError, some
 from ...files.atomic import check_writable
 from ...files.parallel import ordered_map
 from ...files.stamp import count_and_bytes
@@ -70,10 +70,11 @@ def build(
     Raises:
         NotAHubFolder: If `out` holds other things than a Hub folder.
         FolderInUse: If another process is building the same dataset there.
-        MedIMetaError: If `out` cannot be written; nothing was rendered.
+        MedIMetaError: If `out` cannot be written or has images of another size; nothing was rendered.
         SourceIncomplete, SourceBroken: If the source is not what it should be.
     """
     check_folder(out)
+    _check_size(out, source)
     manifest = source.manifest()
     expect(len(manifest))
     stored = in_order(manifest, source.card, order)
@@ -110,6 +111,22 @@ def check_folder(out: Path) -> None:
             )
 
 
+def _check_size(out: Path, source: Source) -> None:
+    """Check that the other datasets of a Hub folder have images of the same size.
+
+    Raises:
+        MedIMetaError: If one has another size.
+    """
+    records = [record for record in read_records(out) if record.dataset != source.card.id] if out.is_dir() else []
+    if others := [record.dataset for record in records if record.size != source.side]:
+        size = next(record.size for record in records if record.size != source.side)
+        raise MedIMetaError(
+            f"{out} holds images of {size}x{size} pixels ({some(others)}), and a Hub folder has one size. Build "
+            f"{source.card.id} at {source.side}x{source.side} into another folder (--out), or give --size {size}.",
+            code="mixed-sizes",
+        )
+
+
 def _is_room(path: Path) -> bool:
     """Whether this is an empty folder that waits for a dataset: a link to another disk, perhaps."""
     return path.name in DATASETS and path.is_dir() and not any(path.iterdir())
@@ -125,7 +142,7 @@ def _write_shards(
     advance: Callable[[int], None],
 ) -> None:
     """Write the shards that are not staged yet."""
-    shards = plan(stored, source.card)
+    shards = plan(stored, source.card, source.side)
     todo = [shard for shard in shards if not (staged / shard.name).exists()]
     columns = features(source.card, source.options)
     reading, window = source.reading_order(manifest), 4 * workers
@@ -190,4 +207,5 @@ def _record(source: Source, manifest: pd.DataFrame, version: str, order: Order) 
         order=order,
         paths_sha256=paths,
         labels_sha256=label_hash(manifest, source.card) if paths and source.options.labels == "released" else None,
+        size=source.side,
     )

@@ -151,7 +151,7 @@ class Published:
             return Options(
                 with_masks=any(mask in shard.schema.names for shard in self.readable for mask in self.card.masks)
             )
-        return Options(labels=self.record.labels, with_masks=self.record.masks)
+        return Options(labels=self.record.labels, with_masks=self.record.masks, size=self.record.size)
 
     @cached_property
     def features(self) -> Features:

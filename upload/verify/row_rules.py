@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from ...builders.images import SIZE
+from ...builders.images import SIDE
 from ...builders.pictures import form
 from ...builders.rows import BATCH
 from ...builders.source import Options
@@ -41,12 +41,14 @@ class StoredRows:
         options: Options of the build.
         split: Their split.
         values: The rows, by column.
+        side: Height and width that the pictures should have, in pixels.
     """
 
     card: DatasetCard
     options: Options
     split: str
     values: Sequence[Mapping[str, Any]]
+    side: int = SIDE
 
     @property
     def named(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -92,12 +94,12 @@ def embedded(rows: StoredRows) -> Iterator[str]:
 
 
 def readable(rows: StoredRows) -> Iterator[str]:
-    """Pictures decode to 224x224 in the right mode."""
+    """Pictures decode to the size of the folder, in the right mode."""
     for (name, _), pictures in zip(rows.named, rows.pictures, strict=True):
         for column, picture in pictures.items():
             if picture is None:
                 yield f"{name}: {column} cannot be decoded"
-            elif (picture.size, picture.mode) != (SIZE, rows.modes[column]):
+            elif (picture.size, picture.mode) != ((rows.side, rows.side), rows.modes[column]):
                 yield f"{name}: {column} is {form(picture)}"
 
 
@@ -136,7 +138,7 @@ class RowRule(NamedTuple):
 
 ROW_RULES: dict[str, RowRule] = {
     "embedded": RowRule("have a picture outside the file", embedded),
-    "pictures": RowRule("have a picture that is not 224x224 pixels in the dataset's mode", readable),
+    "pictures": RowRule("have a picture that is not of the recorded size in the dataset's mode", readable),
     "labels": RowRule("have a label without a name, or labels that are not sorted and unique", labels),
     "nulls": RowRule("lack a value that every row must have", complete),
 }
@@ -169,19 +171,20 @@ def scan(work: tuple[Path, int, str, str, Options]) -> Scan:
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH, row_groups=[group]):
-                rows = StoredRows(DATASETS[dataset], options, split, batch.to_pylist())
+                rows = StoredRows(DATASETS[dataset], options, split, batch.to_pylist(), options.size or SIDE)
                 for name, rule in ROW_RULES.items():
                     broken[name] += Tally.of(rule.check(rows))
-                seen += map(_seen, [split] * len(rows.values), rows.values, rows.pictures)
+                seen += map(_seen, [rows] * len(rows.values), rows.values, rows.pictures)
     except (pa.ArrowException, OSError) as error:
         return Scan(broken, seen, Tally(1, (f"{path.name}, row group {group}: {error}",)))
     return Scan(broken, seen, NONE)
 
 
-def _seen(split: str, row: Mapping[str, Any], pictures: Mapping[str, Image.Image | None]) -> Seen:
+def _seen(rows: StoredRows, row: Mapping[str, Any], pictures: Mapping[str, Image.Image | None]) -> Seen:
     image = pictures.get("image")
-    pixels = None if image is None or image.size != SIZE else hashlib.sha256(image.tobytes()).digest()
-    return Seen(split, row["index"], row["original_filepath"], row["subject_id"], pixels)
+    fits = image is not None and image.size == (rows.side, rows.side)
+    pixels = hashlib.sha256(image.tobytes()).digest() if image is not None and fits else None
+    return Seen(rows.split, row["index"], row["original_filepath"], row["subject_id"], pixels)
 
 
 def numbering(published: Published, seen: Sequence[Seen]) -> Iterator[Problem]:

@@ -10,10 +10,21 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from medimeta.errors import MedIMetaError
 from medimeta.learn.data import augment
-from medimeta.learn.data.augment import DRAWS, Augmentation, epoch_draws
+from medimeta.learn.data.augment import PUBLISHED, Augmentation, Crop, HorizontalFlip, Rotation, VerticalFlip
+from medimeta.learn.data.stand_in import StandIn
 
-NOTHING = Augmentation(horizontal_flip=0, vertical_flip=0, crop=0, degrees=0)
+NEVER = HorizontalFlip(0), VerticalFlip(0), Crop(0), Rotation(0)
+NOTHING = Augmentation(NEVER)
+DRAWS = 6
+FLIP_X, FLIP_Y, CROP = HorizontalFlip(1), VerticalFlip(1), Crop(1)
+
+
+def only(*operations):
+    """The published operations, all but some of which do nothing; numbers have the same places."""
+    given = {type(operation): operation for operation in operations}
+    return Augmentation(tuple(given.get(type(operation), operation) for operation in NEVER))
 
 
 def images(count=4, channels=3, side=224):
@@ -48,11 +59,11 @@ def test_no_images():
     assert Augmentation()(images(0), draws(0)).shape == (0, 224, 224, 3)
 
 
-@pytest.mark.parametrize(("field", "axis"), [("horizontal_flip", 2), ("vertical_flip", 1)])
-def test_a_flip_is_exact(field, axis):
+@pytest.mark.parametrize(("flip", "axis"), [(FLIP_X, 2), (FLIP_Y, 1)])
+def test_a_flip_is_exact(flip, axis):
     pixels = images()
 
-    found = Augmentation(**(vars(NOTHING) | {field: 1}))(pixels, draws())
+    found = only(flip)(pixels, draws())
 
     assert torch.equal(found, pixels.flip(axis))
 
@@ -62,7 +73,7 @@ def test_a_crop_is_a_part_made_larger():
     numbers[0, 3:5] = torch.tensor([0.5, 0.99])  # left 12 of 0 to 24, top 24
     pixels = smooth()
 
-    found = Augmentation(**(vars(NOTHING) | {"crop": 1}))(pixels, numbers)
+    found = only(CROP)(pixels, numbers)
 
     part = pixels[:, 24:224, 12:212].permute(0, 3, 1, 2).float()
     wanted = functional.interpolate(part, (224, 224), mode="bilinear").permute(0, 2, 3, 1)
@@ -75,7 +86,7 @@ def test_a_rotation_is_that_of_pillow():
     numbers[0, 5] = 0.9  # of -10 to 10 degrees: 8
     pixels = smooth()
 
-    found = Augmentation(**(vars(NOTHING) | {"degrees": 10}))(pixels, numbers)[0, ..., 0].numpy()
+    found = only(Rotation(10))(pixels, numbers)[0, ..., 0].numpy()
 
     pillow = Image.fromarray(pixels[0, ..., 0].numpy())
     turned = [np.asarray(pillow.rotate(angle, Image.Resampling.BILINEAR)) for angle in (8, -8)]
@@ -86,9 +97,7 @@ def test_a_rotation_is_that_of_pillow():
 
 def test_flips_and_crop_come_before_the_rotation():
     numbers = draws(1)
-    both = Augmentation(horizontal_flip=1, vertical_flip=1, crop=1, degrees=10)
-    first = Augmentation(horizontal_flip=1, vertical_flip=1, crop=1, degrees=0)
-    second = Augmentation(horizontal_flip=0, vertical_flip=0, crop=0, degrees=10)
+    both, first, second = only(FLIP_X, FLIP_Y, CROP, Rotation(10)), only(FLIP_X, FLIP_Y, CROP), only(Rotation(10))
 
     at_once, in_turn = both(smooth(), numbers), second(first(smooth(), numbers), numbers)
 
@@ -105,7 +114,7 @@ def test_values_stay_between_those_of_the_image():
 
 def test_each_happens_as_often_as_it_should():
     count = 20_000
-    matrices = Augmentation().matrices(epoch_draws(count, seed=0, epoch=0), 224, 224).double()
+    matrices = Augmentation().matrices(Augmentation().draw(count, 0, 0), 224, 224).double()
     scale = matrices[:, :, :2].det().abs().sqrt()
     flip_x, flip_y = (torch.sign(matrices[:, axis, axis]) for axis in (0, 1))
     angle = torch.rad2deg(torch.atan2(flip_x * -matrices[:, 0, 1], flip_x * matrices[:, 0, 0]))
@@ -126,13 +135,13 @@ def test_each_happens_as_often_as_it_should():
 
 
 def test_numbers_of_a_row_depend_on_seed_epoch_and_row_alone():
-    numbers = epoch_draws(100, seed=3, epoch=5)
+    numbers = Augmentation().draw(100, 3, 5)
 
     assert numbers.shape == (100, DRAWS)
     assert 0 <= numbers.min() < numbers.max() < 1
-    assert torch.equal(numbers, epoch_draws(100, seed=3, epoch=5))
+    assert torch.equal(numbers, Augmentation().draw(100, 3, 5))
     assert len(numbers.unique(dim=0)) == 100
-    for other in (epoch_draws(100, seed=4, epoch=5), epoch_draws(100, seed=3, epoch=6)):
+    for other in (Augmentation().draw(100, 4, 5), Augmentation().draw(100, 3, 6)):
         assert not (numbers == other).any()
 
 
@@ -162,10 +171,10 @@ def test_the_number_of_threads_does_not_matter():
 def test_other_sizes():
     pixels = images(side=50)[:, :30]
 
-    found = Augmentation(horizontal_flip=1, vertical_flip=0, crop=0, degrees=0)(pixels, draws())
+    found = only(FLIP_X)(pixels, draws())
 
     assert torch.equal(found, pixels.flip(2))
-    assert Augmentation(crop=1)(pixels, draws()).shape == pixels.shape
+    assert only(CROP)(pixels, draws()).shape == pixels.shape
 
 
 def test_what_devices_do_is_the_same():
@@ -182,3 +191,96 @@ def test_on_a_gpu():
 
     assert found.is_cuda
     assert (found.cpu().int() - Augmentation()(images(), draws()).int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_cpu_agrees_with_the_composed_reference(channels):
+    """Bilinear sampling in 64 bits at the composed coordinates, for noise, where every error shows."""
+    pixels, augmentation = images(3, channels, 96)[:, :80], Augmentation((*PUBLISHED, Rotation(40)))
+    numbers = augmentation.draw(3, 1)
+
+    found = augmentation(pixels, numbers).numpy().astype(float)
+
+    for image, matrix, result in zip(
+        pixels.numpy(), augmentation.matrices(numbers, 80, 96).numpy(), found, strict=True
+    ):
+        y, x = np.mgrid[:80, :96] - np.array([39.5, 47.5])[:, None, None]
+        across, down = (row[0] * x + row[1] * y + row[2] + half for row, half in zip(matrix, (47.5, 39.5), strict=True))
+        wanted = np.zeros(image.shape)
+        for dy in (0, 1):
+            for dx in (0, 1):
+                column, line = np.floor(across).astype(int) + dx, np.floor(down).astype(int) + dy
+                inside = (column >= 0) & (column < 96) & (line >= 0) & (line < 80)
+                weight = (1 - np.abs(across - column)) * (1 - np.abs(down - line)) * inside
+                wanted += weight[..., None] * image[line.clip(0, 79), column.clip(0, 95)]
+        assert np.abs(result - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_an_added_operation_changes_no_other(place):
+    more = Augmentation((*PUBLISHED[:place], Rotation(3), *PUBLISHED[place:]))
+    before, after = Augmentation().draw(50, 2, 1), more.draw(50, 2, 1)
+
+    own = [0, 1, 2, 5][place] if place < 4 else 6  # where the numbers of the new operation, or of its namesake, are
+    if place < 4:  # the first rotation has the stream that the only one had
+        assert torch.equal(after[:, own], before[:, 5])
+    others = [column for column in range(7) if column not in (own, 6)]
+    assert torch.equal(after[:, others][:, :5], before[:, :5])
+
+
+def test_operations_have_different_numbers():
+    numbers = Augmentation((Rotation(), Rotation(), HorizontalFlip(), VerticalFlip())).draw(20, 0)
+
+    assert len({tuple(column) for column in numbers.T.tolist()}) == 4
+
+
+def noisy(image):
+    """A transform that draws from the global generators of torch and NumPy."""
+    noise = torch.randint(0, 20, image.shape) + int(np.random.randint(20))
+    return (image // 2 + noise).to(torch.uint8)
+
+
+def test_any_callable_depends_on_the_row_alone():
+    pixels, function = images(5), StandIn(noisy)
+    numbers = function.draw(5, 0, 1)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+
+    together = function(pixels, numbers)
+
+    assert torch.equal(torch.rand(3), expected)  # the caller's generator goes on as if nothing had been drawn
+    assert torch.equal(function(pixels[[3]], numbers[[3]])[0], together[3])
+    assert not torch.equal(function(pixels, function.draw(5, 0, 2)), together)
+
+
+@pytest.mark.parametrize("function", [lambda image: image[:, 1:], lambda image: image.float()])
+def test_a_callable_must_keep_shape_and_type(function):
+    stand_in = StandIn(function)
+    with pytest.raises(MedIMetaError) as refused:
+        stand_in(images(1), stand_in.draw(1, 0))
+    assert refused.value.code == "invalid-augmentation"
+
+
+def test_transforms_of_libraries_are_called_as_they_expect():
+    """Albumentations by keyword with an array, Kornia with a batch of floats."""
+
+    def albumentation(self, image):
+        assert image.shape == (224, 224, 3)
+        return {"image": image[:, ::-1]}
+
+    def kornia(self, planes):
+        assert planes.shape == (1, 3, 224, 224)
+        assert 0 <= planes.min() <= planes.max() <= 1
+        return planes.flip(3)
+
+    for library, call in (("albumentations.core", albumentation), ("kornia.augmentation", kornia)):
+        function = StandIn(type("Transform", (), {"__module__": library, "__call__": call})())
+        assert torch.equal(function(images(2), function.draw(2, 0)), images(2).flip(2))
+
+
+def test_transforms_of_torchvision():
+    transforms = pytest.importorskip("torchvision.transforms.v2")
+    function = StandIn(transforms.RandomHorizontalFlip(1))
+
+    assert torch.equal(function(images(2), function.draw(2, 0)), images(2).flip(2))
