@@ -66,8 +66,11 @@ class PixelDataset(torch.utils.data.Dataset[Tensors]):
             raise MedIMetaError(f"seed is {seed!r}; it must be a whole number, 0 or more.")
         self.pixels = pixels(view, store=store)
         self.dtype, self.mean, self.std = dtype, tuple(mean), tuple(std)
-        known = augmentation is None or isinstance(augmentation, Augmentation)
-        self.augmentation: Augmentation | StandIn | None = augmentation if known else StandIn(augmentation)
+        self.augmentation: Augmentation | StandIn | None
+        if augmentation is None or isinstance(augmentation, Augmentation):
+            self.augmentation = augmentation
+        else:
+            self.augmentation = StandIn(augmentation)
         self.seed = seed
         if dtype != torch.uint8:
             check_form(dtype, self.mean, self.std, self.pixels.shape[-1])

@@ -60,7 +60,7 @@ class StandIn:
             return torch.from_numpy(np.ascontiguousarray(self.function(image=image.cpu().numpy())["image"]))
         planes = image.permute(2, 0, 1)
         if library == "kornia":
-            values = self.function(planes[None].to(torch.float32) / 255)[0]
+            values: torch.Tensor = self.function(planes[None].to(torch.float32) / 255)[0]
             return (values * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
         return torch.as_tensor(self.function(planes)).permute(1, 2, 0)
 

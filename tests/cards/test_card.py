@@ -144,7 +144,7 @@ def test_the_montage_shows_the_first_images_of_each_label_and_of_different_subje
     for number, name in enumerate(shown):
         line = montage[number * (TILE + 4) :][:TILE, left:]
         for column, data in enumerate(wanted[name].values()):
-            expected = np.asarray(Image.open(io.BytesIO(data)).reduce(2))
+            expected = np.asarray(Image.open(io.BytesIO(data)).resize((112, 112), Image.Resampling.BOX))
             assert np.array_equal(line[:, column * (TILE + 4) :][:, :TILE], expected)
 
 
