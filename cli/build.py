@@ -13,7 +13,17 @@ from ..files.version import VERSION
 from .shared import completion as complete
 from .shared.console import print_json, print_text
 from .shared.options import (
-    AsJson, Checksums, From, Ids, Labels, NumProc, Partial, Release, Size, SplitsFrom, WithMasks,
+    AsJson,
+    Checksums,
+    From,
+    Ids,
+    Labels,
+    NumProc,
+    Partial,
+    Release,
+    Size,
+    SplitsFrom,
+    WithMasks,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 
 import pytest
 
@@ -11,6 +11,7 @@ from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
 from medimeta.errors import MedIMetaError
+from medimeta.upload.folder.record import read_records
 from medimeta.upload.folder.shards import plan
 from medimeta.upload.folder.writing import build, write_card
 from medimeta.upload.verify.findings import clean
@@ -37,7 +38,7 @@ def hub(raw, tmp_path):
 
 
 def test_the_folder_says_its_size(hub):
-    assert json.loads((hub / "bus" / "build.json").read_text())["size"] == SIZE
+    assert read_records(hub)[0].size == SIZE
     assert "64x64 pixels (published: 224x224)" in (hub / "README.md").read_text()
     assert "images of 64x64 pixels" in (hub / "croissant.json").read_text()
     assert clean(verify_folder(hub))
@@ -65,13 +66,13 @@ def test_sizes_are_not_mixed(hub, raw):
 
 def test_the_only_dataset_may_change_its_size(hub, raw):
     build(source(raw, "bus"), hub, version="1")
-    assert json.loads((hub / "bus" / "build.json").read_text())["size"] == 224
+    assert read_records(hub)[0].size == 224
     assert clean(verify_folder(hub))
 
 
 def test_folders_put_together_by_hand_have_no_card(hub, raw, tmp_path):
     build(source(raw, "pbc"), tmp_path / "other", version="1")
-    (tmp_path / "other" / "pbc").rename(hub / "pbc")
+    shutil.copytree(tmp_path / "other", hub, dirs_exist_ok=True)
     with pytest.raises(MedIMetaError) as refused:
         write_card(hub, "1")
     assert refused.value.code == "mixed-sizes"
@@ -79,7 +80,7 @@ def test_folders_put_together_by_hand_have_no_card(hub, raw, tmp_path):
 
 def test_a_copy_has_the_size_of_its_original(hub, tmp_path):
     build(open_source("bus", hub, Options(partial=True, with_masks=True)), tmp_path / "copy", version="1")
-    assert json.loads((tmp_path / "copy" / "bus" / "build.json").read_text())["size"] == SIZE
+    assert read_records(tmp_path / "copy")[0].size == SIZE
 
 
 def test_shards_keep_their_bytes(raw, monkeypatch):
