@@ -27,8 +27,8 @@ SIDE = 224  # pixels, as published
 SIDES = range(28, 1025)
 ORIGINAL_SIZE = "original_image_size"
 MAX_SIDE = 10_000  # pixels; the longest side of any source image is about 4,300
-PICTURES = ("L", "LA", "P", "RGB", "RGBA")  # modes with 8 bits per channel, as all sources publish
-MASKS = ("1", *PICTURES)
+PICTURES = ("L", "LA", "RGB", "RGBA")  # modes with 8 bits per channel, as sources publish them; palettes lose colours
+MASKS = ("1", "P", *PICTURES)
 
 _DEEP = re.compile(r";(12|16|24|32|64)")  # in Pillow's raw modes: bits per channel, of which it would keep eight
 _LOSSY = ("jpeg", "tiff_jpeg", "webp")  # compression of a TIFF image; no photograph of a source has it

@@ -256,11 +256,25 @@ class RawSource(Source):
             raise self.raw.broken(path, f"cannot be rendered ({type(error).__name__}: {error})") from error
         if (wrong := problem(image, self.card.mode, self.side)) is not None:
             raise self.raw.broken(path, wrong)
+        self._check_size(path, image.info.get(ORIGINAL_SIZE))
         found: dict[str, Any] = {"image": encode(image)}
         found |= {name: None if mask is None else encode(mask) for name, mask in masks.items()}
         if (size := image.info.get(ORIGINAL_SIZE)) is not None:
             found |= {ORIGINAL_SIZE: size, "original_image_ratio": size[0] / size[1]}
         return found
+
+    def _check_size(self, path: str, size: Sequence[int] | None) -> None:
+        """Refuse a smaller copy: names and labels of a complete source do not tell it."""
+        pins = self.card.complete
+        if self.options.partial or size is None or pins is None or pins.longer_side is None:
+            return
+        low, high = pins.longer_side
+        if not low <= max(size) <= high:
+            raise self.raw.broken(
+                path,
+                f"{size[0]}x{size[1]} pixels; in the source the longer side has {low:,}"
+                f"{f' to {high:,}' if high > low else ''}, so this is a copy with other pixels.",
+            )
 
 
 def _counts(counts: Mapping[Any, int]) -> str:

@@ -59,11 +59,16 @@ class Pins:
     Attributes:
         paths: sha256 of the sorted original file paths, see `builders.table.completeness`; None if not known.
         labels: sha256 of splits and labels in published order; None if not known.
+        subjects: sha256 of files and subjects in published order, as the source's tables give them; None if not known.
+        longer_side: Least and most pixels of the longer side of an image; None if not known. Smaller copies of a source
+            have its names, but not its pixels.
     """
 
     __pydantic_config__ = STRICT
     paths: str | None = None
     labels: str | None = None
+    subjects: str | None = None
+    longer_side: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +28,6 @@ from .shared.options import (
 
 if TYPE_CHECKING:
     from ..upload.folder.record import BuildRecord
-    from ..upload.verify.findings import Finding
 
 MEMBERSHIP = {
     "source": "the source's own",
@@ -152,7 +151,7 @@ def verify(
         if against is None:
             findings = verify_folder(hub_folder(what), **common)
             good, facts = clean(findings), [asdict(finding) for finding in findings]
-            shown = summary([_on_one_line(finding) for finding in findings])
+            shown = summary(findings)
         else:
             options = {"labels": labels, "partial": partial, "splits_from": splits_from}
             options |= {"with_masks": with_masks, "size": size}
@@ -168,16 +167,6 @@ def verify(
     else:
         print_text(shown)
     raise typer.Exit(0 if good else 1)
-
-
-def _on_one_line(finding: Finding) -> Finding:
-    """Escape line breaks, too: a file name must not be able to fake a finding or the last line."""
-    return replace(
-        finding,
-        dataset=visible(finding.dataset),
-        message=visible(finding.message),
-        examples=tuple(map(visible, finding.examples)),
-    )
 
 
 def print_next_steps(hub: Path, dataset: str) -> None:

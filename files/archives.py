@@ -136,6 +136,7 @@ class ZipFiles:
             if name.endswith("/"):
                 continue
             self._check(name, info)
+            name = str(PurePosixPath(name))  # some programs store "./x"
             if any(map(is_litter, name.split("/"))):
                 continue
             if name in infos and (infos[name].CRC, infos[name].file_size) != (info.CRC, info.file_size):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections import defaultdict
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ...errors import SourceBroken, SourceNotFound
+from ...files.archives import Members, ZipFiles
+from ...files.folders import FolderFiles
+from ...files.tar_members import TarMembers
+from ...files.tars import TarFiles
 
 MAX_LIST = 256 << 20  # bytes; the list of a dataset with 112,120 files has about 12 MB
 CHUNK = 1 << 20
@@ -65,13 +70,13 @@ class Checksums:
         most = max((length for length, _ in fitting), default=0)
         return {digest for length, digest in fitting if length == most}
 
-    def check(self, name: str, opened: Callable[[], BinaryIO | Any], where: str) -> None:
+    def check(self, name: str, opened: Callable[[], Any], where: Path) -> None:
         """Check the content of a file.
 
         Args:
             name: Its path, with forward slashes.
             opened: Opens it.
-            where: What it is called in messages.
+            where: Its place, for messages.
 
         Raises:
             SourceBroken: If it is not listed, or has another content.
@@ -91,8 +96,43 @@ class Checksums:
             )
 
 
-def read_checksums(path: Path) -> Checksums:
-    """Return the checksums of a list; a process reads it once, unless it changes."""
+def check_file(checksums: Path | None, part: Members, name: str, data: bytes | None = None) -> None:
+    """Compare a file with its checksum, if a list is given. Members of an archive need not be listed.
+
+    Args:
+        checksums: The list, or None.
+        part: The folder or archive.
+        name: Path of the file in it.
+        data: Its content, if it was read.
+    """
+    if checksums is None:
+        return
+    known = _known(checksums)
+    if isinstance(part, FolderFiles) or known.find(name):
+        known.check(name, partial(part.open, name) if data is None else partial(io.BytesIO, data), part.location / name)
+
+
+def check_archives(checksums: Path | None, parts: Iterable[Members], tars: TarFiles) -> None:
+    """Compare archives with their checksums, if a list is given: as wholes, unless members are listed.
+
+    Args:
+        checksums: The list, or None.
+        parts: Folders, which are passed over, and archives.
+        tars: tar.gz archives; those in other archives are passed over.
+    """
+    if checksums is None:
+        return
+    known = _known(checksums)
+    for part in parts:
+        if isinstance(part, ZipFiles | TarMembers) and not any(map(known.find, part.names())):
+            known.check(part.archive.name, partial(part.archive.open, "rb"), part.archive)
+    for home, name in tars.archives:
+        if isinstance(home, FolderFiles):
+            known.check(name, partial(home.open, name), home.location / name)
+
+
+def _known(path: Path) -> Checksums:
+    """The checksums of a list; a process reads it once, unless it changes."""
     try:
         status = path.stat()
     except OSError as error:

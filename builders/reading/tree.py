@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import io
 import posixpath
+import re
 from collections.abc import Iterable
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from ...errors import SourceBroken, SourceIncomplete, SourceNotFound, some
 from ...files.archives import Members, ZipFiles
 from ...files.folders import FolderFiles
 from ...files.stamp import stamp
-from ...files.tar_members import TarMembers
 from ...files.tars import TarFiles
-from .checksums import read_checksums
+from .checksums import check_archives, check_file
 from .layout import Layout, find_parts, find_roots
 from .names import COPY, matching, without_copies
 
+SUFFIXES = re.compile(r"(\.[a-z]{2,5}\d?)+$", re.IGNORECASE)
 MAX_READ = 256 << 20  # bytes of one file; the largest film of CBIS-DDSM has about 70 MB
 Place = tuple[int, str]  # number of a folder or archive, name of a file in it
 
@@ -192,7 +192,7 @@ class Tree:
         for levels in range(max(root.count("/") for root in self._roots) + 2):
             if (path := "../" * levels + name) in self:
                 return path
-        raise SourceNotFound(f"{name} is missing in {self.root}. Get it again and put it there or one folder up.")
+        raise self.missing(name)
 
     def place(self, path: str) -> tuple[Members, str]:
         """The folder or zip archive that holds a file, and the file's name there.
@@ -203,12 +203,22 @@ class Tree:
         """
         places = self._index.get(self._actual(path))
         if not places:
-            known = f" {self.variant}" if self.variant else ""
-            raise SourceNotFound(f"{path} is missing in {self.root}.{known} Get {some(self.archives)} again.")
+            raise self.missing(path)
         if len(places) > 1:
             raise self._ambiguous(path, [str(self._parts[number][1].location / name) for number, name in places])
         number, name = places[0]
         return self._parts[number][1], name
+
+    def missing(self, pattern: str) -> SourceNotFound:
+        """The error for a file that is not there: it names files that differ only in their format.
+
+        Args:
+            pattern: Its path, or a pattern as for `glob`.
+        """
+        known = f" {self.variant}" if self.variant else ""
+        if others := [path for path, _ in matching(self._index, f"{SUFFIXES.sub('', pattern)}.*")]:
+            known += f" There is {some(sorted(others))}: files of another format are not read."
+        return SourceNotFound(f"{pattern} is missing in {self.root}.{known} Get {some(self.archives)} again.")
 
     def check_single(self, paths: Iterable[str]) -> None:
         """Check that no file of some paths is there twice.
@@ -244,7 +254,7 @@ class Tree:
         if (size := part.size(name)) > most:
             raise SourceBroken(f"{path} in {self.root} has {size:,} bytes; no file of its kind has over {most:,}.")
         data = part.read(name)
-        self._verify(part, name, data)
+        check_file(self.checksums, part, name, data)
         return data
 
     def check_archives(self) -> None:
@@ -253,23 +263,7 @@ class Tree:
         Raises:
             SourceBroken: If one has another checksum, or neither it nor a member of it is listed.
         """
-        if self.checksums is None:
-            return
-        known = read_checksums(self.checksums)
-        for _, part in self._parts:
-            if isinstance(part, ZipFiles | TarMembers) and not any(map(known.find, part.names())):
-                known.check(part.archive.name, partial(part.archive.open, "rb"), str(part.archive))
-        for home, name in self._tars.archives:
-            if isinstance(home, FolderFiles):
-                known.check(name, partial(home.open, name), f"{home.location / name}")
-
-    def _verify(self, part: Members, name: str, data: bytes | None = None) -> None:
-        """Compare a file with its checksum, if a list is given."""
-        if self.checksums is None:
-            return
-        known, where = read_checksums(self.checksums), f"{part.location / name}"
-        if isinstance(part, FolderFiles) or known.find(name):
-            known.check(name, partial(part.open, name) if data is None else partial(io.BytesIO, data), where)
+        check_archives(self.checksums, [part for _, part in self._parts], self._tars)
 
     def size(self, path: str) -> int:
         """Length of a file in bytes, without reading it.
@@ -290,7 +284,7 @@ class Tree:
         if not isinstance(part, FolderFiles):
             return None
         if path not in self._verified:
-            self._verify(part, name)
+            check_file(self.checksums, part, name)
             self._verified.add(path)
         return part.folder / name
 

@@ -216,5 +216,6 @@ def _refuse_offline(path: Path) -> None:
 
     if config.HF_HUB_OFFLINE:
         raise SourceNotFound(
-            f"{path} does not exist, and {offline_variable()} forbids downloads. {OTHER_WAYS}", code="offline"
+            f"{path} does not exist, and {offline_variable() or 'HF_HUB_OFFLINE'} forbids downloads. {OTHER_WAYS}",
+            code="offline",
         )

@@ -54,6 +54,7 @@ def manifest(raw: Raw) -> pd.DataFrame:
     rows = {
         "original_split": table["original_split"],
         "subject_id": table["patient_id"],
+        "listed": ["|".join(str(text).strip() for text in texts) for texts in table[list(FILES)].to_numpy()],
         "pathology": [PATHOLOGY.get(text, text) for text in table["pathology"]],  # others are refused later
     }
     rows |= {t.name: [_released(text, t) for text in table[t.name]] for t in card.tasks if t.name in CONCEPTS}

@@ -120,7 +120,7 @@ def _tables(raw: Raw, pattern: str, columns: Iterable[str]) -> dict[str, pd.Data
     """Tables by path, their rows by stem: "Image101.jpg-Image101-1.jpg" is image101; some names end in .tif instead."""
     paths = raw.glob(pattern)
     if not paths:
-        raise SourceNotFound(f"There is no {pattern} in {raw.root}. Get Train.zip and Test.zip again.")
+        raise raw.missing(pattern)
     tables = {}
     for path in paths:
         table = raw.table(path, columns=["Images", *columns], dtype={"Images": str}).dropna(subset="Images")

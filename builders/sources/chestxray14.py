@@ -28,6 +28,7 @@ COLUMNS = (
     "Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender", "View Position",
     "OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]",  # two names are cut by their own comma
 )  # fmt: skip
+WHOLE = ("Follow-up #", "Patient ID", "Patient Age")
 BOX_NUMBERS = ("Bbox [x", "y", "w", "h]")  # here too; three empty column names follow, over no fields at all
 NO_FINDING = "No Finding"
 RELEASED_BOX = re.compile(r"(.*): [(\[]" + ",".join([r"\s*([^,]+?)\s*"] * 4) + r"[)\]]")
@@ -35,7 +36,7 @@ RELEASED_BOX = re.compile(r"(.*): [(\[]" + ",".join([r"\s*([^,]+?)\s*"] * 4) + r
 
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per line of the main table: by patient, then by follow-up number, which is not the order of names."""
-    table = raw.table(TABLE, columns=COLUMNS, whole=("Follow-up #", "Patient ID", "Patient Age"), keep_default_na=False)
+    table = raw.table(TABLE, columns=COLUMNS, whole=WHOLE, files=COLUMNS[:1], keep_default_na=False)
     names = table["Image Index"].astype(str)
     rows = pd.DataFrame(
         {

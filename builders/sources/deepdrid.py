@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from functools import reduce
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -80,9 +81,10 @@ def _split(folder: str) -> str | None:
 
 def _rows(raw: Raw, folder: str) -> pd.DataFrame:
     """Train or validation: the rows that are in all tables of the folder."""
-    kinds = {"patient_id": int, "image_id": str, "image_path": str}
-    tables = {path: raw.table(path, columns=KEYS, dtype=kinds) for path in raw.glob(f"{folder}/*.csv")}
-    rows = _join(raw, folder, tables, KEYS)
+    options: dict[str, Any] = {"whole": KEYS[:1], "files": KEYS[1:], "dtype": dict.fromkeys(KEYS[1:], str)}
+    pattern = f"{folder}/*.csv"
+    tables = {path: raw.table(path, columns=KEYS, **options) for path in raw.glob(pattern)}
+    rows = _join(raw, pattern, tables, KEYS)
     # A leading backslash for the regular images only, then a folder that lacks the level Images.
     places = [path.replace("\\", "/").strip("/").partition("/")[2] for path in rows["image_path"]]
     return rows.assign(original_filepath=[_place(raw, folder, place) for place in places])
@@ -90,8 +92,9 @@ def _rows(raw: Raw, folder: str) -> pd.DataFrame:
 
 def _test_rows(raw: Raw, folder: str) -> pd.DataFrame:
     """Test: the rows that are in all workbooks of the folder; the image's name tells its patient and place."""
-    tables = {path: _workbook(raw, path) for path in raw.glob(f"{folder}/*.xlsx")}
-    rows = _join(raw, folder, tables, ["image_id"])
+    pattern = f"{folder}/*.xlsx"
+    tables = {path: _workbook(raw, path) for path in raw.glob(pattern)}
+    rows = _join(raw, pattern, tables, ["image_id"])
     patients = [image.partition("_")[0] for image in rows["image_id"]]
     places = [f"{patient}/{image}.jpg" for patient, image in zip(patients, rows["image_id"], strict=True)]
     return rows.assign(patient_id=patients, original_filepath=[_place(raw, folder, place) for place in places])
@@ -104,10 +107,10 @@ def _place(raw: Raw, folder: str, place: str) -> str:
     return bare if path not in raw and bare in raw else path
 
 
-def _join(raw: Raw, folder: str, tables: dict[str, pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+def _join(raw: Raw, pattern: str, tables: dict[str, pd.DataFrame], keys: list[str]) -> pd.DataFrame:
     """The rows that all tables have, columns in snake case."""
     if not tables:
-        raise SourceNotFound(f"There is no table of labels in {folder} in {raw.root}. Get DeepDRiD-master.zip again.")
+        raise raw.missing(pattern)
     labels = {*LEVEL, *EYES, *(task.column for task in DATASETS[raw.dataset].tasks)}
     held: dict[str, set[str]] = {}
     for path, table in tables.items():

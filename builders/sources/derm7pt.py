@@ -71,7 +71,8 @@ COLUMNS = (
 def manifest(raw: Raw) -> pd.DataFrame:
     """One row per case, in the order of meta.csv; labels as names."""
     options: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "dtype": {"case_id": "string"}}
-    meta = raw.table("meta/meta.csv", columns=COLUMNS, whole=("case_num",), **options)
+    options |= {"whole": ("case_num",), "files": tuple(IMAGE_COLUMN.values())}
+    meta = raw.table("meta/meta.csv", columns=COLUMNS, **options)
     files = meta[IMAGE_COLUMN[raw.dataset]]
     diagnosis = meta["diagnosis"].mask(meta["diagnosis"].str.contains("melanoma"), "melanoma")  # six sub-types
     rows = pd.DataFrame(

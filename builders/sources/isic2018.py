@@ -38,7 +38,7 @@ def render(raw: Raw, row: Row, side: int) -> Image.Image:
 
 def _part(raw: Raw, split: str, part: str) -> pd.DataFrame:
     path = f"{part}_GroundTruth/{part}_GroundTruth.csv"
-    table = raw.table(path, columns=("image", *CODES), dtype={"image": str})
+    table = raw.table(path, columns=("image", *CODES), files=("image",), dtype={"image": str})
     classes = table[list(CODES)]
     unclear = ~classes.isin([0, 1]).all(axis=1) | (classes.eq(1).sum(axis=1) != 1)
     if unclear.any():

@@ -157,7 +157,9 @@ def _paths(name: str) -> tuple[str, str | None]:
 def _boxes(raw: Raw, path: str, shape: list[int] | None) -> Iterator[tuple[str, list[int]]]:
     """Organ and [x0, x1, y0, y1, z0, z1] of every line; the shape is None when the volume is not there."""
     for number, line in enumerate(raw.read(path).decode("utf-8", "replace").splitlines(), start=1):
-        organ, *numbers = line.split() or [""]
+        if not line.strip():
+            continue
+        organ, *numbers = line.split()
         if len(numbers) != 7 or not all(text.isdecimal() for text in numbers):
             raise raw.broken(path, f'line {number} is not "<organ> <number> <x0> <x1> <y0> <y1> <z0> <z1>": {line!r}')
         if organ not in ORGANS:

@@ -51,14 +51,14 @@ def _renames() -> Iterator[tuple[str, str]]:
 def _part(raw: Raw, split: str, folder: str, name: str) -> pd.DataFrame:
     findings = DATASETS[raw.dataset].task("disease labels").labels  # named as the table's columns, in their order
     path = f"{TABLES}/{name}"
-    table = raw.table(path, columns=("ID", "Disease_Risk", *findings), dtype={"ID": str})
+    table = raw.table(path, columns=("ID", "Disease_Risk", *findings), whole=("ID",))
     if unknown := [column for column in table if column not in ("ID", "Disease_Risk", *findings)]:
         # Later editions of RFMiD have other findings; leaving them out would call a sick eye healthy.
         raise raw.broken(path, f"has findings that {raw.dataset} does not know: {some(unknown)}")
     marks = table[list(findings)]
     if (wrong := ~marks.isin([0, 1]).all(axis=1)).any():
         raise raw.broken(path, f"findings other than 0 and 1 for ID {some([*table['ID'][wrong]])}")
-    paths = f"{IMAGES}/{folder}/" + table["ID"] + ".png"  # IDs begin at 1 in every part
+    paths = f"{IMAGES}/{folder}/" + table["ID"].astype(str) + ".png"  # IDs begin at 1 in every part
     return pd.DataFrame(
         {
             "path": paths,

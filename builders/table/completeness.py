@@ -39,6 +39,17 @@ def label_hash(rows: pd.DataFrame, card: DatasetCard) -> str:
     return _sha256(["\t".join(cells) for cells in zip(rows["original_split"], *columns, strict=True)])
 
 
+def subject_hash(rows: pd.DataFrame) -> str:
+    """Return the sha256 of files and subjects, one line per row in the order of the manifest, separated by a tab.
+
+    Args:
+        rows: A manifest with the columns `subject_id` and `listed` (the names in the source's table) or, without it,
+            `original_filepath`.
+    """
+    files = rows["listed" if "listed" in rows else "original_filepath"]
+    return _sha256([f"{file}\t{subject}" for file, subject in zip(files, rows["subject_id"], strict=True)])
+
+
 @lru_cache(maxsize=1)
 def published_paths(dataset: str) -> frozenset[str]:
     """Return the original paths of all published images, where the project ships a list; otherwise an empty set."""
@@ -67,6 +78,11 @@ def check_pins(rows: pd.DataFrame, card: DatasetCard, remedy: str) -> None:
         raise SourceIncomplete(
             f"{there}, but not under the published names: the sha256 of the sorted paths is {paths[:16]}..., not "
             f"{pins.paths[:16]}.... Were files renamed or exchanged? {remedy}"
+        )
+    if pins.subjects is not None and (subjects := subject_hash(rows)) != pins.subjects:
+        raise SourceIncomplete(
+            f"{there}, but not with the published files and {card.subject}s: their sha256 in order is "
+            f"{subjects[:16]}..., not {pins.subjects[:16]}.... Was a table edited or sorted? {remedy}"
         )
     ids = rows.assign(**{task.column: label_ids(rows, task) for task in card.tasks})
     if pins.labels is not None and (labels := label_hash(ids, card)) != pins.labels:

@@ -54,6 +54,8 @@ def patiently(call: Callable[[], Result], known: tuple[type[Exception], ...] = (
     Raises:
         PushFailed: With the reason and the next step.
     """
+    if offline_variable():
+        raise explained(OfflineModeIsEnabled())
     attempt = 0
     while True:
         try:
@@ -106,9 +108,8 @@ def explained(error: Exception, *, advise: bool = True) -> PushFailed:
     status = next((status for status in map(_status, causes) if status is not None), None)
     text = clean("; ".join(dict.fromkeys(str(cause).strip() or type(cause).__name__ for cause in causes)))
     if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
-        return PushFailed(
-            f"The Hub cannot be used: {offline_variable()} is set. Unset it to go online.", code="offline"
-        )
+        name = offline_variable() or "HF_HUB_OFFLINE"
+        return PushFailed(f"The Hub cannot be used: {name} is set. Unset it to go online.", code="offline")
     advice = _ADVICE.get(status or 0, _AGAIN if transient(error) else "") if advise else ""
     end = "" if text.endswith((".", "!", "?")) else "."
     return PushFailed(f"The Hub: {text}{end} {advice}".strip(), code=_CODES.get(status or 0, "push-failed"))

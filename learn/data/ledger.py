@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ...cards.facts import SPLITS
 from ...cards.split_names import split_names
-from ...errors import MedIMetaError, unknown
+from ...errors import MedIMetaError, unknown, visible
 from ...files.atomic import whole_file
 
 KINDS = ("exact", "near", "subject")
@@ -115,7 +115,7 @@ class Ledger:
         lines = [*wrong, f"Images compared: {compared}. Near: at most {self.distance} of 64 bits differ."]
         counts = self.counts()
         if counts.empty:
-            return "\n".join([*lines, "No leaks found."])
+            return "\n".join(map(visible, [*lines, "No leaks found."]))
         cells = [["kind", "split", "other split", "groups", "images"]]
         for row in counts.to_dict("records"):
             first, second = f"{row['dataset']} {row['split']}", f"{row['other_dataset']} {row['other_split']}"
@@ -123,7 +123,7 @@ class Ledger:
             cells.append([row["kind"], first, "within" if first == second else second, f"{row['groups']:,}", images])
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines += ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
     def _contradictions_text(self) -> list[str]:
         rows = self.contradictions()

@@ -24,7 +24,7 @@ DATASETS = (  # one of each source
     "aml", "bus", "crc", "cxr", "derm", "dr_regular", "fundus", "glaucoma", "mammo_mass", "oct", "organs_axial", "pbc",
     "skinl_derm",
 )  # fmt: skip
-NOT_IN_PATHS = ("original_filepath", "path", "middle_path")  # a suffix in another case may show in them
+NOT_IN_CASE = ("original_filepath", "path")  # a suffix in another case may show in them
 ROWS = 4  # rendered; the first ones, which the kinds change
 
 
@@ -51,8 +51,15 @@ def rows(dataset: str, folder: Path, *, paths: bool = True) -> str:
             data = encoded[name]
             pixels = None if data is None else read_image(data, ("PNG", "WEBP"), modes=MASKS)
             digest.update(b"-" if pixels is None else np.asarray(pixels).tobytes())
-    left_out = () if paths else NOT_IN_PATHS
-    columns = [name for name in manifest if name not in left_out and not name.startswith(("mask_", "original_mask"))]
+    card = source.card
+    known = {
+        "index",
+        "split",
+        "original_split",
+        "subject_id",
+        *(item.column for item in (*card.tasks, *card.annotations)),
+    }
+    columns = [*sorted(known & {*manifest}), *(NOT_IN_CASE if paths else ())]
     digest.update(manifest[columns].to_json().encode())
     return digest.hexdigest()
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from medimeta.builders import source
 from medimeta.builders.hub.folder import HubSource
@@ -15,12 +16,12 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource, find_reader
 from medimeta.builders.sources import chestxray14, isic2018, rfmid
 from medimeta.builders.table import completeness
-from medimeta.builders.table.completeness import label_hash, path_hash, published_paths
+from medimeta.builders.table.completeness import label_hash, path_hash, published_paths, subject_hash
 from medimeta.builders.table.manifest import label_ids
 from medimeta.builders.table.splits import official_split
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.details import Pins
-from medimeta.errors import SourceIncomplete
+from medimeta.errors import SourceBroken, SourceIncomplete
 from medimeta.upload.folder.record import read_records
 from medimeta.upload.folder.writing import build
 
@@ -48,6 +49,10 @@ def tables(shared, dataset, folder):
         (folder / rfmid.IMAGES).mkdir()
         (folder / rfmid.IMAGES / "marker.txt").touch()
         shutil.copytree(home / "rfmid", folder / rfmid.TABLES)
+    elif dataset.startswith("skinl"):
+        (folder / "images").mkdir()
+        (folder / "images" / "marker.txt").touch()
+        shutil.copytree(home / "derm7pt", folder / "meta")
     elif dataset == "derm":
         for split, part in isic2018.PARTS.items():
             name = f"{part}_GroundTruth"
@@ -72,10 +77,10 @@ def test_pins_are_those_of_the_official_membership(shared, dataset):
     rows, card = membership(shared, dataset), DATASETS[dataset]
 
     assert len(rows) == card.total
-    assert card.complete == Pins(path_hash(rows), label_hash(rows, card))
+    assert (card.complete.paths, card.complete.labels) == (path_hash(rows), label_hash(rows, card))
 
 
-@pytest.mark.parametrize("dataset", FROM_TABLES)
+@pytest.mark.parametrize("dataset", [*FROM_TABLES, "skinl_derm", "skinl_photo"])
 def test_pins_are_those_of_the_complete_tables(shared, tmp_path, dataset):
     card = DATASETS[dataset]
     rows = find_reader(card).manifest(RawSource(dataset, tables(shared, dataset, tmp_path)).raw)
@@ -85,11 +90,29 @@ def test_pins_are_those_of_the_complete_tables(shared, tmp_path, dataset):
     # Only the files tell the crops of mammo_*; the training labels of derm were seen in a table of another source.
     paths = None if dataset.startswith("mammo") else path_hash(rows)
     labels = None if dataset == "derm" else label_hash(rows, card)
-    assert card.complete == Pins(paths, labels)
+    subjects = None if dataset in ("derm", "fundus") else subject_hash(rows)
+    assert (card.complete.paths, card.complete.labels, card.complete.subjects) == (paths, labels, subjects)
 
 
 def test_no_other_dataset_is_pinned():
-    assert {name for name, card in DATASETS.items() if card.complete} == {*FROM_TABLES, *FROM_MEMBERSHIP}
+    pinned = {
+        name for name, card in DATASETS.items() if card.complete and (card.complete.paths or card.complete.labels)
+    }
+    assert pinned == {*FROM_TABLES, *FROM_MEMBERSHIP}
+
+
+SAMPLES = {
+    "aml": "aml_cyto", "bus": "busi", "cxr": "cxr14", "derm": "ham10000", "fundus": "rfmid", "pbc": "pbc",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", SAMPLES)
+def test_images_of_real_sources_have_the_pinned_sizes(shared, dataset):
+    low, high = DATASETS[dataset].complete.longer_side
+    for path in (shared / "real" / SAMPLES[dataset]).rglob("*"):
+        if path.suffix in (".png", ".jpg", ".tiff") and path.name[0] != ".":
+            with Image.open(path) as image:
+                assert low <= max(image.size) <= high, path
 
 
 def test_the_list_of_pbc_gives_its_hash_and_its_official_splits():
@@ -98,6 +121,13 @@ def test_the_list_of_pbc_gives_its_hash_and_its_official_splits():
 
     assert path_hash(rows) == card.complete.paths
     assert pd.Series(official_split(rows, card.splits)).value_counts().to_dict() == card.splits.counts
+
+
+def _pictures(folder):
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in (".png", ".jpg", ".jpeg") and path.name[0] != ".":
+            with Image.open(path) as image:
+                yield image
 
 
 @pytest.fixture
@@ -110,7 +140,11 @@ def complete(tmp_path, monkeypatch):
         rows = RawSource(dataset, folder, Options(partial=True)).manifest()
         counts = {name: rows[name].value_counts().to_dict() for name in ("split", "original_split")}
         rule = replace(real.splits, counts=counts["split"], original=counts["original_split"])
-        card = replace(real, splits=rule, complete=Pins(path_hash(rows), label_hash(rows, real)))
+        raw_rows = find_reader(real).manifest(RawSource(dataset, folder).raw)
+        subjects = subject_hash(raw_rows) if "subject_id" in raw_rows else None
+        side = [max(image.size) for image in _pictures(folder)]
+        complete = Pins(path_hash(rows), label_hash(rows, real), subjects, (min(side), max(side)) if side else None)
+        card = replace(real, splits=rule, complete=complete)
         monkeypatch.setitem(DATASETS._cards, dataset, card)
         monkeypatch.setattr(completeness, "published_paths", lambda dataset: frozenset())
         monkeypatch.setattr(source, "published_paths", lambda name: frozenset(rows["original_filepath"]))
@@ -155,10 +189,39 @@ def test_an_edited_label_is_noticed(complete):
     assert len(RawSource("fundus", folder, Options(partial=True)).manifest())
 
 
+def test_smaller_copies_are_noticed(complete):
+    folder = complete("pbc")
+    rows = RawSource("pbc", folder).manifest()
+    RawSource("pbc", folder).encode(rows[:1])
+    path = folder / "PBC_dataset_normal_DIB" / rows["path"][0]
+    with Image.open(path) as image:
+        image.resize((256, 256)).save(path)
+
+    with pytest.raises(SourceBroken, match=f"{path.name}.*256x256"):
+        RawSource("pbc", folder).encode(rows[:1])
+    RawSource("pbc", folder, Options(partial=True)).encode(rows[:1])
+
+
+@pytest.mark.parametrize("change", ["another patient", "another order"])
+def test_an_edited_table_is_noticed(complete, change):
+    folder = complete("skinl_derm")
+    path = next(folder.rglob("meta.csv"))
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if change == "another order":
+        table = table[::-1]
+    else:
+        table.loc[:1, "derm"] = table["derm"][1::-1].to_numpy()
+        table.loc[:1, "clinic"] = table["clinic"][1::-1].to_numpy()
+    table.to_csv(path, index=False)
+
+    with pytest.raises(SourceIncomplete, match=r"published files and cases|published labels"):
+        RawSource("skinl_derm", folder).manifest()
+
+
 def test_a_complete_hub_folder_has_the_pinned_hashes(shared):
     rows, card = HubSource("bus", shared / "full" / "hub" / "bus").manifest(), DATASETS["bus"]
 
-    assert Pins(path_hash(rows), label_hash(rows, card)) == card.complete
+    assert (path_hash(rows), label_hash(rows, card)) == (card.complete.paths, card.complete.labels)
 
 
 def test_a_complete_build_records_its_hashes(complete, tmp_path):

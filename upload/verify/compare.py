@@ -16,7 +16,7 @@ from ...builders.rows import BATCH, features, to_table
 from ...builders.source import Source
 from ...builders.table.manifest import records
 from ...cards.facts import DatasetCard
-from ...errors import MedIMetaError, some
+from ...errors import MedIMetaError, some, visible
 from ...files.parallel import ordered_map
 from .pixels import PixelDifferences, compare_pictures
 from .tally import NONE, Tally, row_name
@@ -81,7 +81,7 @@ class SourceComparison:
                 lines += [f"  {fact}: {tally.rows:,} row(s)", *(f"    {example}" for example in tally.examples)]
         if self.not_given:
             lines.append(f"  not compared, as the release does not have it: {some(self.not_given, 20)}")
-        return "\n".join([*lines, "Equal." if self.equal else "Not equal."])
+        return "\n".join(map(visible, [*lines, "Equal." if self.equal else "Not equal."]))
 
 
 def compare(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ...errors import visible
+
 Severity = Literal["error", "warning", "note"]
 
 
@@ -43,8 +45,9 @@ class Finding:
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        """One line, and one per example: a name from a file must not be able to fake another."""
         first = f"{self.dataset}: {self.severity}: {self.rule}: {self.message}"
-        return "\n".join([first, *(f"    {example}" for example in self.examples)])
+        return "\n".join(map(visible, [first, *(f"    {example}" for example in self.examples)]))
 
 
 def clean(findings: Sequence[Finding]) -> bool:

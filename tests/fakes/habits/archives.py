@@ -117,11 +117,12 @@ def _(folder: Path) -> str:
 def _(folder: Path) -> str:
     listed = members(folder)
     with zipfile.ZipFile(folder / "archive.zip", "w", zipfile.ZIP_DEFLATED) as file:
-        for name, data in listed:
+        for number, (name, data) in enumerate(listed):
             file.writestr(name, data)
             parent, _, last = name.rpartition("/")
-            file.writestr(f"__MACOSX/{parent}/._{last}", b"\0\5\x16\7" + bytes(50))
-            file.writestr(f"{parent}/.DS_Store", b"\0\0\0\1Bud1")
+            parent += "/" if parent else ""
+            file.writestr(f"__MACOSX/{parent}._{last}", b"\0\5\x16\7" + bytes(50))
+            file.writestr(f"{parent}.DS_Store{number}", b"\0\0\0\1Bud1")
     return "*"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,7 +128,7 @@ def _(folder: Path) -> str:
     return saved(folder, "PNG", ".png", mode="P")
 
 
-@kind("a palette of the same colours", equal=True)
+@kind("a palette of the same colours")
 def _(folder: Path) -> str:
     def change(path: Path) -> None:
         with Image.open(path) as image:
@@ -171,15 +173,22 @@ def _(folder: Path) -> str:
     return saved(folder, "TIFF", ".tif", ".tiff", mode="RGB", compression="jpeg", quality=60)
 
 
-@kind("16 bits per channel, TIFF")
+@kind("16 bits per channel")
 def _(folder: Path) -> str:
     def change(path: Path) -> None:
-        from tifffile import imwrite
-
         with Image.open(path) as image:
-            imwrite(path, np.asarray(image.convert("RGB")).astype(np.uint16) * 257, photometric="rgb")
+            deep = np.asarray(image.convert("RGB")).astype(">u2") * 257
+        path.write_bytes(png(deep.shape[1], deep.shape[0], 16, 2, b"".join(b"\0" + row.tobytes() for row in deep)))
 
-    return first_picture(folder, change, ".tif", ".tiff")
+    return first_picture(folder, change, ".png")
+
+
+def png(width: int, height: int, depth: int, colours: int, lines: bytes, *, interlaced: bool = False) -> bytes:
+    """A PNG as Pillow cannot write it."""
+    head = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, interlaced)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    chunks = (struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @kind("a profile, EXIF and comments", equal=True)
@@ -234,15 +243,11 @@ def _(folder: Path) -> str:
         data[start : start + len(data) // 4] = bytes(len(data) // 4)
         path.write_bytes(data)
 
-    return first_picture(folder, change, ".png", ".tif", ".tiff")
+    return first_picture(folder, change, ".png")
 
 
 @kind("an interlaced PNG", equal=True)
 def _(folder: Path) -> str:
-    """Pillow writes none: seven passes by hand."""
-    import struct
-    import zlib
-
     def change(path: Path) -> None:
         with Image.open(path) as image:
             image.load()
@@ -256,10 +261,7 @@ def _(folder: Path) -> str:
             for row in pixels[top::down, left::right]
             if row.size
         )
-        head = struct.pack(">IIBBBBB", image.width, image.height, 8, kind_of, 0, 0, 1)
-        parts = [(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
-        chunks = (struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in parts)
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        path.write_bytes(png(image.width, image.height, 8, kind_of, lines, interlaced=True))
 
     return first_picture(folder, change, ".png")
 
@@ -278,13 +280,3 @@ def _(folder: Path) -> str:
         path.write_bytes(first[:2] + second[place : place + 2 + length] + first[2:])
 
     return first_picture(folder, change, ".jpg", ".jpeg")
-
-
-@kind("smaller copies under the names")
-def _(folder: Path) -> str:
-    """As many mirrors have them; noticed where the source's size is known and the source is complete."""
-    paths = [p for p in files(folder, ".png", ".jpg", ".jpeg", ".tif", ".tiff") if "mask" not in p.name]
-    for path in paths:
-        with Image.open(path) as image:
-            image.resize((100, 100)).save(path, FORMATS[path.suffix.lower()])
-    return "*" if paths else ""

@@ -7,8 +7,6 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from .base import files, kind
 
 Rows = list[list[str]]
@@ -48,6 +46,9 @@ def _(folder: Path) -> str:
 
 @kind("tables with a further column", equal=True)
 def _(folder: Path) -> str:
+    """The tables of RFMiD have a column per finding, so that a further one could be a finding."""
+    if any("RFMiD" in path.name for path in files(folder, ".csv")):
+        return ""
     return edited(folder, lambda rows: [[*row, "my notes" if n == 0 else "x"] for n, row in enumerate(rows)])
 
 
@@ -116,21 +117,28 @@ def _(folder: Path) -> str:
     return edited(folder, lambda rows: [[f" {text}" for text in rows[0]], *rows[1:]])
 
 
-def empty(column: int) -> Callable[[Rows], Rows]:
+NAMES = ("Image Index", "image", "ID", "case_num", "derm", "patient_id", "image_id")
+LABELS = ("Finding Labels", "MEL", "DR", "diagnosis", "pathology", "patient_DR_Level", "Majority Decision")
+
+
+@kind("a label that is missing")
+def _(folder: Path) -> str:
     def change(rows: Rows) -> Rows:
-        rows = [list(row) for row in rows]
-        if len(rows) > 1 and len(rows[1]) > abs(column):
-            rows[1][column] = ""
+        columns = [n for n, head in enumerate(rows[0]) if head in LABELS]
+        return [rows[0], *([("" if n in columns else cell) for n, cell in enumerate(row)] for row in rows[1:])]
+
+    return edited(folder, change)
+
+
+@kind("a row without its name")
+def _(folder: Path) -> str:
+    def change(rows: Rows) -> Rows:
+        first = next((n for n, head in enumerate(rows[0]) if head in NAMES), None)
+        if first is not None and len(rows) > 1:
+            rows[-1][first] = ""
         return rows
 
-    return change
-
-
-for _column in range(12):
-
-    @kind(f"an empty cell in column {_column}")
-    def _(folder: Path, column: int = _column) -> str:
-        return "*" if edited(folder, empty(column)) else ""
+    return edited(folder, change)
 
 
 @kind("tables as workbooks")
@@ -179,15 +187,3 @@ def _(folder: Path) -> str:
     for path in paths:
         path.write_bytes(pickle.dumps(path.read_text(encoding="utf-8-sig")))
     return "*" if paths else ""
-
-
-@kind("the rows in another order")
-def _(folder: Path) -> str:
-    paths = files(folder, ".csv", ".dat")
-    for path in paths:
-        first, *lines = path.read_bytes().splitlines(keepends=True)
-        if path.suffix == ".dat":
-            lines, first = [first, *lines], b""
-        order = np.random.default_rng(0).permutation(len(lines))
-        path.write_bytes(first + b"".join(lines[i].rstrip(b"\r\n") + b"\n" for i in order))
-    return "rows" if paths else ""

@@ -230,25 +230,6 @@ def _(folder: Path) -> str:
     return dicoms(folder, change) and ".dcm"
 
 
-@kind("big endian, DICOM", equal=True)
-def _(folder: Path) -> str:
-    from pydicom.uid import ExplicitVRBigEndian
-
-    def change(image):
-        values = image.pixel_array
-        image.PixelData = values.astype(values.dtype.newbyteorder(">")).tobytes()
-        image.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-
-    from pydicom import dcmread
-
-    paths = list(dicom(folder))
-    for path in paths:
-        image = dcmread(path)
-        change(image)
-        image.save_as(path, implicit_vr=False, little_endian=False)
-    return "*" if paths else ""
-
-
 @kind("no preamble, DICOM")
 def _(folder: Path) -> str:
     paths = list(dicom(folder))
@@ -315,12 +296,14 @@ def _volumes(folder: Path, change: Callable[[bytearray], None], *names: str) -> 
     return "*" if paths else ""
 
 
-@kind("an infinite slope")
+@kind("an infinite slope", equal=True)
 def _(folder: Path) -> str:
+    """Taken as no slope, as nibabel does, which made the release."""
+
     def change(data: bytearray) -> None:
         data[112:116] = np.float32(np.inf).tobytes()
 
-    return _volumes(folder, change) and ".nii"
+    return _volumes(folder, change)
 
 
 @kind("a slope that is NaN", equal=True)
@@ -339,8 +322,17 @@ for _turn in ("mirrored along x", "mirrored along y", "mirrored along z", "with 
     def _(folder: Path, turn: str = _turn) -> str:
         import nibabel as nib
 
+        path = volume(folder)
+        if path is None:
+            return ""
+        liver = nib.Nifti1Image.from_bytes(path.with_name("segmentation-0.nii").read_bytes()).get_fdata() > 0
+        if "axes" not in turn:
+            taken = np.flatnonzero(liver.any(axis=tuple({0, 1, 2} - {"xyz".index(turn[-1])})))
+            if abs(taken[0] + taken[-1] - liver.shape["xyz".index(turn[-1])]) < 9:  # in the middle: nothing shows it
+                return ""
+
         def change(image):
-            values = np.asarray(image.dataobj)
+            values = image.dataobj.get_unscaled()
             values = values.transpose(2, 0, 1) if "axes" in turn else np.flip(values, "xyz".index(turn[-1]))
             zooms = image.header.get_zooms()
             header = image.header.copy()
