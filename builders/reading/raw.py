@@ -68,7 +68,7 @@ class Raw(Tree):
             path: Its path.
             columns: Columns that it must have; it may have more.
             whole: Those of them that hold whole numbers, also where a spreadsheet saved them as 1.0.
-            files: Those of them that name a file in every row; blanks around the names are dropped.
+            files: Those of them that hold a name (of a file) in every row; blanks around the names are dropped.
             **options: For `pandas.read_csv`; the encoding defaults to UTF-8, with or without byte-order mark.
 
         Raises:

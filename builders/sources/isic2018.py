@@ -57,7 +57,7 @@ def _lesions(raw: Raw) -> dict[str, str]:
     """Lesion of each training image, as far as the table is there."""
     if LESIONS not in raw:
         return {}
-    table = raw.table(LESIONS, columns=("image", "lesion_id"), dtype=str)
+    table = raw.table(LESIONS, columns=("image", "lesion_id"), files=("image", "lesion_id"), dtype=str)
     if (twice := table["image"].duplicated()).any():
         raise raw.broken(LESIONS, f"{some([*table['image'][twice]])} are there twice")
     return dict(zip(table["image"], table["lesion_id"], strict=True))

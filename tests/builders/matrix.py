@@ -24,7 +24,7 @@ DATASETS = (  # one of each source
     "aml", "bus", "crc", "cxr", "derm", "dr_regular", "fundus", "glaucoma", "mammo_mass", "oct", "organs_axial", "pbc",
     "skinl_derm",
 )  # fmt: skip
-NOT_IN_CASE = ("original_filepath", "path")  # a suffix in another case may show in them
+PATHS = {"original_filepath", "path"}  # a suffix in another case may show in them
 ROWS = 4  # rendered; the first ones, which the kinds change
 
 
@@ -59,7 +59,7 @@ def rows(dataset: str, folder: Path, *, paths: bool = True) -> str:
         "subject_id",
         *(item.column for item in (*card.tasks, *card.annotations)),
     }
-    columns = [*sorted(known & {*manifest}), *(NOT_IN_CASE if paths else ())]
+    columns = [name for name in sorted((known | PATHS) & {*manifest}) if paths or "path" not in name]
     digest.update(manifest[columns].to_json().encode())
     return digest.hexdigest()
 

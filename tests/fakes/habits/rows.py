@@ -97,9 +97,7 @@ def _(folder: Path) -> str:
     def cell(text: str) -> str:
         return f"{text}.0" if text.isdecimal() and (text == "0" or text[0] != "0") else text
 
-    return edited(
-        folder, lambda rows: [rows[0], *([cell(t, h) for t, h in zip(r, rows[0], strict=False)] for r in rows[1:])]
-    )
+    return edited(folder, lambda rows: [rows[0], *([*map(cell, row)] for row in rows[1:])])
 
 
 @kind("cells with blanks around them")
