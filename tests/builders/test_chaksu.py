@@ -163,7 +163,7 @@ def test_tables_that_are_not_there_are_named(folder):
         path.unlink()
 
     with pytest.raises(
-        SourceNotFound, match=r"no \*/6.0_Glaucoma_Decision/Mean/\*.csv in .*Get Train.zip and Test.zip"
+        SourceNotFound, match=r"6.0_Glaucoma_Decision/Mean/\*.csv is missing in .*Get Train.zip, Test.zip"
     ):
         source(folder).manifest()
 
