@@ -13,7 +13,7 @@ import huggingface_hub.constants
 import huggingface_hub.utils._http as http
 import huggingface_hub.utils._xet as xet
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, RepoUrl
 
 try:
     from huggingface_hub.utils import close_session
@@ -99,6 +99,10 @@ def without_waiting(monkeypatch, *, lfs):
     monkeypatch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "1ms")
     if XET:
         monkeypatch.setattr(xet, "_GLOBAL_XET_HOLDER", xet.XetSessionHolder())
+    else:  # older clients take the endpoint of a commit from the environment
+        made = RepoUrl.__init__
+        at = lambda self, url, endpoint=None: made(self, url, endpoint or "/".join(url.split("/")[:3]))  # noqa: E731
+        monkeypatch.setattr(RepoUrl, "__init__", at)
     huggingface_hub.utils.disable_progress_bars()
     return waits
 
