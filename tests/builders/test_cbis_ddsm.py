@@ -108,6 +108,7 @@ def test_complete_tables_give_the_published_splits(released, dataset, counts, pa
     assert not manifest["original_filepath"].str.contains("\n").any()
 
 
+@pytest.mark.slow
 def test_complete_tables_share_the_patients_that_the_cards_name(released):
     mass, calc = (released[dataset].groupby("split")["subject_id"].unique() for dataset in BOTH)
 
@@ -123,6 +124,7 @@ def test_complete_tables_share_the_patients_that_the_cards_name(released):
         ("mammo_calc", {"calc_type": 24, "calc_distribution": 439}),
     ],
 )
+@pytest.mark.slow
 def test_corrected_labels_are_null_where_the_source_is_blank(complete, released, dataset, blank):
     released = released[dataset]
     corrected = RawSource(dataset, complete, CORRECTED).manifest()
@@ -134,6 +136,7 @@ def test_corrected_labels_are_null_where_the_source_is_blank(complete, released,
     pd.testing.assert_frame_equal(released.drop(columns=list(blank)), corrected.drop(columns=list(blank)))
 
 
+@pytest.mark.slow
 def test_corrected_lucent_center_is_not_set_by_centered(complete, released):
     labels = DATASETS["mammo_calc"].task("calc type").labels
     center, centered = labels.index("LUCENT_CENTER"), labels.index("LUCENT_CENTERED")

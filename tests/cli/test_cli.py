@@ -14,20 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from fakes.shell import medimeta, new_process
 from medimeta import DATASETS
 from medimeta.builders.phantoms import write_miniature
 from medimeta.cli import app as cli
 
 ROOT = Path(__file__).parents[2]
-
-
-def medimeta(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "medimeta", *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(ROOT / ".editable"), "COLUMNS": "200"} | environment,
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +92,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 
 def test_build_then_card(raw, tmp_path):
-    done = medimeta("build", "bus", "--source", raw, "--out", tmp_path / "hub", "--partial", "--num-proc", 2)
+    done = new_process("build", "bus", "--source", raw, "--out", tmp_path / "hub", "--partial", "--num-proc", 2)
     assert done.returncode == 0, done.stderr
     assert "load_dataset" in done.stdout
     assert "incomplete, 18 of 780 images" in done.stderr

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from fakes.pages import ROOT
+from fakes.shell import new_process
 from medimeta import DATASETS
 from medimeta.cli import app as cli
 from medimeta.cli.shared import console
@@ -102,16 +103,26 @@ def test_findings_about_hostile_names_stay_on_their_lines(tmp_path, capsys):
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
 @pytest.mark.parametrize("command", [["info", "glaucoma"], ["cite"], ["list"], ["info", "bus", "--json"]])
-def test_streams_of_any_encoding_take_everything(command, encoding):
-    done = subprocess.run(
-        [sys.executable, "-m", "medimeta", *command],
-        env=os.environ | {"PYTHONPATH": str(ROOT / ".editable"), "PYTHONIOENCODING": encoding},
-        capture_output=True,
-    )
+def test_streams_of_any_encoding_take_everything(command, encoding, monkeypatch):
+    shown, said = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "stderr", said)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command)
+    shown.flush()
+    said.flush()
+
+    assert not ended.value.code
+    assert said.buffer.getvalue() == b""
+    assert shown.buffer.getvalue().decode(encoding)
+
+
+def test_a_process_writes_in_the_encoding_of_its_stream():
+    done = new_process("cite", text=False, env={"PYTHONIOENCODING": "ascii"})
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
-    assert done.stdout.decode(encoding)
+    assert done.stdout.decode("ascii")
 
 
 @pytest.mark.parametrize("width", [50, 60, 70, 80, 120])
@@ -126,7 +137,7 @@ def test_ids_and_numbers_are_never_broken(width, terminal):
     assert {f"{card.total:,}" for card in DATASETS.values()} <= words
 
 
-@pytest.mark.parametrize("width", ["40", "60", "80"])
+@pytest.mark.parametrize("width", ["40", "80"])
 def test_help_is_never_cut(width, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", width)
     for name, command in [("", None), *((n, c) for group in cli.COMMANDS.values() for n, c in group.items())]:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import doctest
-import os
 import re
 import shlex
-import subprocess
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
-from medimeta.cli.app import main
+from .shell import EDITABLE, medimeta, new_process
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -43,25 +38,10 @@ def run_console(text, page, package=None):
         line, _, wanted = part.partition("\n")
         name, *arguments = shlex.split(line)
         assert name in MODULES, f"{page}: only {' and '.join(MODULES)} are run, found: {line}"
-        code, shown, said = _in_this_process(arguments) if package is None else _started(name, arguments, package)
-        assert not code, shown + said
-        assert doctest.OutputChecker().check_output(wanted, shown, VARIES), f"{line}\n{shown}"
-
-
-def _in_this_process(arguments):
-    with redirect_stdout(StringIO()) as shown, redirect_stderr(StringIO()) as said:
-        try:
-            main(arguments)
-        except SystemExit as ended:
-            return ended.code, shown.getvalue(), said.getvalue()
-    return 0, shown.getvalue(), said.getvalue()
-
-
-def _started(name, arguments, package):
-    done = subprocess.run(
-        [sys.executable, "-m", MODULES[name], *arguments],
-        env=os.environ | {"PYTHONPATH": str(package)},
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout, done.stderr
+        done = (
+            medimeta(*arguments)
+            if name == "medimeta" and package is None
+            else new_process(*arguments, package=package or EDITABLE, module=MODULES[name])
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert doctest.OutputChecker().check_output(wanted, done.stdout, VARIES), f"{line}\n{done.stdout}"
