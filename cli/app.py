@@ -18,6 +18,7 @@ from . import (
     corruptions,
     demo,
     experiments,
+    features,
     find,
     info,
     learn,
@@ -60,7 +61,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "new-dataset": new_dataset.new_dataset,
     },
     "This machine": {"download": machine.download, "cache": machine.cache, "env": machine.env},
-    "Publish": {"preview": preview.preview, "card": build.card, "push": push.push},
+    "Publish": {"preview": preview.preview, "card": build.card, "push": push.push, "features": features.features},
 }
 RESUMABLE = ("bench", "build", "demo", "download", "push")
 _UsageError: Any = typer.BadParameter.__base__

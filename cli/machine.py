@@ -149,7 +149,7 @@ def _entries(encoder: str | None) -> Iterator[Entry]:
     import datasets.config
 
     from ..learn.data import store
-    from ..learn.encoders import banks
+    from ..learn.encoders.feature_banks import banks
 
     for one in store.cache_entries():
         yield Entry("pixels", one.name or "?", one.path, one.bytes, one.used, one.delete, {"images": one.images})

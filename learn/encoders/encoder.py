@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -81,7 +82,7 @@ class Encoder:
             raise unknown("dtype", dtype, DTYPES)
         if not name.strip():
             raise MedIMetaError("An encoder needs a name, by which tables and feature banks call it.")
-        where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        where = torch.device(device or _own_device())
         if isinstance(model, nn.Module):
             model = model.eval()
             sha256 = sha256 or _sha256(model)
@@ -132,10 +133,18 @@ class Encoder:
         Raises:
             MedIMetaError: If the pixels have another form, or a feature is not a finite number.
         """
-        features = self._forward(self.transform(np.asarray(pixels), self.device)).cpu().numpy()
+        return self.forward(self.transform(np.asarray(pixels), self.device))
+
+    def forward(self, values: torch.Tensor) -> np.ndarray:
+        """Encode images that are preprocessed; see `images`.
+
+        Args:
+            values: float32, shape (N, 3, size, size), as `transform` returns them.
+        """
+        features = self._forward(values).cpu().numpy()
         if (lost := int((~np.isfinite(features)).any(axis=1).sum())) > 0:
             raise MedIMetaError(
-                f"Encoder {self.name!r} gives NaN or infinite features for {lost} of {len(pixels)} images."
+                f"Encoder {self.name!r} gives NaN or infinite features for {lost} of {len(values)} images."
             )
         return features
 
@@ -204,6 +213,15 @@ class Encoder:
                 "return a vector per image, shape (N, width)."
             )
         return features.float()
+
+
+def _own_device() -> str:
+    """Return the GPU of this process, of those that `accelerate launch` or `torchrun` started, if there is one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
 
 
 def _sha256(model: nn.Module) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,18 @@ from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS
 from ...cards.split_names import split_names
 from ...errors import MedIMetaError
+from ...files.parallel import ordered_map
 from ..data.corruptions.images import CorruptedImage
 from ..data.pixels import PixelStore
 from ..data.store import find_or_build
-from .banks import Bank, nearest
 from .encoder import Encoder
-from .identity import identity
+from .feature_banks import published
+from .feature_banks.banks import Bank, nearest
+from .feature_banks.identity import identity
+from .feature_banks.shards import complete
 from .loading import encoder as as_encoder
 
-SHARD = 1024  # images per shard: what a killed process computes again at most
-BATCH = 32
+BATCH, BATCH_ON_GPU = 32, 256
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,8 @@ def features(
     *,
     split: str = "train",
     data_dir: str | os.PathLike[str] | None = None,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
+    repo: str | None = None,
     **options: Any,
 ) -> np.ndarray:
     """Return the features of a split in the order of its rows, and compute them if nobody has yet.
@@ -44,14 +48,18 @@ def features(
         labels = medimeta.load_task("bus", split="train")["label"]
 
     They are kept in the cache of `datasets`; `medimeta cache` shows and deletes them. An interrupted computation
-    continues where it stopped. Processes that ask for the same features at once wait for the first of them.
+    continues where it stopped. Processes that ask for the same features at once share the work.
 
     Args:
         encoder: An encoder from `medimeta.encoder`, or the name of one.
         dataset: Id of the dataset.
         split: "train", "validation" (or "val"), "test", or several joined with "+".
         data_dir: Where the data are, as for `medimeta.load_dataset`.
-        batch_size: Images per pass. It changes features by rounding errors only.
+        batch_size: Images per pass; by default 32, and 256 on a GPU, where it is halved until a batch fits into memory.
+            It changes features by rounding errors only.
+        repo: A dataset repository on the Hub with features that `medimeta features push` published. Those of the same
+            images, weights and preprocessing are downloaded instead of computed, also if they were computed with other
+            versions of the libraries, which is reported.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Returns:
@@ -68,11 +76,19 @@ def features(
     parts = []
     for name in names:
         rows = load_dataset(card.id, split=name, data_dir=data_dir, **options)
-        parts.append(features_of(chosen, rows, card.id, name, batch_size=batch_size))
+        parts.append(features_of(chosen, rows, card.id, name, batch_size=batch_size, repo=repo))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, batch_size: int = BATCH) -> np.ndarray:
+def features_of(
+    encoder: Encoder,
+    rows: Dataset,
+    dataset: str,
+    split: str,
+    *,
+    batch_size: int | None = None,
+    repo: str | None = None,
+) -> np.ndarray:
     """Return the features of rows; see `features`.
 
     Args:
@@ -81,10 +97,13 @@ def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, ba
         dataset: Id of their dataset.
         split: Name of their split.
         batch_size: Images per pass.
+        repo: A repository with published features.
 
     Raises:
         MedIMetaError: If the batch size is below 1, an image cannot be used, or the cache cannot be written.
     """
+    if batch_size is None:
+        batch_size = BATCH if encoder.device.type == "cpu" else BATCH_ON_GPU
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise MedIMetaError(f"batch_size is {batch_size!r}; it must be a whole number, 1 or more.")
     pixels = pixels_of(rows)
@@ -94,18 +113,20 @@ def features_of(encoder: Encoder, rows: Dataset, dataset: str, split: str, *, ba
         return finished
     try:
         bank.path.parent.mkdir(parents=True, exist_ok=True)
-        with bank.lock():
-            if (finished := bank.open()) is not None:
-                return finished
-            if different := nearest(bank):
-                log.warning(
-                    "Features of %s, split %s, by %s are computed again: %s.",
-                    *(about[name] for name in ("dataset", "split", "encoder")),
-                    "; ".join(different),
-                )
-            with tqdm(total=len(rows), desc=f"{dataset} {split}", unit=" images") as bar:
-                return bank.complete(_extractor(encoder, pixels, batch_size, bar.update), SHARD, bar.update)
+        if repo is not None and (downloaded := published.find(repo, bank)) is not None:
+            return downloaded
+        if different := nearest(bank):
+            log.warning(
+                "Features of %s, split %s, by %s are computed again: %s.",
+                *(about[name] for name in ("dataset", "split", "encoder")),
+                "; ".join(different),
+            )
+        ids = rows.with_format("numpy")["index"][:] if "index" in rows.column_names else None
+        with tqdm(total=len(rows), desc=f"{dataset} {split}", unit=" images") as bar:
+            return complete(bank, _extractor(encoder, pixels, batch_size, bar.update), bar.update, ids)
     except OSError as error:
+        if isinstance(error, MedIMetaError):
+            raise
         raise MedIMetaError(
             f"The feature bank {bank.path} cannot be written: {error}. Move the cache to another folder with "
             "HF_DATASETS_CACHE."
@@ -134,13 +155,15 @@ def _extractor(
 
     size = batch_size
 
-    def encode(part: range) -> np.ndarray:
+    def prepare(part: range) -> torch.Tensor:
+        return encoder.transform(pixels.take(part), encoder.device)
+
+    def forward(values: torch.Tensor) -> Iterator[np.ndarray]:
         nonlocal size
-        features = np.empty((len(part), encoder.width), np.float32)
         done = 0
-        while done < len(part):
+        while done < len(values):
             try:
-                batch = encoder.images(pixels.take(part[done : done + size]))
+                batch = encoder.forward(values[done : done + size])
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise MedIMetaError(
@@ -149,9 +172,15 @@ def _extractor(
                     ) from None
                 size //= 2
                 continue
-            features[done : done + len(batch)] = batch
             done += len(batch)
             done_images(len(batch))
-        return features
+            yield batch
+
+    def encode(part: range) -> np.ndarray:
+        batches = [part[start : start + size] for start in range(0, len(part), size)]
+        with ThreadPoolExecutor(1) as executor:  # prepares the next batch while the model works
+            return np.concatenate(
+                [one for values in ordered_map(prepare, batches, executor, 2) for one in forward(values)]
+            )
 
     return encode

@@ -3,6 +3,7 @@
 Layout  <cache of `datasets`>/medimeta-features/<key>/bank.json       what the features are of
                                                       <first row>.npy  finished shards of a bank that is being made
                                                       features.npy     all features, once every shard is finished
+                                                      index.npy        ids of the rows, where they have some
 
 The key is a hash of everything that decides the features: the pixels, the encoder's weights, its preprocessing, the
 numeric precision and the versions of the libraries. Equal images have one bank, whatever they were read from.
@@ -15,8 +16,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ import datasets.config
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ...errors import MedIMetaError
-from ...files.atomic import whole_file
-from ...files.json_values import canonical
+from ....errors import MedIMetaError
+from ....files.atomic import whole_file
+from ....files.json_values import canonical
 from .identity import differences
 
 UNREADABLE = (OSError, ValueError, EOFError)  # what numpy raises of a file that is cut off or something else
-ABOUT, FEATURES = "bank.json", "features.npy"
+ABOUT, FEATURES, IDS = "bank.json", "features.npy", "index.npy"
 
 
 def folder() -> Path:
@@ -126,61 +127,27 @@ class Bank:
         if different := differences(stored["identity"], self.about["identity"]):
             raise self._damaged(f"it is of another bank ({'; '.join(different)})")
 
-    def complete(self, make: Callable[[range], np.ndarray], shard: int, kept: Callable[[int], object]) -> np.ndarray:
-        """Compute the shards that are missing and put all of them together; call it with the lock held.
+    def prepare(self, ids: np.ndarray | None = None) -> None:
+        """Make the folder unless it is there, and check that it is of this bank; call it with the lock held.
 
         Args:
-            make: Returns the features of some rows.
-            shard: Rows per shard.
-            kept: Called with the number of rows of each shard that an earlier process has finished.
-
-        Returns:
-            As `open`.
-
-        Raises:
-            MedIMetaError: If there is not enough space.
+            ids: Of the rows, kept for publishing.
         """
-        rows, width = self.shape
-        needed, free = 2 * rows * width * 4, shutil.disk_usage(self.path.parent).free
-        if needed > free:
-            raise MedIMetaError(
-                f"Features of {rows:,} images take {needed / 1e9:.1f} GB while they are computed, but "
-                f"{self.path.parent} has only {free / 1e9:.1f} GB free. Delete what is no longer needed (medimeta "
-                "cache --clean), or move the cache to another disk with HF_DATASETS_CACHE."
-            )
         if read_about(self.path) is None:
             self.path.mkdir(parents=True, exist_ok=True)
+            if ids is not None:
+                with whole_file(self.path / IDS) as partial, partial.open("wb") as file:
+                    np.save(file, np.asarray(ids, np.int64), allow_pickle=False)
             with whole_file(self.path / ABOUT) as partial:
                 partial.write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
         self.check()
-        for path in self.path.glob(".*.part"):  # of a killed process: the lock is ours
-            path.unlink(missing_ok=True)
-        parts = []
-        for start in range(0, rows, shard):
-            part = range(start, min(start + shard, rows))
-            place = self.path / f"{start:09}.npy"
-            if _holds(place, (len(part), width)):
-                kept(len(part))
-            else:
-                with whole_file(place) as partial, partial.open("wb") as file:
-                    np.save(file, np.ascontiguousarray(make(part), np.float32), allow_pickle=False)
-            parts.append(place)
-        with whole_file(self.features) as partial, partial.open("wb") as file:
-            header: Any = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for place in parts:
-                file.write(np.load(place, allow_pickle=False).data)
-        for place in parts:
-            place.unlink()
-        features = self.open()
-        if features is None:
-            raise self._damaged("it was deleted")
-        return features
 
     def delete(self) -> int:
         """Delete the bank unless it is being made; return the number of bytes freed."""
         try:
-            with self.lock(timeout=0):
+            with self.lock(timeout=0), ExitStack() as shards:
+                for path in self.path.glob(".*.lock"):
+                    shards.enter_context(FileLock(path, 0, mode=0o666))
                 freed = self.bytes
                 shutil.rmtree(self.path)
         except (Timeout, PermissionError, FileNotFoundError):
@@ -231,11 +198,3 @@ def read_about(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return about if complete else None
-
-
-def _holds(place: Path, shape: tuple[int, int]) -> bool:
-    try:
-        shard = np.load(place, mmap_mode="r", allow_pickle=False)
-    except UNREADABLE:
-        return False
-    return bool(shard.shape == shape and shard.dtype == np.float32)
