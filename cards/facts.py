@@ -85,6 +85,7 @@ class DatasetCard:
         masks: Mask columns added by `with_masks`.
         corrections: Changes made by `labels="corrected"`.
         known_issues: Label errors and quirks that remain in the released labels.
+        groups: Columns that divide images into groups of patients or images, for `medimeta evaluate --by`.
         complete: Hashes of the complete source; None if it has not been seen.
         domain_overlaps: Other datasets of the same domain; set by the catalogue.
     """
@@ -110,6 +111,7 @@ class DatasetCard:
     masks: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = ()
     known_issues: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     complete: Pins | None = None
     domain_overlaps: tuple[str, ...] = field(default=(), compare=False)
 

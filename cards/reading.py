@@ -97,6 +97,8 @@ def _check_card(card: DatasetCard, path: Path) -> None:
         "licence",
         "looser than a source's; state the stricter terms",
     )
+    missing = sorted(set(card.groups) - {task.column for task in card.tasks} - {a.column for a in card.annotations})
+    require(not missing, "groups", f"no column {', '.join(missing)}")
     names = {task.name for task in card.tasks}
     for correction in card.corrections:
         require(correction.task is None or correction.task in names, "corrections", f"no task {correction.task!r}")

@@ -127,6 +127,7 @@ def _facts(card: DatasetCard) -> dict[str, str | list[str] | None]:
         + ("" if card.licence.commercial else ", no commercial use")
         + ("" if card.licence.redistribution else ", no redistribution of images"),
         "licence conflict": card.licence.conflict,
+        "groups for --by": ", ".join(card.groups) or None,
         "known issues": list(card.known_issues),
         "--labels corrected": [
             f"{c.task or 'masks'}: {c.change} ({c.reason})" + ("" if c.rows is None else f" [{c.rows:,} rows]")
