@@ -117,6 +117,12 @@ def evaluation(table: Table) -> Iterator[Ratio]:
         yield Ratio(row["what"], number(row["ratio"]), limit)
 
 
+def encoders(table: Table) -> Iterator[Ratio]:
+    """Images per second next to the bare forward pass."""
+    for row in table.rows:
+        yield Ratio(row["encoder"], number(row["ratio"]), number(row["at least"]))
+
+
 def push(table: Table) -> Iterator[Ratio]:
     """Commits, requests, bytes and seconds next to `push_to_hub`, where both sides need any."""
     sides = {(row["step"], row["side"]): row for row in table.rows}
@@ -133,6 +139,7 @@ READERS: dict[str, Callable[[Table], Iterator[Ratio]]] = {
     "loading": loading,
     "episodes": episodes,
     "evaluation": evaluation,
+    "encoders": encoders,
     "push": push,
 }
 
@@ -152,6 +159,7 @@ def peer(name: str, shown: str) -> str:
         "loading": "plain datasets",
         "episodes": "the published sampler, as it was reported",
         "evaluation": "a loop over scikit-learn",
+        "encoders": "a bare forward pass",
         "push": "push_to_hub",
     }[name]
 

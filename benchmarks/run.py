@@ -30,6 +30,7 @@ TITLES = {
     "loading": "Loading, counting classes and memory, next to plain datasets",
     "episodes": "Drawing episodes",
     "evaluation": "Scoring episodes and resamples, next to scikit-learn",
+    "encoders": "Computing features, next to the bare forward pass",
     "push": "Publishing, next to DatasetDict.push_to_hub",
     "faults": "Publishing and downloading through faults",
 }
@@ -41,6 +42,7 @@ TINY = {
     "loading": ["--rows", "600", "--served", "300", "--some", "64"],
     "episodes": ["--episodes", "5", "--rounds", "1"],
     "evaluation": ["--episodes", "5", "--resamples", "3", "--rows", "100", "--rounds", "1"],
+    "encoders": ["--images", "4", "--rounds", "1"],
     "push": ["--per-class", "2"],
     "faults": ["--faults", "20"],
 }

@@ -14,6 +14,8 @@ HELP = """Evaluate encoders on tasks, from features that are computed once per e
 
 Protocols: probe (logistic regression on all training images), knn (nearest neighbours), prototype (nearest class mean),
 and few-shot (episodes of the whole dataset, by prototypes and by logistic regression). Choices are made on validation.
+Encoders: checkpoints of transformers, timm, open_clip or PEFT on the Hub or in a folder; timm:NAME and
+open_clip:NAME/PRETRAINED (pip install torch torchvision timm open_clip_torch); FILE.py:FUNCTION, which is run.
 Rerun the command to resume: finished results are kept, and features are read from the cache."""
 
 
@@ -52,7 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = new_parser("bench", "MODEL... ", HELP, *examples)
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help="transformers checkpoint or folder, or path/to/file.py:function")
+    add(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="ORG/MODEL or a folder, timm:NAME, open_clip:NAME/PRETRAINED, or FILE.py:FUNCTION",
+    )
     add("--tasks", nargs="+", default=["main"], metavar="TASK", help="main, all, ID, ID/TASK or domain:NAME (main)")
     add(
         "--protocols",

@@ -72,7 +72,7 @@ def add_common(parser: Parser, *, seeds: bool = False) -> None:
     add("--cache-dir", metavar="PATH", help="cache of the prepared dataset; that of `datasets` if not given")
     add("--no-store", action="store_true", help="decode images each time instead of once")
     add = parser.add_argument_group("model").add_argument
-    add("--model", default=VIT, help="checkpoint: Hub name or folder (%(default)s)")
+    add("--model", default=VIT, help="as for medimeta bench: ORG/MODEL or a folder, timm:NAME, ... (%(default)s)")
     add("--tiny", action="store_true", help="try it: a small random model, and miniatures where no data are given")
     add("--mixed-precision", choices=("no", "fp16", "bf16"), default="no", help="fp16 needs a GPU (%(default)s)")
     add = parser.add_argument_group("run").add_argument
