@@ -198,7 +198,7 @@ def table(
 
     loaded = results(places)
     if baseline is not None:
-        _show_robustness([result for _, result in loaded], baseline, markdown)
+        _show_robustness([result for _, result in loaded], baseline, markdown, plot)
         return
     shown = {"per_class": per_class, "compared": compared, "ranked": ranks is not None, "transposed": transposed}
     comparison = report.make(loaded, metric, **shown)
@@ -224,13 +224,23 @@ def table(
         print_text(comparison.text.rstrip("\n"))
 
 
-def _show_robustness(loaded: list[Result], baseline: str, markdown: Path | None) -> None:
+def _show_robustness(loaded: list[Result], baseline: str, markdown: Path | None, plot: Path | None) -> None:
+    from ..errors import MedIMetaError
     from ..files.atomic import whole_file
-    from ..learn.evaluation.robustness import report, robustness
+    from ..learn.evaluation.robustness import by_protocol, report, write_curves
 
-    text = report(robustness(loaded, baseline), baseline)
-    if markdown is None:
+    compared = by_protocol(loaded, baseline)
+    text = "\n".join(
+        (f"## {protocol}\n\n" if len(compared) > 1 else "") + report(measured, name)
+        for protocol, name, measured in compared
+    )
+    if plot is not None:
+        if len(compared) > 1:
+            names = ", ".join(protocol for protocol, *_ in compared)
+            raise MedIMetaError(f"A figure of robustness shows one protocol; these results are of {names}.")
+        write_curves(compared[0][2], plot)
+    if markdown is not None:
+        with whole_file(markdown) as partial:
+            partial.write_text(text, encoding="utf-8")
+    if markdown is plot is None:
         print_text(text.rstrip("\n"))
-        return
-    with whole_file(markdown) as partial:
-        partial.write_text(text, encoding="utf-8")

@@ -10,12 +10,14 @@ arXiv 2406.17536). The baseline is a method that was measured on the same images
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ...errors import MedIMetaError, some, unknown
+from ..figures.style import look, save, styled
 from .results import Result
 
 Errors = dict[str, dict[int, float]]  # balanced error by corruption and severity
@@ -98,6 +100,72 @@ def robustness(results: Iterable[Result], baseline: str) -> list[Robustness]:
                 )
             )
     return compared
+
+
+def by_protocol(results: Iterable[Result], baseline: str | None = None) -> list[tuple[str, str, list[Robustness]]]:
+    """Compare methods on corrupted images, protocol by protocol.
+
+    Args:
+        results: As for `robustness`; protocols without results of corrupted images are left out.
+        baseline: As for `robustness`; by default the first method of each protocol.
+
+    Returns:
+        Protocol, baseline and what `robustness` returns.
+
+    Raises:
+        UnknownName: If no result is of the baseline.
+        MedIMetaError: As for `robustness`, or if no result is of corrupted images.
+    """
+    results = list(results)
+    corrupted = {one.protocol for one in results if one.settings.get("corruption")}
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for one in results:
+        if one.protocol in corrupted:
+            groups[one.protocol].append(one)
+    if not groups:
+        raise MedIMetaError("None of these results is of corrupted images. Make some: medimeta bench --corruptions")
+    return [
+        (protocol, name, robustness(group, name))
+        for protocol, group in groups.items()
+        for name in [baseline or group[0].method]
+    ]
+
+
+@styled
+def write_curves(compared: Sequence[Robustness], path: Path) -> None:
+    """Draw balanced error over severity as PNG: a panel per task and corruption, a line per method.
+
+    Args:
+        compared: What `robustness` returns.
+        path: The file.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+
+    methods = list(dict.fromkeys(one.method for one in compared))
+    panels = list(dict.fromkeys((one.task, name) for one in compared for name in one.errors))
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(0.8 + 2.4 * columns, 0.8 + 2 * rows), dpi=150, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for panel, (task, name) in zip(axes, panels, strict=False):
+        for one in (one for one in compared if one.task == task and name in one.errors):
+            errors = {0: one.clean} | one.errors[name]
+            colour, marker = look(methods.index(one.method))
+            panel.plot(list(errors), list(errors.values()), color=colour, marker=marker, markersize=3, label=one.method)
+        panel.set_title(f"{task}\n{name}", fontsize="x-small")
+        panel.set_xticks(range(6))
+        panel.set_ylim(0, 1)
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    for panel in axes[len(panels) :]:
+        panel.set_visible(False)
+    figure.supxlabel("Severity", fontsize="small")
+    figure.supylabel("Balanced error", fontsize="small")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize="small"
+    )
+    save(figure, path)
 
 
 def report(compared: Iterable[Robustness], baseline: str) -> str:

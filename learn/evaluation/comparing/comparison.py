@@ -19,9 +19,12 @@ import numpy as np
 from ....errors import MedIMetaError, unknown
 from ....files.json_values import canonical
 from ..measures.intervals import Measured, mean_interval
+from ..measures.metrics import SMALLER_IS_BETTER
 from ..results import Result
 from .result_table import Cell, ResultTable
 
+SHORTCUT = "shortcut"  # starts the names of the encoders of `benchmark.shortcuts`
+Cells = dict[tuple[str, str], Cell]
 Sourced = tuple[Path, Result]
 
 
@@ -49,7 +52,7 @@ def by_protocol(found: Iterable[Sourced], metric: str) -> dict[tuple[str, str], 
     Raises:
         UnknownName: If no result has the metric.
     """
-    found = list(found)
+    found = without_corruptions(found)
     groups: dict[tuple[str, str], list[Sourced]] = defaultdict(list)
     for path, result in found:
         if metric in result.metrics:
@@ -57,6 +60,12 @@ def by_protocol(found: Iterable[Sourced], metric: str) -> dict[tuple[str, str], 
     if not groups:
         raise unknown("metric", metric, sorted({name for _, result in found for name in result.metrics}))
     return {key: groups[key] for key in sorted(groups, key=_by_size)}
+
+
+def without_corruptions(found: Iterable[Sourced]) -> list[Sourced]:
+    """Leave out results of corrupted images, unless there are no others: `robustness` compares them."""
+    found = list(found)
+    return [one for one in found if not one[1].settings.get("corruption")] or found
 
 
 def task_name(result: Result) -> str:
@@ -122,7 +131,24 @@ def _by_size(key: tuple[str, str]) -> list[list[str | int]]:
 
 def _table(protocol: str, split: str, metric: str, found: list[Sourced]) -> ResultTable:
     cells = {key: _cell(metric, runs) for key, runs in runs_of(found).items()}
-    return ResultTable(protocol, split, metric, cells, tuple(_notes(found, cells)))
+    cells, notes = _best_shortcut(metric, cells)
+    return ResultTable(protocol, split, metric, cells, (*_notes(found, cells), *notes))
+
+
+def _best_shortcut(metric: str, cells: Cells) -> tuple[Cells, list[str]]:
+    """Replace the shortcuts of a benchmark by the best of them on each task, if there are other methods."""
+    others = {key: cell for key, cell in cells.items() if not key[0].startswith(SHORTCUT)}
+    if not others or len(others) == len(cells):
+        return cells, []
+    best: dict[str, tuple[float, str]] = {}
+    sign = -1 if metric in SMALLER_IS_BETTER else 1
+    for (method, task), cell in cells.items():
+        if method.startswith(SHORTCUT) and cell.measured.value is not None:
+            best[task] = max(best.get(task, (-np.inf, "")), (sign * cell.measured.value, method))
+    rows = {(f"best {SHORTCUT}", task): cells[method, task] for task, (_, method) in best.items()}
+    named = "; ".join(f"{task}: {method.removeprefix(SHORTCUT)[2:]}" for task, (_, method) in sorted(best.items()))
+    note = f"The best shortcut, chosen by these numbers, is what a model reaches without medicine ({named})."
+    return {**others, **rows}, [note]
 
 
 def _cell(metric: str, runs: Sequence[Sourced]) -> Cell:

@@ -10,7 +10,7 @@ import pandas as pd
 from ....errors import MedIMetaError
 from . import paired
 from .class_tables import class_tables
-from .comparison import Sourced, by_protocol, compare
+from .comparison import Sourced, by_protocol, compare, without_corruptions
 from .result_table import ResultTable
 from .statistics import Standing, standing
 
@@ -87,4 +87,6 @@ def make(
         if compared:
             pairs = paired.differences(groups[table.protocol, table.split], metric)
             parts += [*lines, *([paired.markdown(pairs, metric)] if pairs else [])]
+    if left_out := len(found) - len(without_corruptions(found)):
+        parts.append(f"* {left_out:,} results of corrupted images are not shown; `--baseline METHOD` compares them.\n")
     return Report("\n".join(parts), frames, tables, standings, refused)

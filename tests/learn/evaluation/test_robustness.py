@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.evaluation.measures.intervals import Measured
 from medimeta.learn.evaluation.results import Result
-from medimeta.learn.evaluation.robustness import report, robustness
+from medimeta.learn.evaluation.robustness import by_protocol, report, robustness, write_curves
 
 NAMES = ("pixelate", "speckle_noise")
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -97,3 +98,21 @@ def test_the_report_names_every_number():
     assert "| base | 0.100 | 100.0 | 100.0 |" in text
     for name in NAMES:
         assert text.count(f"| {name} |") == 2
+
+
+def test_protocols_are_compared_one_by_one_and_drawn(tmp_path):
+    both = [*BASE, *OURS]
+    other = [replace(one, protocol="linear probe") for one in both]
+    only_clean = [replace(both[0], protocol="few-shot, 5 shots")]
+
+    found = by_protocol([*both, *other, *only_clean])
+
+    assert [(protocol, name, len(compared)) for protocol, name, compared in found] == [
+        ("full supervision", "base", 2),
+        ("linear probe", "base", 2),
+    ]
+    write_curves(found[0][2], tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > 300
+    with pytest.raises(MedIMetaError, match="corrupted images"):
+        by_protocol(only_clean)
