@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -95,7 +95,7 @@ def evaluate(
     check_source(card, data_dir, release=release, command=f"evaluate {predictions}")
     given = Predictions.read(predictions, wanted, logits=logits)  # before any data are read
     held_out = None if calibrate is None else Predictions.read(calibrate, wanted, logits=logits)
-    source = {"data_dir": data_dir, "labels": labels, "partial": partial}
+    source: Any = {"data_dir": data_dir, "labels": labels, "partial": partial}
     rows = load_dataset(card.id, split=split, **source)
     if held_out is not None:
         given = given.calibrated(held_out, load_dataset(card.id, split="validation", **source))

@@ -163,7 +163,7 @@ def write_curves(compared: Sequence[Robustness], path: Path) -> None:
     figure.supylabel("Balanced error", fontsize="small")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize="small"
+        handles, labels, loc="outside upper center", ncols=min(4, len(labels)), frameon=False, fontsize="small"
     )
     save(figure, path)
 

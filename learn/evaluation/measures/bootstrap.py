@@ -23,12 +23,12 @@ def bootstrap(
 ) -> Metrics:
     """Measure resamples, drawn with replacement from the subjects.
 
-    `intervals.ends` of a metric's values gives its 95 % percentile interval. In simulations (benchmarks/coverage.py) it
-    held the true AUROC, accuracy, balanced accuracy and F1, and recall and precision of a class, in 93 to 97 % of cases
-    with 50 to 200 rows. Exceptions: up to 200 rows, intervals of average precision are too narrow (88-93 %), and with
-    about 50 rows those of numbers above 0.8 (91-93 %); `describe` says so. The calibration error has no interval,
-    since resamples repeat rows, which adds to it. An interval has no width where all resamples give the same value, as
-    with perfect predictions: then it says nothing of how sure the number is.
+    `intervals.ends` of a metric's values gives its 95 % percentile interval. In simulations
+    (benchmarks/interval_coverage.py) it held the true AUROC, accuracy, balanced accuracy and F1, and recall and
+    precision of a class, in 93 to 97 % of cases with 50 to 200 rows. Exceptions: up to 200 rows, intervals of average
+    precision are too narrow (88-93 %), and with about 50 rows those of numbers above 0.8 (91-93 %); `describe` says so.
+    The calibration error has no interval, since resamples repeat rows, which adds to it. An interval has no width where
+    all resamples give the same value, as with perfect predictions: then it says nothing of how sure the number is.
 
     Args:
         scored: The rows.

@@ -9,7 +9,7 @@ import pytest
 from fakes.pages import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
-from coverage import CASES, coverage
+from interval_coverage import CASES, coverage
 
 TIMES, SLACK = 600, 0.0045  # SLACK: half a standard error of 600 cases
 FLAGGED = {"average_precision"}  # up to 200 rows too narrow: `bootstrap.describe` says so

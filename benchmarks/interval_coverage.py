@@ -1,6 +1,6 @@
 """How often intervals hold the truth: simulations of every interval that this package reports.
 
-    python benchmarks/coverage.py [--times 1000] [--resamples 400] [--cases TEXT]
+    python benchmarks/interval_coverage.py [--times 1000] [--resamples 400] [--cases TEXT]
 
 Data are drawn from distributions whose true values are known, or are found from a million rows. A 95 % interval should
 hold the truth in 93 to 97 % of cases. The simulation error of 1,000 cases is 0.7 points.
