@@ -20,6 +20,7 @@ from . import (
     experiments,
     features,
     find,
+    hub,
     info,
     learn,
     machine,
@@ -61,7 +62,15 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "new-dataset": new_dataset.new_dataset,
     },
     "This machine": {"download": machine.download, "cache": machine.cache, "env": machine.env},
-    "Publish": {"preview": preview.preview, "card": build.card, "push": push.push, "features": features.features},
+    "Publish": {
+        "preview": preview.preview,
+        "card": build.card,
+        "push": push.push,
+        "diff": hub.diff,
+        "report": hub.report,
+        "leaderboard": hub.leaderboard,
+        "features": features.features,
+    },
 }
 RESUMABLE = ("bench", "build", "demo", "download", "push")
 _UsageError: Any = typer.BadParameter.__base__

@@ -189,8 +189,8 @@ def discussions(call, name):
 
 
 @route("POST", "%/discussions")
-def create_discussion(call, name):
-    repo, wanted = repo_of(call, name), call.json
+def create_discussion(call, name, wanted=None):
+    repo, wanted = repo_of(call, name), wanted or call.json
     number = len(repo.discussions) + 1
     about = {"num": number, "title": wanted["title"], "status": "draft", "isPullRequest": wanted["pullRequest"]}
     about |= {"author": {"name": "tester"}, "createdAt": "2026-11-22T00:00:00.000Z"}
@@ -238,6 +238,10 @@ def xet_token(call, name, revision):
 @route("POST", "%/commit/{revision}")
 def commit(call, name, revision):
     repo, (head, *operations) = repo_of(call, name, write=True), map(json.loads, call.body.splitlines())
+    number = None
+    if call.query.get("create_pr"):
+        number = create_discussion(call, name, {"title": head["value"]["summary"], "pullRequest": True})["num"]
+        revision = f"refs/pr/{number}"
     with repo.lock:
         files, parent = dict(repo.resolve(revision).files), head["value"].get("parentCommit")
         if parent and repo.heads.get(revision) != parent:
@@ -253,10 +257,16 @@ def commit(call, name, revision):
             else:
                 raise Refused(400, f"cannot do this: {kind} of {value['path']}")
         new = repo.add_commit(revision, files, head["value"]["summary"], head["value"]["description"])
-    return {"success": True, "commitOid": new.oid, "commitUrl": f"{call.base}/datasets/{name}/commit/{new.oid}"}
+    url = f"{call.base}/datasets/{name}"
+    return {
+        "success": True,
+        "commitOid": new.oid,
+        "commitUrl": f"{url}/commit/{new.oid}",
+        "pullRequestUrl": None if number is None else f"{url}/discussions/{number}",
+    }
 
 
-@route("POST", f"/datasets/{REPO}\\.git/info/lfs/objects/batch")
+@route("POST", f"(?:/datasets)?/{REPO}\\.git/info/lfs/objects/batch")
 def lfs_batch(call, name):
     repo_of(call, name, write=True)
     objects = []
@@ -299,7 +309,27 @@ def store(call, oid, data):
     return {}
 
 
-@route("GET", f"/datasets/{REPO}/resolve/{{revision}}/(?P<path>.+)")
+@route("GET", f"/api/datasets/{REPO}/leaderboard")
+def leaderboard(call, name):
+    """Values that model repositories report in `.eval_results`, on `main` or in pull requests."""
+    repo_of(call, name)
+    rows = []
+    for model, repo in call.hub.repos.items():
+        for head in repo.heads:
+            for path, entry in repo.resolve(head).files.items():
+                if not path.startswith(".eval_results/"):
+                    continue
+                about = {"filename": path.rpartition("/")[2], "modelId": model, "verified": False}
+                about |= {"author": {"type": "user", "name": "tester", "fullname": "T", "avatarUrl": ""}}
+                about |= {"pullRequest": int(head.rpartition("/")[2])} if head.startswith("refs/pr/") else {}
+                reported = yaml.safe_load(call.hub.content(entry))
+                values = [one["value"] for one in reported if isinstance(one, dict) and one["dataset"]["id"] == name]
+                rows += [about | {"value": max(values)}] if values else []
+    rows.sort(key=lambda row: -row["value"])
+    return [row | {"rank": rank} for rank, row in enumerate(rows, 1)]
+
+
+@route("GET", f"(?:/datasets)?/{REPO}/resolve/{{revision}}/(?P<path>.+)")
 def resolve(call, name, revision, path):
     repo = repo_of(call, name)
     if repo.gated and not call.token:

@@ -41,7 +41,7 @@ def build_twice(raws, out):
         build_bus(raw, out)
         assert clean(verify_folder(out))
         assert {path.name for path in out.iterdir()} - {".medimeta"} == {
-            "LICENSE.md", "README.md", "assets", "bus", "croissant.json",
+            "LICENSE.md", "README.md", "assets", "bus", "croissant.json", "eval.yaml", "records",
         }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-"""The card of a Hub folder as files: `README.md`, `LICENSE.md`, `croissant.json` and the pictures in `assets/`."""
+"""The card of a Hub folder as files: `README.md`, `LICENSE.md`, `croissant.json`, `eval.yaml` and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from ...builders.hub.folder import HubSource
 from ...builders.source import Options
 from ...builders.table.balance import labels_of
+from ...cards.benchmark import BENCHMARK, render_benchmark
 from ...cards.card import LICENCES, Config, Contents, label_names, render_card, render_licences
 from ...cards.croissant import render_croissant
 from ...cards.facts import DatasetCard
@@ -69,7 +70,12 @@ def card_files(built: Mapping[str, tuple[Path, BuildRecord]], version: str) -> d
         config, pictures = illustrated(own, record)
         configs.append(config)
         files |= pictures
-    texts = {CROISSANT: render_croissant, LICENCES: render_licences, CARD: render_card}
+    texts: dict[str, Callable[[list[Config], str], str]] = {
+        CROISSANT: render_croissant,
+        BENCHMARK: render_benchmark,
+        LICENCES: render_licences,
+        CARD: render_card,
+    }
     return files | {name: render(configs, version).encode() for name, render in texts.items()}
 
 

@@ -1,9 +1,9 @@
 """Compute what a push changes: compare the files of a release with those on the Hub.
 
-A push owns the files that it writes, by their names: the card (`README.md`, `LICENSE.md`, `croissant.json`), the
-pictures `assets/<id>-montage.png` and `assets/<id>-balance.png`, and, for each dataset of the catalogue, the shards in
-`<id>`, and `build.json` and `card.json` in `records/<id>` (in `<id>` before version 0.3). It deletes only its own
-files, and only of datasets that it replaces or that the user asks to remove. Others in the repository stay.
+A push owns the files that it writes, by their names: the card (`README.md`, `LICENSE.md`, `croissant.json`,
+`eval.yaml`), the pictures `assets/<id>-montage.png` and `assets/<id>-balance.png`, and, for each dataset of the
+catalogue, the shards in `<id>`, and `build.json` and `card.json` in `records/<id>` (in `<id>` before version 0.3). It
+deletes only its own files, and only of datasets that it replaces or that the user asks to remove. Others stay.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...builders.shard_files import SHARD
+from ...cards.benchmark import BENCHMARK
 from ...cards.card import LICENCES
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
@@ -24,7 +25,7 @@ from ..folder.card_files import ASSETS, CARD, CROISSANT
 from ..folder.record import RECORD, RECORDS
 
 CARD_RECORD = "card.json"
-CARD_FILES = (CARD, LICENCES, CROISSANT)
+CARD_FILES = (CARD, LICENCES, CROISSANT, BENCHMARK)
 _PICTURE = re.compile(rf"{ASSETS}/(?P<id>\w+)-(montage|balance)\.png")
 _DATA = re.compile(rf"(?:{RECORDS}/)?(?P<id>\w+)/(?:{re.escape(RECORD)}|{re.escape(CARD_RECORD)}|{SHARD.pattern})")
 _ROWS = re.compile(rf"(?P<id>\w+)/({'|'.join(SPLITS)})-[^/]*\.parquet")  # what the card's `data_files` take in

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ...builders.shard_files import shards
+from ...cards.benchmark import render_benchmark
 from ...cards.card import Config, Contents, Foreign, render_card, render_licences
 from ...cards.catalogue import DATASETS
 from ...cards.croissant import render_croissant
@@ -90,6 +91,7 @@ class Release:
                 render_card(configs, self.version, foreign),
                 render_licences(configs, self.version),
                 render_croissant(configs, self.version),
+                render_benchmark(configs, self.version),
             )
             for name, text in zip(CARD_FILES, texts, strict=True):
                 (self._place / name).write_bytes(text.encode())
