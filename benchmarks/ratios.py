@@ -78,6 +78,10 @@ def build(table: Table) -> Iterator[Ratio]:
         if side == "plain loop":
             continue
         yield Ratio(f"{dataset}, {side}: images/s", number(row["ratio to the loop"]))
+        if side == "1 process":
+            other = next(r for r in table.rows if r["side"] == row["side"] + ", published order")
+            share = number(row["images/s"]) / number(other["images/s"])
+            yield Ratio(f"{dataset}, shuffled: share of the published order", share, 0.9)
         if "process" in side:
             yield Ratio(f"{dataset}, {side}: share of the bound", number(row["images/s"]) / bound[dataset], 0.9)
         if "2 processes" in side:

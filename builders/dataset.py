@@ -162,7 +162,7 @@ class MedIMeta(datasets.ArrowBasedBuilder):
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         download = dl_manager.download_config
         source = self.source(download.cache_dir, force=bool(download.force_download))
-        manifest = source.manifest()
+        manifest = source.places() if isinstance(source, HubSource) else source.manifest()
         if dl_manager.is_streaming:  # a cache is in the published order, whatever the source; a stream cannot look back
             manifest = source.reading_order(manifest)
         rows = rows_per_group(source.side)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CatalogueError
 from ..files.yaml_values import read_yaml
 from .facts import SPLITS, DatasetCard
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -20,19 +24,27 @@ def read_card(path: Path) -> DatasetCard:
     Raises:
         CatalogueError: With the file, the key and the problem.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     facts = read_facts(path)
     for position, task in enumerate(facts.get("tasks") or ()):
         if isinstance(task, dict):
             task |= {"dataset": facts.get("id"), "is_main": position == 0}
     try:
-        card = TypeAdapter(DatasetCard).validate_python(facts)
+        card = _adapter().validate_python(facts)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()]
         raise CatalogueError("\n".join([f"{path.name}: {len(lines)} invalid key(s):", *lines])) from None
     _check_card(card, path)
     return card
+
+
+@cache
+def _adapter() -> TypeAdapter[DatasetCard]:
+    """The validator of cards; making one takes longer than using it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(DatasetCard)
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from datasets import Features
 
 from ...errors import MedIMetaError, SourceBroken, SourceNotFound
@@ -70,6 +72,11 @@ class HubSource(Source):
             )
         return side
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The same columns with Arrow's types; `datasets` makes them anew each time."""
+        return self.features.arrow_schema
+
     def manifest(self) -> pd.DataFrame:
         """One row per image, in index order: all columns but the pictures, and where those are stored.
 
@@ -79,13 +86,24 @@ class HubSource(Source):
         """
         return self.stored().sort_values("index", ignore_index=True, kind="stable")
 
-    def stored(self) -> pd.DataFrame:
+    def places(self) -> pd.DataFrame:
+        """The same rows with `index`, split and place alone, which is all that reading them takes.
+
+        Raises:
+            SourceBroken: As for `manifest`; all columns are checked.
+        """
+        return self.stored(["index"]).sort_values("index", ignore_index=True, kind="stable")
+
+    def stored(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The same rows in the order in which they are stored.
+
+        Args:
+            columns: The columns to return; None for all but the pictures.
 
         Raises:
             SourceBroken: As for `manifest`.
         """
-        tables = [self._rows(split, path) for split, paths in shards(self.folder).items() for path in paths]
+        tables = [self._rows(split, path, columns) for split, paths in shards(self.folder).items() for path in paths]
         if not tables:
             raise SourceNotFound(f"{self.folder} holds no Parquet shards of {self.dataset}.")
         rows = pd.concat(tables, ignore_index=True)
@@ -111,8 +129,9 @@ class HubSource(Source):
         """Return the checks of a shard's columns."""
         return StoredColumns(path, self.card, self.features, checked=self.checked)
 
-    def _rows(self, split: str, path: Path) -> pd.DataFrame:
+    def _rows(self, split: str, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
         table = self.columns(path).read()
+        table = table if columns is None else table.select(columns)
         rows = pd.DataFrame({name: pd.Series(table[name].to_pylist(), dtype=object) for name in table.column_names})
         return rows.assign(split=split, shard=str(path), shard_row=range(len(rows)))
 

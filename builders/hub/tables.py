@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -69,18 +70,69 @@ def _read(source: HubSource, batches: Sequence[pd.DataFrame]) -> Iterator[pa.Tab
     rows = pd.concat(batches) if len(batches) > 1 else batches[0]
     by_place = np.lexsort([rows["shard_row"], rows["shard"]])
     stored = rows.iloc[by_place]
-    parts = [
+    parts = (
         table
         for shard, part in stored.groupby("shard", sort=True)
         for table in _groups(source, Path(str(shard)), part["shard_row"].to_numpy())
-    ]
-    table = pa.concat_tables(parts)
-    if (by_place != np.arange(len(rows))).any():
-        table = table.take(np.argsort(by_place))
+    )
     start = 0
+    if (by_place == np.arange(len(rows))).all():
+        table = pa.concat_tables(parts)
+        for batch in batches:
+            yield table.slice(start, len(batch))
+            start += len(batch)
+        return
+    pictures = [name for name, feature in source.features.items() if isinstance(feature, Image)]
+    data: dict[str, list[_Values]] = {name: [] for name in pictures}
+    others = []
+    for table in parts:
+        for name in pictures:
+            data[name].append(_values(table[name].chunk(0).field("bytes")))
+        others.append(table.drop_columns(pictures))
+    facts = pa.concat_tables(others)
+    firsts = np.cumsum([0, *map(len, others)])
+    places = np.argsort(by_place)
     for batch in batches:
-        yield table.slice(start, len(batch))
+        wanted = places[start : start + len(batch)]
         start += len(batch)
+        numbers = np.searchsorted(firsts, wanted, side="right") - 1
+        where = list(zip(numbers.tolist(), (wanted - firsts[numbers]).tolist(), strict=True))
+        columns = facts.take(wanted)
+        for name, chunks in data.items():
+            pieces = [chunks[number].piece(row) for number, row in where]
+            columns = columns.append_column(name, _pictures(source, name, pieces, columns["index"]))
+        yield columns.select(list(source.features)).cast(source.schema)
+
+
+class _Values(NamedTuple):
+    """The buffers of an array of binary values."""
+
+    content: np.ndarray
+    offsets: np.ndarray
+    null: np.ndarray
+
+    def piece(self, row: int) -> np.ndarray | None:
+        return None if self.null[row] else self.content[self.offsets[row] : self.offsets[row + 1]]
+
+
+def _values(data: pa.Array) -> _Values:
+    _, offsets, content = data.buffers()
+    return _Values(
+        np.frombuffer(content or b"", np.uint8).copy(),  # so that the memory of the row group is used again
+        np.frombuffer(offsets, np.int32, len(data) + 1, data.offset * 4),
+        data.is_null().to_numpy(zero_copy_only=False),
+    )
+
+
+def _pictures(source: HubSource, name: str, pieces: Sequence[np.ndarray | None], index: pa.ChunkedArray) -> pa.Array:
+    """Join encoded pictures into a column; they are copied once, where `take` would first join all row groups."""
+    lengths = [0 if piece is None else len(piece) for piece in pieces]
+    given = [piece for piece in pieces if piece is not None]
+    content = np.concatenate(given) if given else np.empty(0, np.uint8)
+    offsets = pa.array(np.cumsum([0, *lengths]), pa.int32())
+    null = pa.array([piece is None for piece in pieces])
+    data = pa.BinaryArray.from_buffers(pa.binary(), len(pieces), [None, offsets.buffers()[1], pa.py_buffer(content)])
+    return _column(source, name, pc.if_else(null, None, data) if len(given) < len(pieces) else data, index)
 
 
 def _groups(source: HubSource, shard: Path, wanted: np.ndarray) -> Iterator[pa.Table]:
@@ -104,7 +156,7 @@ def _groups(source: HubSource, shard: Path, wanted: np.ndarray) -> Iterator[pa.T
 
 def _typed(source: HubSource, columns: StoredColumns, table: pa.Table, numbers: np.ndarray) -> pa.Table:
     """Give columns the types of the catalogue, and check pictures; `numbers` are those of the rows in the shard."""
-    schema = source.features.arrow_schema
+    schema = source.schema
     arrays = []
     for name, feature in source.features.items():
         column = table[name].combine_chunks()
@@ -114,10 +166,14 @@ def _typed(source: HubSource, columns: StoredColumns, table: pa.Table, numbers: 
         data = pc.struct_field(column, "bytes").cast(pa.binary())
         if source.checked:
             columns.check_all(name, data, numbers, source.side)
-        ending = suffix(source.card.mode) if name == "image" else ".png"
-        paths = pc.binary_join_element_wise(pc.utf8_lpad(table["index"].cast(pa.string()), 6, "0"), ending, "")
-        paths = paths.combine_chunks() if isinstance(paths, pa.ChunkedArray) else paths
-        arrays.append(
-            pa.StructArray.from_arrays([data, paths], fields=list(schema.field(name).type), mask=data.is_null())
-        )
+        arrays.append(_column(source, name, data, table["index"]))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _column(source: HubSource, name: str, data: pa.Array, index: pa.ChunkedArray) -> pa.Array:
+    """Return a column of pictures with names made from the numbers of the images, as builds write it."""
+    ending = suffix(source.card.mode) if name == "image" else ".png"
+    numbers = index.combine_chunks() if isinstance(index, pa.ChunkedArray) else index
+    paths = pc.binary_join_element_wise(pc.utf8_lpad(numbers.cast(pa.string()), 6, "0"), ending, "")
+    kind = source.schema.field(name).type
+    return pa.StructArray.from_arrays([data, paths], fields=list(kind), mask=data.is_null())
