@@ -12,51 +12,62 @@ from .shared.console import print_text
 
 HELP = """Evaluate encoders on tasks, from features that are computed once per encoder and dataset.
 
-Protocols: probe (logistic regression on all training images), knn (nearest neighbours), prototype (nearest class mean),
-and few-shot (episodes of the whole dataset, by prototypes and by logistic regression). Choices are made on validation.
+Protocols:
+  probe             logistic regression on all training images
+  knn               nearest neighbours
+  prototype         nearest class mean
+  few-shot          episodes of the whole dataset, by prototypes and by logistic regression
+  label-efficiency  the probe on 1 to 100 % of the training images
+  zero-shot         similarity to sentences about the classes, for image-text encoders
+  retrieval         similar training images
+  published         the follow-up study: its probe on 1 to 30 shots, and zero-shot
+
 Encoders: checkpoints of transformers, timm, open_clip or PEFT on the Hub or in a folder; timm:NAME and
 open_clip:NAME/PRETRAINED (pip install torch torchvision timm open_clip_torch); FILE.py:FUNCTION, which is run.
-Rerun the command to resume: finished results are kept, and features are read from the cache."""
+
+Choices are made on validation. Rerun the command to resume: finished results are kept, and features are read from the
+cache."""
 
 
 def bench(context: typer.Context) -> None:
     """Evaluate pre-trained backbones on many tasks, without training them."""
     args = _parser().parse_args(context.args or ["--help"])
+    if not args.models and not args.tiny:
+        _parser().error("name at least one MODEL, or give --tiny")
     from ..learn.benchmark.bench import bench as evaluate
-    from ..learn.benchmark.plan import chosen_tasks
+    from ..learn.benchmark.plan import TINY_ENCODER, Plan
 
-    settings = {name: getattr(args, name) for name in ("protocols", "shots", "seeds", "episodes", "queries")}
-    settings |= {"min_images": args.min_images, "batch_size": args.batch_size, "dtype": args.dtype}
+    names = ("protocols", "shots", "seeds", "episodes", "queries", "min_images", "prompts", "tiny")
+    settings: dict[str, Any] = {name: getattr(args, name) for name in names}
     if args.list:
-        from ..learn.benchmark.plan import Plan
-
-        chosen = {name: settings[name] for name in ("episodes", "queries", "min_images")}
-        several: Any = {name: tuple(settings[name]) for name in ("protocols", "shots", "seeds")}
-        print_text(Plan(chosen_tasks(args.tasks), **several, **chosen).summary(args.models))
+        print_text(Plan.of(args.tasks, **settings).summary(args.models or [TINY_ENCODER]))
         return
-    options: dict[str, Any] = {"partial": True} if args.partial else {}
-    options |= {} if args.size is None else {"size": args.size}
-    done = evaluate(
-        args.models, tasks=args.tasks, data_dir=args.data_dir, out=args.out, say=print_text, **settings, **options
-    )
+    settings |= {name: getattr(args, name) for name in ("tasks", "data_dir", "out", "jobs", "batch_size", "dtype")}
+    settings |= {"partial": True} if args.partial else {}
+    settings |= {} if args.size is None else {"size": args.size}
+    done = evaluate(args.models, say=print_text, **settings)
     print_text("\n" + done.table(args.metric).rstrip("\n"))
+    if args.report is not None:
+        done.report(args.report, metric=args.metric)
+        print_text(f"\nReport: {args.report / 'index.html'}")
     if done.failures:
         raise typer.Exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ..learn.benchmark.plan import PROTOCOLS
+    from ..learn.benchmark.plan import DEFAULT, PROTOCOLS
     from ..learn.experiments.option_groups import COUNT, SEED, new_parser
 
     examples = (
         "microsoft/resnet-18 facebook/dinov2-base --tasks main --data-dir hub",
+        "--tiny --tasks all                                   # offline, on drawn images",
         "models.py:backbone --tasks bus pbc/disease domain:Dermatoscopy --protocols probe few-shot --shots 1 5 10",
     )
     parser = new_parser("bench", "MODEL... ", HELP, *examples)
     add = parser.add_argument
     add(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
         help="ORG/MODEL or a folder, timm:NAME, open_clip:NAME/PRETRAINED, or FILE.py:FUNCTION",
     )
@@ -64,10 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--protocols",
         nargs="+",
-        choices=PROTOCOLS,
-        default=list(PROTOCOLS),
+        choices=(*PROTOCOLS, "published"),
+        default=list(DEFAULT),
         metavar="NAME",
-        help=f"{', '.join(PROTOCOLS)}; all if not given",
+        help=f"some of the above ({' '.join(DEFAULT)})",
     )
     add(
         "--data-dir", metavar="DIR", help="raw archives, a release or a Hub folder; found in MEDIMETA_DATA if not given"
@@ -76,14 +87,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", type=COUNT, metavar="PIXELS", help="size of the images, 28 to 1024, made from raw archives (224)")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results (%(default)s)")
     add("--metric", default="auroc", help="what the table compares by (%(default)s)")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write the report into this folder: HTML, Markdown, CSV, LaTeX, figures",
+    )
+    add("--prompts", metavar="FILE", help="zero-shot: phrases and sentences; cards/prompts/<id>.yaml if not given")
+    add("--jobs", type=COUNT, default=1, metavar="N", help="processes (%(default)s)")
+    add("--tiny", action="store_true", help="try it: a small random encoder, and miniatures where no data are given")
     add("--list", action="store_true", help="only show what would be evaluated")
     add = parser.add_argument_group("episodes").add_argument
-    add(
-        "--shots", type=COUNT, nargs="+", default=[1, 2, 5, 10], metavar="N", help="support images per class (1 2 5 10)"
-    )
+    add("--shots", type=COUNT, nargs="+", metavar="N", help="support images per class (1 2 5 10)")
     add("--seeds", type=SEED, nargs="+", default=[0], metavar="N", help="a set of episodes is drawn with each (0)")
-    add("--queries", type=COUNT, default=10, metavar="N", help="query images per class (%(default)s)")
-    add("-n", "--episodes", type=COUNT, default=100, metavar="N", help="episodes in a set (%(default)s)")
+    add("--queries", type=COUNT, metavar="N", help="query images per class (10)")
+    add("-n", "--episodes", type=COUNT, metavar="N", help="episodes in a set (100)")
     add(
         "--min-images",
         type=lambda text: text if text == "published" else COUNT(text),

@@ -7,31 +7,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...builders.locate import DATA_VARIABLE
 from ...cards.facts import Task
 from ...errors import MedIMetaError, missing_extra
 from ..encoders.encoder import Encoder
 from .benchmark import Benchmark
-from .plan import PROTOCOLS, Plan, chosen_tasks
+from .plan import DEFAULT, TINY_ENCODER, Plan
 
 
 def bench(
-    models: str | Encoder | Sequence[str | Encoder],
+    models: str | Encoder | Sequence[str | Encoder] = (),
     *,
     tasks: str | Task | Sequence[str | Task] = "main",
-    protocols: str | Sequence[str] = PROTOCOLS,
+    protocols: str | Sequence[str] = DEFAULT,
     data_dir: str | os.PathLike[str] | None = None,
-    shots: Sequence[int] = (1, 2, 5, 10),
+    shots: Sequence[int] | None = None,
     seeds: Sequence[int] = (0,),
-    episodes: int = 100,
-    queries: int = 10,
+    episodes: int | None = None,
+    queries: int | None = None,
     min_images: int | str | None = "published",
+    prompts: str | None = None,
     batch_size: int = 32,
     dtype: str = "float32",
     out: str | os.PathLike[str] = "results",
+    jobs: int = 1,
+    tiny: bool = False,
     say: Callable[[str], object] | None = None,
     **options: Any,
 ) -> Benchmark:
-    """Evaluate encoders on tasks: linear probe, nearest neighbours, nearest prototype, few-shot episodes.
+    """Evaluate encoders on tasks: linear probe, nearest neighbours, nearest prototype, few-shot episodes and more.
 
         print(medimeta.bench("microsoft/resnet-18", tasks="main", data_dir="hub").table())
 
@@ -42,17 +46,22 @@ def bench(
         models: Names of encoders as for `medimeta.encoder`, encoders, or several of these.
         tasks: "main" (the main task of each dataset), "all", the id of a dataset (all its tasks), "id/task",
             "domain:NAME", a `Task`, or several of these.
-        protocols: "probe", "knn" and "prototype" learn from the training split and are tested on the test split;
-            "few-shot" solves episodes drawn from the whole dataset, by prototypes and by logistic regression.
+        protocols: "probe", "knn", "prototype" and "retrieval" learn from the training split and are tested on the test
+            split; "label-efficiency" is the probe on parts of the training split; "few-shot" solves episodes drawn from
+            the whole dataset; "zero-shot" compares images with sentences, for image-text encoders. "published" is the
+            follow-up study: few-shot episodes of 1 to 30 shots by its probe, and zero-shot.
         data_dir: Where the data are, as for `medimeta.load_dataset`.
-        shots: Support images per class of episodes.
-        seeds: A set of episodes is drawn with each.
-        episodes: Number of episodes in a set.
-        queries: Query images per class.
+        shots: Support images per class of episodes; 1, 2, 5 and 10 by default.
+        seeds: A set of episodes, and an order of training subjects, is drawn with each.
+        episodes: Number of episodes in a set; 100 by default.
+        queries: Query images per class; 10 by default.
         min_images: Which classes episodes leave out, as for `medimeta.episodes`.
+        prompts: Prompt file for zero-shot; by default that of each dataset.
         batch_size: Images per pass.
         dtype: "float32", or "bfloat16" for automatic mixed precision, of encoders given by name.
         out: Folder of the results: <encoder>/<dataset>/<task>/<protocol>/result.json.
+        jobs: Number of processes. Several need encoders given by name.
+        tiny: Try it: a small random encoder, and miniatures where no data are given. Episodes are few and small.
         say: Called with lines that say what will be done and what has been; by default nothing is said.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
@@ -61,24 +70,27 @@ def bench(
         MedIMetaError: If there is nothing to evaluate, or a number is out of range.
     """
     given = [models] if isinstance(models, str | Encoder) else list(dict.fromkeys(models))
+    given = given or ([TINY_ENCODER] if tiny else [])
     if not given:
         raise MedIMetaError("There is no encoder to evaluate. Name at least one.")
-    plan = Plan(
-        chosen_tasks(tasks),
-        (protocols,) if isinstance(protocols, str) else tuple(dict.fromkeys(protocols)),
-        tuple(dict.fromkeys(shots)),
-        tuple(dict.fromkeys(seeds)),
-        episodes,
-        queries,
-        min_images,
-    )
+    settings = {"shots": shots, "seeds": list(seeds), "episodes": episodes, "queries": queries, "prompts": prompts}
+    plan = Plan.of(tasks, protocols, tiny=tiny, min_images=min_images, **settings)
+    names = [model for model in given if isinstance(model, str)]
+    if jobs > 1 and len(names) < len(given):
+        raise MedIMetaError("Other processes load encoders by name: with jobs above 1, give names only.")
     say = say or (lambda line: None)
     say(plan.summary([model if isinstance(model, str) else model.name for model in given]))
     try:
+        from .processes import helpers
         from .running import Run
+        from .tiny import source
     except ModuleNotFoundError as error:
         raise missing_extra(str(error.name), "train", "medimeta.bench") from error
-    run = Run(plan, Path(out), say, data_dir, options, batch_size, dtype)
-    for model in given:
-        run.encoder(model)
-    return Benchmark(tuple(run.results), tuple(run.failures))
+    place: Any = data_dir
+    if tiny and data_dir is None and DATA_VARIABLE not in os.environ:
+        place, options = source, {**options, "partial": True}
+    run = Run(plan, Path(out), say, place, options, batch_size, dtype)
+    with helpers(run, names, jobs):
+        for number, model in enumerate(given):
+            run.encoder(number, model)
+    return Benchmark(run.results, run.failures)

@@ -10,13 +10,17 @@ from typing import Any
 
 from ...cards.facts import SPLITS, Task
 from ...files.json_values import plain
+from ..encoders.prompts import prompts_of
 from ..episodes.episode_set import EpisodeSet
-from ..episodes.rows import pool_sizes
+from ..episodes.rows import labels_and_subjects, pool_sizes
 from ..episodes.sampler import sample_episodes
 from ..evaluation.results import Result, few_shot_protocol
+from . import efficiency, few_shot
 from .data import WHOLE, Encoded
 from .plan import Plan
-from .protocols import NAMES, SETTINGS, SOLVERS, answer, solve_episodes
+from .protocols import NAMES, SETTINGS, answer
+from .retrieval import retrieval
+from .zero_shot import takes_text, zero_shot_scores
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def cells_of(plan: Plan, task: Task, encoded: Encoded) -> Iterator[Cell]:
     """Yield the cells of a task; nothing is encoded yet.
 
     Args:
-        plan: What is evaluated.
+        plan: What is evaluated. Zero-shot is left out for encoders that take no text.
         task: The task.
         encoded: Its dataset.
 
@@ -64,26 +68,52 @@ def cells_of(plan: Plan, task: Task, encoded: Encoded) -> Iterator[Cell]:
     name, data = encoded.encoder.name, encoded.sha256(task)
     common: dict[str, Any] = {**encoded.encoder.identity()}
     common["preprocessing"] = common.pop("transform")
+    about = {"method": name, "model": name}
     for protocol in plan.protocols:
-        if protocol != "few-shot":
-            about = {"protocol": NAMES[protocol], "method": name, "model": name}
-            measure = partial(_split, task, encoded, protocol, data, **about)
+        if protocol == "few-shot":
+            yield from _few_shot(plan, task, encoded, data, common)
+        elif protocol == "label-efficiency":
+            yield from _efficiency(plan, task, encoded, data, common)
+        elif protocol == "zero-shot":
+            if takes_text(encoded.encoder):
+                settings = {**common, "prompts_sha256": prompts_of(task, file=plan.prompts).sha256}
+                measure = partial(_zero_shot, task, encoded, plan.prompts, data, protocol=protocol, **about)
+                yield Cell(protocol, protocol, settings, data, measure)
+        else:
+            measure = partial(_split, task, encoded, protocol, data, protocol=NAMES[protocol], **about)
             yield Cell(protocol, protocol, {**common, **SETTINGS[protocol]}, data, measure)
-            continue
-        drawn = {"episodes": plan.episodes, "queries": plan.queries, "min_images": plan.min_images}
-        for shots in plan.shots:
-            for seed in plan.seeds:
-                episodes = _Drawn(plan, task, encoded, shots, seed)
-                for solver in SOLVERS:
-                    called = {"method": f"{name}, {solver}", "model": name}
-                    measure = partial(_episodes, encoded, episodes, solver, data, **called, seed=seed)
-                    yield Cell(
-                        f"{shots} shots, {solver}, seed {seed}",
-                        f"few-shot/{shots}-shots-{solver.replace(' ', '-')}-seed-{seed}",
-                        {**common, **SETTINGS[solver], **drawn},
-                        data,
-                        measure,
-                    )
+
+
+def _few_shot(plan: Plan, task: Task, encoded: Encoded, data: str, common: dict[str, Any]) -> Iterator[Cell]:
+    name = encoded.encoder.name
+    drawn = {"episodes": plan.episodes, "queries": plan.queries, "min_images": plan.min_images}
+    for shots in plan.shots:
+        for seed in plan.seeds:
+            episodes = _Drawn(plan, task, encoded, shots, seed)
+            for solver in plan.solvers:
+                about = {"method": f"{name}, {solver}", "model": name, "seed": seed}
+                yield Cell(
+                    f"{shots} shots, {solver}, seed {seed}",
+                    f"few-shot/{shots}-shots-{solver.replace(' ', '-')}-seed-{seed}",
+                    {**common, **few_shot.SETTINGS[solver], **drawn},
+                    data,
+                    partial(_episodes, encoded, episodes, solver, data, **about),
+                )
+
+
+def _efficiency(plan: Plan, task: Task, encoded: Encoded, data: str, common: dict[str, Any]) -> Iterator[Cell]:
+    name = encoded.encoder.name
+    for fraction in plan.fractions:
+        for seed in plan.seeds if fraction < 1 else [None]:
+            share = f"{100 * fraction:g} % of train"
+            about = {"protocol": f"{NAMES['probe']}, {share}", "method": name, "model": name, "seed": seed}
+            yield Cell(
+                share if seed is None else f"{share}, seed {seed}",
+                f"label-efficiency/{100 * fraction:g}-percent" + ("" if seed is None else f"-seed-{seed}"),
+                {**common, **SETTINGS["probe"], "fraction": fraction, "drawn": efficiency.ORDER},
+                data,
+                partial(_split, task, encoded, "probe", data, fraction, **about),
+            )
 
 
 class _Drawn:
@@ -101,15 +131,37 @@ class _Drawn:
         return self._set
 
 
-def _split(task: Task, encoded: Encoded, solver: str, data: str, **about: Any) -> Result:
+def _split(
+    task: Task,
+    encoded: Encoded,
+    solver: str,
+    data: str,
+    fraction: float = 1.0,
+    *,
+    seed: int | None = None,
+    **about: Any,
+) -> Result:
     parts = {split: encoded.part(task, split) for split in SPLITS}
+    if solver == "retrieval":
+        return retrieval(task, parts["train"], parts["test"], encoded.rows["test"], **about, extra={"data": data})
+    if fraction < 1:
+        subjects = labels_and_subjects(encoded.rows["train"], task)[1]
+        rows = efficiency.subset(parts["train"].labels, subjects, fraction, seed=seed or 0)
+        parts["train"] = parts["train"].take(rows)
     scores, notes = answer(solver, task, parts["train"], parts["validation"], parts["test"].features)
     extra = {**notes, "images": {split: int(part.known.sum()) for split, part in parts.items()}, "data": data}
+    return Result.of_scores(task, scores, encoded.rows["test"], split="test", seed=seed, **about, extra=extra)
+
+
+def _zero_shot(task: Task, encoded: Encoded, prompts: str | None, data: str, **about: Any) -> Result:
+    scores = zero_shot_scores(task, encoded.encoder, encoded.features["test"], prompts)
+    asked = prompts_of(task, file=prompts)
+    extra = {"prompts": {"shows": asked.shows, "lacks": asked.lacks}, "data": data}
     return Result.of_scores(task, scores, encoded.rows["test"], split="test", **about, extra=extra)
 
 
 def _episodes(encoded: Encoded, drawn: _Drawn, solver: str, data: str, **about: Any) -> Result:
     episodes = drawn.episodes()
-    scores = solve_episodes(episodes, encoded.whole_features, solver)
+    scores = few_shot.solve_episodes(episodes, encoded.whole_features, solver)
     protocol = few_shot_protocol(episodes)
     return Result.of_episode_scores(episodes, scores, protocol=protocol, **about, extra={"data": data})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +31,7 @@ class Encoded:
         dataset: Id of the dataset.
         data_dir: Where the data are, as for `medimeta.load_dataset`.
         batch_size: Images per pass.
+        announce: Called with the id of the dataset before its features are read or computed.
         **options: Further arguments of `medimeta.load_dataset`.
 
     Attributes:
@@ -43,9 +45,11 @@ class Encoded:
         dataset: str,
         data_dir: str | os.PathLike[str] | None,
         batch_size: int,
+        announce: Callable[[str], object] = lambda dataset: None,
         **options: Any,
     ) -> None:
         self.encoder = encoder
+        self._announce = announce
         self._dataset, self._batch_size = dataset, batch_size
         loaded = load_dataset(dataset, data_dir=data_dir, **options)
         self.rows: dict[str, Dataset] = {split: loaded[split] for split in SPLITS}
@@ -58,6 +62,7 @@ class Encoded:
     @cached_property
     def features(self) -> dict[str, torch.Tensor]:
         """The features of each split, float32, shape (N, width), on the encoder's device."""
+        self._announce(self._dataset)
         return {
             split: torch.from_numpy(
                 np.array(features_of(self.encoder, rows, self._dataset, split, batch_size=self._batch_size))

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
 from ..episodes.recipe import Recipe, whole_number
+from .efficiency import FRACTIONS
 
-PROTOCOLS = ("probe", "knn", "prototype", "few-shot")
+PROTOCOLS = ("probe", "knn", "prototype", "few-shot", "label-efficiency", "zero-shot", "retrieval")
+DEFAULT = PROTOCOLS[:4]
 EVERY = ("main", "all")
+SHOTS = (1, 2, 5, 10)
+PUBLISHED: dict[str, Any] = {  # the follow-up study, arXiv 2408.08058
+    "protocols": ("few-shot", "zero-shot"),
+    "shots": (1, 2, 3, 5, 7, 10, 15, 20, 25, 30),
+    "solvers": ("published probe",),
+}
+TINY_ENCODER = "tiny random ViT"
+TINY: dict[str, Any] = {"shots": (1, 2), "queries": 2, "episodes": 20}  # fits miniatures
 
 
 @dataclass(frozen=True)
@@ -22,10 +33,13 @@ class Plan:
         tasks: The tasks, grouped by dataset.
         protocols: Some of `PROTOCOLS`.
         shots: Support images per class of few-shot episodes.
-        seeds: A set of episodes is drawn with each.
+        seeds: A set of episodes is drawn with each, and an order of training subjects for label efficiency.
         episodes: Number of episodes in a set.
         queries: Query images per class.
         min_images: As for `Recipe`.
+        solvers: How episodes are solved, some of `few_shot.SETTINGS`.
+        fractions: Parts of the training split for label efficiency.
+        prompts: Prompt file for zero-shot; those of the datasets by default.
 
     Raises:
         UnknownName: If there is no such protocol.
@@ -33,18 +47,23 @@ class Plan:
     """
 
     tasks: tuple[Task, ...]
-    protocols: tuple[str, ...] = PROTOCOLS
-    shots: tuple[int, ...] = (1, 2, 5, 10)
+    protocols: tuple[str, ...] = DEFAULT
+    shots: tuple[int, ...] = SHOTS
     seeds: tuple[int, ...] = (0,)
     episodes: int = 100
     queries: int = 10
     min_images: int | str | None = "published"
+    solvers: tuple[str, ...] = ("prototype", "logistic regression")
+    fractions: tuple[float, ...] = FRACTIONS
+    prompts: str | None = None
 
     def __post_init__(self) -> None:
         for protocol in self.protocols:
             if protocol not in PROTOCOLS:
-                raise unknown("protocol", protocol, PROTOCOLS)
-        for name in ("tasks", "protocols", *(("shots", "seeds") if "few-shot" in self.protocols else ())):
+                raise unknown("protocol", protocol, (*PROTOCOLS, "published"))
+        drawn = {"few-shot", "label-efficiency"} & set(self.protocols)
+        few = ("shots", "solvers") if "few-shot" in self.protocols else ()
+        for name in ("tasks", "protocols", *few, *(("seeds",) if drawn else ())):
             if not getattr(self, name):
                 raise MedIMetaError(f"{name} is empty. Give at least one.")
         whole_number("episodes", self.episodes, 1)
@@ -52,6 +71,35 @@ class Plan:
             whole_number("seed", seed, 0)
         for shots in self.shots:
             self.recipe(shots)
+        for fraction in self.fractions:
+            if not 0 < fraction <= 1:
+                raise MedIMetaError(f"A fraction is {fraction}; it must be above 0 and at most 1.")
+
+    @classmethod
+    def of(cls, tasks: Any, protocols: str | Sequence[str], *, tiny: bool = False, **settings: Any) -> Plan:
+        """Make a plan from names.
+
+        Args:
+            tasks: As for `chosen_tasks`.
+            protocols: Some of `PROTOCOLS`, or "published" for the follow-up study.
+            tiny: Whether episodes have to fit miniatures.
+            **settings: Other attributes of a plan; None and, with `tiny`, `min_images="published"` are the default.
+
+        Raises:
+            UnknownName: If there is no such task or protocol.
+            MedIMetaError: If there is nothing to evaluate, or a number is out of range.
+        """
+        names = (protocols,) if isinstance(protocols, str) else tuple(dict.fromkeys(protocols))
+        preset = dict(PUBLISHED) if names == ("published",) else {"protocols": names}
+        given = {
+            name: tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
+            for name, value in settings.items()
+            if value is not None or name == "min_images"
+        }
+        if tiny:
+            preset |= TINY
+            given["min_images"] = None if given.get("min_images") == "published" else given.get("min_images")
+        return cls(chosen_tasks(tasks), **{**preset, **given})
 
     @property
     def datasets(self) -> dict[str, list[Task]]:
@@ -68,14 +116,18 @@ class Plan:
     def summary(self, encoders: Sequence[str]) -> str:
         """Say what will be evaluated, in lines for people."""
         images = sum(DATASETS[dataset].total for dataset in self.datasets)
-        few = ""
-        if "few-shot" in self.protocols:
-            shots, seeds = (", ".join(map(str, values)) for values in (self.shots, self.seeds))
-            few = f" ({self.episodes} episodes each of {shots} shots, seeds {seeds})"
+        shots, seeds = (", ".join(map(str, values)) for values in (self.shots, self.seeds))
+        parts = ", ".join(f"{100 * fraction:g} %" for fraction in self.fractions)
+        solvers = " and ".join(self.solvers)
+        details = {
+            "few-shot": f"{self.episodes} episodes each of {shots} shots, seeds {seeds}, by {solvers}",
+            "label-efficiency": f"{parts} of train, seeds {seeds}",
+        }
+        protocols = [f"{name} ({details[name]})" if name in details else name for name in self.protocols]
         lines = {
             "encoders": ", ".join(encoders),
-            "tasks": ", ".join(f"{task.dataset}/{task.column}" for task in self.tasks),
-            "protocols": ", ".join(self.protocols) + few,
+            "tasks": f"{len(self.tasks)}: " + ", ".join(f"{task.dataset}/{task.column}" for task in self.tasks),
+            "protocols": ", ".join(protocols),
             "images": f"{images:,} in {len(self.datasets)} complete dataset(s); each encoder sees them once, and none "
             "whose features are in the cache",
         }

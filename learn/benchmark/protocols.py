@@ -1,4 +1,4 @@
-"""The protocols on features: each chooses on validation, never on test, and says what it chose."""
+"""The protocols on whole splits of features: each chooses on validation, never on test, and says what it chose."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ..encoders.neighbours import NEIGHBOURS, TEMPERATURE, neighbour_scores
 from ..encoders.probe import STRENGTHS, TOLERANCE, Probe, Standardisation, fit_path
 from ..encoders.prototypes import prototype_logits
-from ..episodes.episode_set import EpisodeSet
-from ..episodes.recipe import task_of
 from ..evaluation.measures.metrics import evaluate_scores
 
-NAMES = {"probe": "linear probe", "knn": "nearest neighbours", "prototype": "nearest prototype"}
-SOLVERS = ("prototype", "logistic regression")  # of few-shot episodes
-FEW_SHOT_STRENGTH = 1.0  # C, on centred features of length 1 (Tian et al., 2020)
+NAMES = {
+    "probe": "linear probe",
+    "knn": "nearest neighbours",
+    "prototype": "nearest prototype",
+    "retrieval": "retrieval",
+}
 DEFAULTS = {"probe": 1.0, "knn": 20}  # where validation cannot decide
 SETTINGS: dict[str, dict[str, Any]] = {  # all settings of a protocol, as results report them
     "probe": {
@@ -31,7 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {  # all settings of a protocol, as result
     },
     "knn": {"similarity": "cosine", "temperature": TEMPERATURE, "neighbours": list(NEIGHBOURS)},
     "prototype": {"features": "centred, length 1"},
-    "logistic regression": {"features": "centred, length 1", "strength": FEW_SHOT_STRENGTH},
+    "retrieval": {"similarity": "cosine", "gallery": "train", "recall_at": [1, 5, 10]},
 }
 Notes = dict[str, Any]
 
@@ -52,6 +52,10 @@ class Part:
     def known(self) -> np.ndarray:
         """Whether a label of a row is known, shape (N,)."""
         return np.asarray(~np.isnan(self.labels).all(axis=1) if self.labels.ndim == 2 else self.labels >= 0)
+
+    def take(self, rows: np.ndarray) -> Part:
+        """Return some rows, by number."""
+        return Part(self.features[torch.from_numpy(rows)], self.labels[rows])
 
 
 def answer(protocol: str, task: Task, train: Part, validation: Part, test: torch.Tensor) -> tuple[np.ndarray, Notes]:
@@ -83,32 +87,6 @@ def answer(protocol: str, task: Task, train: Part, validation: Part, test: torch
     else:
         scores, notes = _probe(task, train, validation, test)
     return scores, {**notes, "absent_in_train": absent} if absent else notes
-
-
-def solve_episodes(episodes: EpisodeSet, features: torch.Tensor, solver: str) -> list[np.ndarray]:
-    """Answer the query sets of episodes.
-
-    Args:
-        episodes: The episodes.
-        features: Features of all rows that they were drawn from, shape (rows, width).
-        solver: One of `SOLVERS`.
-
-    Returns:
-        Probabilities of each query set, as `Result.of_episode_scores` takes them.
-    """
-    answers = []
-    for episode in episodes:
-        task = task_of(episodes.task, episode.classes)
-        support, query = features[torch.from_numpy(episode.support)], features[torch.from_numpy(episode.query)]
-        if solver == "prototype":
-            logits = prototype_logits(task, support, episode.support_labels, query)
-        else:
-            centre = support.mean(dim=0)
-            unit = normalize(support - centre)
-            (probe,) = fit_path(task, unit, episode.support_labels, [FEW_SHOT_STRENGTH])
-            logits = probe.logits(normalize(query - centre))
-        answers.append(probabilities(task, logits))
-    return answers
 
 
 def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:

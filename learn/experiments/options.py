@@ -195,8 +195,9 @@ def zero_shot() -> Parser:
     add_target(parser, split="test")
     add = parser.add_argument_group("sentences").add_argument
     add("--name", help="name of the method in tables; the checkpoint if not given")
-    add("--shows", nargs="+", default=[SHOWS], metavar="TEXT", help=f"for a label; several are averaged ({SHOWS})")
-    add("--lacks", nargs="+", default=[LACKS], metavar="TEXT", help=f"for its absence, in multilabel tasks ({LACKS})")
+    add("--prompts", metavar="FILE", help="phrases and sentences; cards/prompts/<id>.yaml if not given")
+    add("--shows", nargs="+", metavar="TEXT", help=f"sentences for a label instead, e.g. '{SHOWS}'; averaged")
+    add("--lacks", nargs="+", metavar="TEXT", help=f"for its absence, in multilabel tasks, e.g. '{LACKS}'")
     add_chunk(add)
     add_common(parser)
     parser.set_defaults(model=CLIP)

@@ -7,12 +7,14 @@ which may have fewer. On the episodes of `medimeta few-shot` the numbers can be 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import set_seed
 from tqdm import tqdm
 
+from ...cards.facts import Task
 from ..data.pixels import pixels
 from ..encoders import prompts
 from ..encoders.clip import load_zero_shot
@@ -26,7 +28,6 @@ from ..training.arguments import model_name
 
 def run(args: argparse.Namespace) -> list[Result]:
     """Evaluate; return a result for the split, or one for each file of episodes."""
-    templates = prompts.Templates(tuple(args.shows), tuple(args.lacks))
     accelerator = runs.start(args, args.output_dir)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     set_seed(args.seed)
@@ -35,8 +36,14 @@ def run(args: argparse.Namespace) -> list[Result]:
     with accelerator.main_process_first():
         task, rows, sets = targets.load_target(args)
         images = pixels(rows, store=not args.no_store)
+<<<<<<< HEAD
     model = load_zero_shot(args.model)
     preprocessing = model.backbone.to(device).transform
+=======
+    templates = _templates(args, task)
+    model, preprocessing = load_zero_shot(args.model)
+    model = model.to(device)
+>>>>>>> 65ba101 (Bench by more protocols, in several processes, and with --tiny)
 
     # The vectors of all images that are classified. Processes take whole blocks, so that their number changes nothing;
     # every row comes from one process and is zero in the others.
@@ -57,11 +64,14 @@ def run(args: argparse.Namespace) -> list[Result]:
         "model": name,
         "method": args.name or f"{name}, zero-shot",
         "seed": args.seed if args.model is None else None,
-        "settings": {name: getattr(args, name) for name in ("shows", "lacks", "labels", "mixed_precision")},
+        "settings": {
+            "prompts_sha256": prompts.prompts_of(task, templates, file=args.prompts).sha256,
+            **{name: getattr(args, name) for name in ("labels", "mixed_precision")},
+        },
     }
     results = []
     if not sets:
-        asked = prompts.prompts_of(task, templates)
+        asked = prompts.prompts_of(task, templates, file=args.prompts)
         accelerator.print(*(sentence for label in asked.shows for sentence in label), sep="\n")
         scores = problems.probabilities(task, model.logits(task, vectors, asked))
         results.append(Result.of_scores(task, scores, rows, split=args.split, protocol="zero-shot", **about))
@@ -70,7 +80,7 @@ def run(args: argparse.Namespace) -> list[Result]:
         for episode in episodes:
             posed = task_of(task, episode.classes)
             here = vectors[[places[row] for row in episode.query.tolist()]]
-            logits = model.logits(posed, here, prompts.prompts_of(posed, templates))
+            logits = model.logits(posed, here, prompts.prompts_of(posed, templates, file=args.prompts))
             answers.append(problems.probabilities(posed, logits))
         protocol = few_shot_protocol(episodes)
         results.append(Result.of_episode_scores(episodes, answers, rows, protocol=protocol, **about))
@@ -83,3 +93,11 @@ def run(args: argparse.Namespace) -> list[Result]:
         accelerator.log({f"{result.protocol} auroc": result.metrics["auroc"].value})
     runs.end_trackers(accelerator)
     return results
+
+
+def _templates(args: argparse.Namespace, task: Task) -> prompts.Templates | None:
+    """Return the sentences of the command line, or None where it has none."""
+    if args.shows is None and args.lacks is None:
+        return None
+    own = prompts.wording_of(task.dataset, args.prompts and Path(args.prompts)).templates
+    return prompts.Templates(tuple(args.shows or own.shows), tuple(args.lacks or own.lacks))

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, config
+from datasets import Dataset
 
 from ...builders.loading import load_dataset
 from ...builders.locate import DATA_VARIABLE
-from ...builders.phantoms import write_miniature
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
-from ...files.atomic import whole_folder
-from ...files.version import VERSION
 from ..data.copies import excluded, shipped
+from ..data.miniatures import miniature
 
 MINIATURE = 20  # images per class of the main task that `--tiny` draws
 
@@ -82,7 +80,7 @@ def load_rows(args: argparse.Namespace, dataset: str, split: str, *, per_class: 
     options: dict[str, Any] = {"data_dir": args.data_dir, "partial": args.partial, "cache_dir": args.cache_dir}
     options |= {"labels": args.labels, "splits_from": args.splits_from}
     if args.tiny and args.data_dir is None and DATA_VARIABLE not in os.environ:
-        options |= {"data_dir": str(_miniature(dataset, args.cache_dir, per_class)), "partial": True}
+        options |= {"data_dir": str(miniature(dataset, args.cache_dir, per_class=per_class)), "partial": True}
     ledger = args.exclude_leaks
     if ledger is True and shipped(dataset) is None:
         ledger = None
@@ -91,12 +89,3 @@ def load_rows(args: argparse.Namespace, dataset: str, split: str, *, per_class: 
     if leaked:
         rows = rows.select(np.flatnonzero(~np.isin(rows.with_format("numpy")["index"][:], leaked)))
     return rows
-
-
-def _miniature(dataset: str, cache_dir: str | None, per_class: int) -> Path:
-    folder = Path(cache_dir or config.HF_DATASETS_CACHE) / "medimeta-miniatures" / VERSION
-    source = folder / f"{DATASETS[dataset].builder}-{per_class}"
-    if not source.exists():
-        with whole_folder(source) as draft:
-            write_miniature(dataset, draft, per_class=per_class)
-    return source

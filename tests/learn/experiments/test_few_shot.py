@@ -11,6 +11,8 @@ from fakes.commands import run
 from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError
 from medimeta.learn.encoders.clip import ZeroShot
+from medimeta.learn.encoders.prompts import prompts_of, wording_of
+from medimeta.learn.episodes.recipe import task_of
 from medimeta.learn.evaluation.results import Result, results
 from medimeta.learn.experiments import few_shot
 from medimeta.learn.few_shot.solver import Key, Solver
@@ -94,15 +96,14 @@ def test_zero_shot_asks_about_exactly_the_classes_of_each_episode(tiny, tmp_path
     asked, sentences = [], ZeroShot.sentences
 
     def recorded(self, wanted):
-        asked.append([text.rpartition(" ")[2] for (text,) in wanted])
+        asked.append(wanted)
         return sentences(self, wanted)
 
     monkeypatch.setattr(ZeroShot, "sentences", recorded)
     (found,) = run("zero-shot", *arguments(tiny, tmp_path, "--episodes", str(tmp_path / "two.parquet")))
 
-    labels = episodes.task.labels
-    assert asked == [[labels[place] for place in episode.classes] for episode in episodes]
-    assert len({tuple(one) for one in asked}) > 1
+    assert asked == [prompts_of(task_of(episodes.task, episode.classes)).shows for episode in episodes]
+    assert len(set(asked)) > 1
     assert found.episodes == episodes.sha256
     assert Result.load(tmp_path / "1-shots" / "result.json").as_dict() == found.as_dict()
 
@@ -111,7 +112,7 @@ def test_zero_shot_on_a_split_asks_about_all_classes(tiny, tmp_path, capsys):
     (found,) = run("zero-shot", *arguments(tiny, tmp_path, "--shows", "{label} in {image}"))
 
     assert capsys.readouterr().out.splitlines()[:3] == [
-        f"{label} in a breast ultrasound image" for label in ("normal", "benign", "malignant")
+        f"{phrase} in a breast ultrasound image" for phrase in wording_of("bus").phrases["case category"].values()
     ]
     assert (found.protocol, found.images) == ("zero-shot", 60)
 

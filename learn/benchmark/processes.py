@@ -1,0 +1,46 @@
+"""Further processes of a run, which take part of its cells."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from .running import Run
+
+
+@contextmanager
+def helpers(run: Run, models: Sequence[str], jobs: int) -> Iterator[None]:
+    """Run the same plan in `jobs` - 1 further processes, each beginning with another dataset.
+
+    They only save time: what they have not done, this process does.
+
+    Args:
+        run: The run.
+        models: Names of the encoders.
+        jobs: Number of processes, with this one.
+    """
+    context = multiprocessing.get_context("spawn")
+    datasets = len(run.plan.datasets)
+    started = []
+    for number in range(1, jobs):
+        silent = replace(run, say=_nothing, first=number * datasets // jobs, _results={}, _failures={}, _measured=set())
+        process = context.Process(target=_work, args=(silent, list(models)), daemon=True)
+        process.start()
+        started.append(process)
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+
+
+def _work(run: Run, models: list[str]) -> None:
+    for number, model in enumerate(models):
+        run.encoder(number, model)
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
