@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -52,6 +52,21 @@ def bench(context: typer.Context) -> None:
         print_text(f"\nReport: {args.report / 'index.html'}")
     if done.failures:
         raise typer.Exit(1)
+
+
+def report(
+    places: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="Files result.json, or folders that contain them.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to.")] = Path("report"),
+    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "auroc",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "MedIMeta benchmark",
+) -> None:
+    """Write results as one HTML page, with the numbers as Markdown, CSV, LaTeX and figures next to it."""
+    from ..learn.benchmark.report.write import report as write
+    from ..learn.evaluation.results import results
+
+    print_text(str(write(results(places), out, metric=metric, title=title)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import MedIMetaError
-
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..evaluation.results import Result
+    from .report.content import Content
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,14 @@ class Benchmark:
         """Return a Markdown table per protocol, methods down and tasks across, and what failed.
 
         Args:
-            metric: What to compare by.
+            metric: What to compare by; retrieval is compared by mean average precision.
 
         Raises:
             UnknownName: If no result has the metric.
         """
-        from ..evaluation.comparing import report
+        from .report.content import tables_of
 
-        parts = []
-        if self.results:
-            parts.append(report.make(self.results, metric, per_class=False, compared=False).text)
+        parts = [one.markdown() for one in tables_of(self.results, metric)] if self.results else []
         if self.failures:
             lines = [f"* {' '.join(str(failure).split())}" for failure in self.failures]
             parts.append("\n".join(["### Failed, and in no table", "", *lines]) + "\n")
@@ -74,14 +72,103 @@ class Benchmark:
             UnknownName: If no result has the metric.
             MedIMetaError: If there is no result.
         """
-        import pandas as pd
+        return self._content(metric).frame()
 
-        from ..evaluation.comparing import report
+    def summary(self, metric: str = "auroc") -> pd.DataFrame:
+        """Return a row per protocol and method: means over datasets, mean rank, and means of domains.
 
-        if not self.results:
-            raise MedIMetaError(f"There is no result. {'; '.join(map(str, self.failures))}")
-        frames = report.make(self.results, metric, per_class=False, compared=False).frames
-        return pd.concat(frames, ignore_index=True)
+        The means are arithmetic, geometric and harmonic; a method that lacks a task has none.
+
+        Args:
+            metric: What to compare by.
+
+        Raises:
+            UnknownName: If no result has the metric.
+            MedIMetaError: If there is no result.
+        """
+        return self._content(metric).summary()
+
+    def to_markdown(self, metric: str = "auroc") -> str:
+        """Return all tables as Markdown, with means over datasets.
+
+        Args:
+            metric: What to compare by.
+
+        Raises:
+            UnknownName: If no result has the metric.
+            MedIMetaError: If there is no result.
+        """
+        from .report.write import markdown
+
+        return markdown(self._content(metric))
+
+    def to_latex(self, metric: str = "auroc") -> str:
+        """Return a LaTeX `tabular` per protocol, which needs the package booktabs.
+
+        Args:
+            metric: What to compare by.
+
+        Raises:
+            UnknownName: If no result has the metric.
+            MedIMetaError: If there is no result.
+        """
+        from .report.latex import latex
+
+        return "\n".join(latex(part.table) for part in self._content(metric).parts)
+
+    def to_csv(self, path: str | os.PathLike[str], metric: str = "auroc") -> None:
+        """Write the rows of `to_frame` as CSV.
+
+        Args:
+            path: The file.
+            metric: What to compare by.
+
+        Raises:
+            UnknownName: If no result has the metric.
+            MedIMetaError: If there is no result.
+        """
+        from ..evaluation.comparing.result_table import write_frames
+
+        write_frames([self.to_frame(metric)], Path(path))
+
+    def plot(self, path: str | os.PathLike[str], metric: str = "auroc") -> None:
+        """Draw values and intervals as PNG: a panel per protocol, a line per task, a colour and marker per method.
+
+        Args:
+            path: The file.
+            metric: What to compare by.
+
+        Raises:
+            UnknownName: If no result has the metric.
+            MedIMetaError: If there is no result.
+        """
+        from ..evaluation.comparing.pictures import write_plot
+
+        write_plot([part.table for part in self._content(metric).parts], Path(path))
+
+    def report(self, folder: str | os.PathLike[str], *, metric: str = "auroc", title: str | None = None) -> Path:
+        """Write a page with everything, and the same numbers as Markdown, CSV, LaTeX and figures.
+
+        Args:
+            folder: Where to.
+            metric: What to compare by.
+            title: Title of the page.
+
+        Returns:
+            The page, `index.html`.
+
+        Raises:
+            UnknownName: If no result has the metric.
+            MedIMetaError: If there is no result.
+        """
+        from .report.write import TITLE, report
+
+        return report(self.results, folder, metric=metric, title=title or TITLE, failures=self.failures)
+
+    def _content(self, metric: str) -> Content:
+        from .report.content import content
+
+        return content(self.results, metric, "Benchmark", self.failures)
 
     def _repr_html_(self) -> str:
         frame = self.to_frame().to_html(index=False, float_format="{:.3f}".format) if self.results else ""

@@ -6,13 +6,15 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ...builders.images import SIDE
 from ...files.atomic import whole_file
-from ..encoders.encoder import Encoder
+
+if TYPE_CHECKING:
+    from ..encoders.encoder import Encoder
 
 FILE = "encoder.json"
 PASSES, IMAGES = 2, 8  # of the measurement, after one pass to warm up
@@ -41,6 +43,8 @@ class Cost:
     @classmethod
     def measure(cls, encoder: Encoder) -> Cost:
         """Encode a few images of noise."""
+        from torch import nn
+
         pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, SIDE, SIDE, 3), np.uint8)
         encoder.images(pixels)
         started = time.perf_counter()
@@ -48,7 +52,7 @@ class Cost:
             encoder.images(pixels)
         seconds = (time.perf_counter() - started) / (PASSES * IMAGES)
         model = encoder.model
-        parameters = sum(one.numel() for one in model.parameters()) if isinstance(model, torch.nn.Module) else None
+        parameters = sum(one.numel() for one in model.parameters()) if isinstance(model, nn.Module) else None
         return cls(encoder.name, encoder.width, encoder.size, parameters, round(1 / seconds, 1), str(encoder.device))
 
     def save(self, folder: Path) -> None:
@@ -56,8 +60,14 @@ class Cost:
         with whole_file(folder / FILE) as partial:
             partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
-    def forecast(self, images: int) -> str:
-        """Say how long images will take."""
+    def forecast(self, images: int | None) -> str:
+        """Say how long images will take.
+
+        Args:
+            images: How many there are at most; None where nobody knows.
+        """
+        if images is None:
+            return f"{self.name}: encodes {self.images_per_second:,.0f} images per second"
         seconds = images / self.images_per_second
         minutes, hours = seconds / 60, seconds / 3600
         time = f"{hours:.1f} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 1 else f"{seconds:.0f} s"

@@ -18,6 +18,7 @@ from .protocols import probabilities
 
 STRENGTH = 1.0  # C, on centred features of length 1 (Tian et al., 2020)
 RATE, STEPS, BETAS, EPSILON = 1e-4, 150, (0.9, 0.999), 1e-8  # of the follow-up study (arXiv 2408.08058)
+JITTER = 1e-9  # added to similarities of an image with itself, so that equal images can be factorised
 SETTINGS: dict[str, dict[str, Any]] = {
     "prototype": {"features": "centred, length 1"},
     "logistic regression": {"features": "centred, length 1", "strength": STRENGTH},
@@ -48,10 +49,21 @@ def solve_episodes(episodes: EpisodeSet, features: torch.Tensor, solver: str) ->
 
 
 def logistic_logits(task: Task, support: torch.Tensor, labels: np.ndarray, query: torch.Tensor) -> torch.Tensor:
-    """Answer by logistic regression with a fixed strength, on centred features of length 1."""
-    centre = support.mean(dim=0)
-    (probe,) = fit_path(task, normalize(support - centre), labels, [STRENGTH])
-    return probe.logits(normalize(query - centre))
+    """Answer by logistic regression with a fixed strength, on centred features of length 1.
+
+    Where there are fewer images than features, the problem is solved in the space of the images: the Cholesky factor of
+    their similarities has the same inner products, and so the same solution.
+    """
+    centre = support.double().mean(dim=0)
+    rows, asked = normalize(support.double() - centre), normalize(query.double() - centre)
+    if len(rows) < rows.shape[1]:
+        similar = rows @ rows.T
+        similar.diagonal().add_(JITTER)
+        factor = torch.linalg.cholesky(similar)
+        asked = torch.linalg.solve_triangular(factor, rows @ asked.T, upper=False).T
+        rows = factor
+    (probe,) = fit_path(task, rows, labels, [STRENGTH], rotate=False)
+    return probe.logits(asked)
 
 
 def published_logits(task: Task, support: torch.Tensor, labels: np.ndarray, query: torch.Tensor) -> torch.Tensor:

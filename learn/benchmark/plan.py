@@ -15,6 +15,7 @@ from .efficiency import FRACTIONS
 PROTOCOLS = ("probe", "knn", "prototype", "few-shot", "label-efficiency", "zero-shot", "retrieval")
 DEFAULT = PROTOCOLS[:4]
 EVERY = ("main", "all")
+RETRIEVAL_METRIC = "mean_average_precision"
 SHOTS = (1, 2, 5, 10)
 PUBLISHED: dict[str, Any] = {  # the follow-up study, arXiv 2408.08058
     "protocols": ("few-shot", "zero-shot"),
@@ -22,7 +23,7 @@ PUBLISHED: dict[str, Any] = {  # the follow-up study, arXiv 2408.08058
     "solvers": ("published probe",),
 }
 TINY_ENCODER = "tiny random ViT"
-TINY: dict[str, Any] = {"shots": (1, 2), "queries": 2, "episodes": 20}  # fits miniatures
+TINY: dict[str, Any] = {"shots": (1, 2), "queries": 1, "episodes": 20}  # fits miniatures
 
 
 @dataclass(frozen=True)

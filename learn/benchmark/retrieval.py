@@ -13,12 +13,12 @@ from torch.nn.functional import normalize
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ..episodes.rows import fingerprint, labels_and_subjects
-from ..evaluation.bootstrap import RESAMPLES, describe, draws, groups
-from ..evaluation.intervals import Measured, ends
+from ..evaluation.measures.bootstrap import RESAMPLES, describe, draws, groups
+from ..evaluation.measures.intervals import Measured, ends
 from ..evaluation.results import About, Result
+from .plan import RETRIEVAL_METRIC
 from .protocols import SETTINGS, Part
 
-MAIN = "mean_average_precision"
 CELLS = 1 << 23  # similarities in memory at once
 
 
@@ -76,7 +76,7 @@ def retrieval(task: Task, train: Part, test: Part, rows: Dataset, **about: Any) 
     defined = ~np.isnan(precision)
     if not defined.any():
         raise MedIMetaError(f"No test image of {task.dataset}/{task.column} has a label that training images have.")
-    values = {MAIN: precision} | {
+    values = {RETRIEVAL_METRIC: precision} | {
         f"recall@{k}": np.where(defined, first <= k, np.nan) for k in SETTINGS["retrieval"]["recall_at"]
     }
     subjects = labels_and_subjects(rows, task)[1]

@@ -160,7 +160,8 @@ class Run:
             self._measured.add(encoder.name)
             cost = Cost.measure(encoder)
             cost.save(self.out / folder_of(encoder))
-            self.say(cost.forecast(sum(DATASETS[one].total for one in left)))
+            partial = bool(self.options.get("partial"))  # then the card does not know
+            self.say(cost.forecast(None if partial else sum(DATASETS[one].total for one in left)))
 
         return announce
 

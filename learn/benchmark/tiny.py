@@ -12,7 +12,7 @@ from ..encoders.models import load_backbone
 from ..encoders.transform import ImageTransform
 from .plan import TINY_ENCODER
 
-PER_CLASS = 12  # images per class of the main task
+PER_CLASS = 24  # images per class of the main task
 
 
 class _Features(torch.nn.Module):

@@ -74,7 +74,12 @@ class Standardisation:
 
 
 def fit_path(
-    task: Task, features: torch.Tensor, labels: np.ndarray, strengths: Sequence[float] = STRENGTHS
+    task: Task,
+    features: torch.Tensor,
+    labels: np.ndarray,
+    strengths: Sequence[float] = STRENGTHS,
+    *,
+    rotate: bool = True,
 ) -> Iterator[Probe]:
     """Fit a probe for each strength, from the strongest regularisation on, each from the one before.
 
@@ -83,6 +88,7 @@ def fit_path(
         features: Features, shape (N, width); standardise them first.
         labels: Ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
         strengths: Values of C; they are fitted in ascending order.
+        rotate: Whether to rotate features; for a single small problem without large C it takes more time than it saves.
 
     Yields:
         A probe per strength, with one output for a binary task and one per label otherwise.
@@ -90,7 +96,7 @@ def fit_path(
     labels = np.asarray(labels)
     if task.kind != "multilabel" and not (known := labels >= 0).all():
         features, labels = features[torch.from_numpy(known)], labels[known]
-    objective = _Objective(task, features, labels)
+    objective = _Objective(task, features, labels, rotate=rotate)
     point = torch.zeros_like(objective.inverse(1.0, None))
     curvature = None
     for strength in sorted(strengths):
@@ -119,9 +125,9 @@ class _Objective:
         noise: Relative rounding error of the objective.
     """
 
-    def __init__(self, task: Task, features: torch.Tensor, labels: np.ndarray) -> None:
+    def __init__(self, task: Task, features: torch.Tensor, labels: np.ndarray, *, rotate: bool) -> None:
         self.task, self.labels, self.rows = task, len(task.labels), len(features)
-        self.features, self.basis = principal(features)
+        self.features, self.basis = principal(features) if rotate else (features.double(), None)
         self.noise = 4 * torch.finfo(self.features.dtype).eps
         self.spread = self.features.double().square().mean(dim=0)
         device = features.device
@@ -134,7 +140,7 @@ class _Objective:
             truth = torch.from_numpy(labels).to(device)[:, None]
             self.present = torch.zeros(1, dtype=torch.int64, device=device)
         else:
-            self.present, ids = torch.unique(torch.from_numpy(labels).to(device), return_inverse=True)
+            self.present, ids = torch.unique(torch.tensor(labels, device=device), return_inverse=True)
             truth = functional.one_hot(ids, len(self.present))
         self.truth = truth.to(self.features)
         self.outputs = len(self.present)
@@ -184,7 +190,8 @@ class _Objective:
     def probe(self, parameters: torch.Tensor, strength: float, converged: bool) -> Probe:
         """Return parameters as a probe: of all features and all labels."""
         matrix = parameters.view(self.outputs, -1)
-        weight, bias = self.basis @ matrix[:, :-1].T, matrix[:, -1].clone()
+        weight, bias = matrix[:, :-1].T, matrix[:, -1].clone()
+        weight = weight if self.basis is None else self.basis @ weight
         if self.task.kind != "binary" and self.outputs < self.labels:
             whole = torch.zeros(len(weight), self.labels, dtype=weight.dtype, device=weight.device)
             rest = torch.full((self.labels,), -torch.inf, dtype=weight.dtype, device=weight.device)

@@ -16,6 +16,7 @@ from fakes.episodes import FINDINGS, KIND, SICK
 from medimeta.builders.phantoms import write_miniature
 from medimeta.cli.app import main
 from medimeta.errors import MedIMetaError, UnknownName
+from medimeta.learn.benchmark.cost import IMAGES, PASSES
 from medimeta.learn.benchmark.plan import Plan, chosen_tasks
 from medimeta.learn.benchmark.protocols import Part, answer, probabilities
 from medimeta.learn.data.store import folder as stores
@@ -57,7 +58,8 @@ def test_each_task_and_protocol_has_a_result_with_its_predictions(raw, tmp_path)
     encoder, function = counted()
     done = run(encoder, raw, tmp_path)
 
-    assert function.images == 75  # once, for two tasks, three protocols and episodes
+    measured = IMAGES * (1 + PASSES)  # to say how long it will take
+    assert function.images == 75 + measured  # once, for two tasks, three protocols and episodes
     assert not done.failures
     assert len(done.results) == 2 * (3 + 2 * 2)
     assert {result.protocol for _, result in done.results} == {

@@ -1,0 +1,95 @@
+"""What encoders reach on complete real datasets: run `medimeta.bench` and write benchmarks/results.
+
+    python benchmarks/evidence.py --bus hub --pbc pbc
+
+`--bus` is a Hub folder (`medimeta build bus`) or the raw archive of bus, `--pbc` the raw source of pbc, complete or a
+part of it. The encoders are those of benchmarks/backbones.py. Only numbers, tables and curves are written: no image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import medimeta
+from medimeta.learn.evaluation.comparing.result_table import markdown_head, markdown_row
+from medimeta.learn.evaluation.results import results
+
+HERE = Path(__file__).parent
+NAMES = ("imagenet", "untrained", "vit", "colour", "histogram", "compressed")
+PROTOCOLS = ("probe", "knn", "prototype", "few-shot", "label-efficiency", "retrieval")
+SHOTS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
+SHOWN = (  # columns of the short table: task, protocol, solver, heading
+    ("bus / case category", "linear probe", "", "bus, all images: probe"),
+    ("bus / case category", "few-shot, 1 shots", "prototype", "bus, 1 per class: prototype"),
+    ("bus / case category", "few-shot, 5 shots", "prototype", "bus, 5 per class: prototype"),
+    ("bus / case category", "few-shot, 30 shots", "logistic regression", "bus, 30 per class: logistic regression"),
+    ("pbc / cell class", "linear probe", "", "pbc, all images: probe"),
+    ("pbc / cell class", "few-shot, 1 shots", "prototype", "pbc, 1 per class: prototype"),
+    ("pbc / cell class", "few-shot, 5 shots", "prototype", "pbc, 5 per class: prototype"),
+    ("pbc / cell class", "few-shot, 30 shots", "logistic regression", "pbc, 30 per class: logistic regression"),
+)
+
+
+def short_table(done: medimeta.Benchmark) -> str:
+    """Return encoders down and a few protocols across: AUROC with its 95 % interval."""
+    cells = {
+        (result.dataset + " / " + result.task, result.protocol, result.method): result.metrics.get("auroc")
+        for _, result in done.results
+    }
+    models = list(dict.fromkeys(result.model for _, result in done.results))
+    lines = markdown_head(["encoder", *(heading for *_, heading in SHOWN)])
+    for model in models:
+        row = [model]
+        for task, protocol, solver, _ in SHOWN:
+            method = f"{model}, {solver}" if solver else model
+            row.append(str(cells.get((task, protocol, method), "")))
+        lines.append(markdown_row(row))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run the benchmarks and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bus", type=Path, required=True)
+    parser.add_argument("--pbc", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("build/evidence"), help="folder of the single results")
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--episodes", type=int, default=100)
+    arguments = parser.parse_args()
+    encoders = [f"{HERE / 'backbones.py'}:{name}" for name in NAMES]
+    failures = []
+    for dataset, place in (("bus", arguments.bus), ("pbc", arguments.pbc)):
+        done = medimeta.bench(
+            encoders,
+            tasks=dataset,
+            protocols=PROTOCOLS,
+            data_dir=place,
+            shots=SHOTS,
+            seeds=(0, 1, 2) if dataset == "none" else (0,),
+            episodes=arguments.episodes,
+            out=arguments.work,
+            jobs=arguments.jobs,
+            say=print,
+            partial=True,
+        )
+        failures += done.failures
+    order = {model: number for number, model in enumerate(_names(arguments.work))}
+    loaded = sorted(results([arguments.work]), key=lambda one: order[one[1].model])
+    done = medimeta.Benchmark(tuple(loaded), tuple(failures))
+    shutil.rmtree(arguments.out / "figures", ignore_errors=True)
+    done.report(arguments.out, title="Encoders on complete bus and 2,999 images of pbc")
+    (arguments.out / "summary.md").write_text(short_table(done), encoding="utf-8")
+    print(short_table(done))
+
+
+def _names(work: Path) -> list[str]:
+    import backbones
+
+    return [getattr(backbones, name)().name for name in NAMES]
+
+
+if __name__ == "__main__":
+    main()

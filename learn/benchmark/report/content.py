@@ -1,0 +1,186 @@
+"""What a report shows: a table per protocol, what the methods reach over tasks, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ....cards.catalogue import DATASETS
+from ....errors import MedIMetaError
+from ...evaluation.comparing.comparison import Sourced, compare
+from ...evaluation.comparing.result_table import ResultTable
+from ...evaluation.comparing.statistics import Standing, standing
+from ...evaluation.measures.intervals import Measured
+from ...evaluation.measures.metrics import SMALLER_IS_BETTER
+from ..cost import Cost, costs
+from ..plan import RETRIEVAL_METRIC
+
+AVERAGES: dict[str, Callable[[np.ndarray], float]] = {  # over datasets, as in the follow-up study
+    "mean": lambda values: float(values.mean()),
+    "geometric mean": lambda values: float(np.exp(np.log(values).mean())) if values.min() > 0 else 0.0,
+    "harmonic mean": lambda values: float(1 / (1 / values).mean()) if values.min() > 0 else 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a method reaches over the tasks of a table.
+
+    Attributes:
+        method: The method.
+        measured: Number of tasks with a value.
+        averages: By name, as in `AVERAGES`: of the means of datasets over their tasks. None unless the method has a
+            value on every task of the table, since it would not compare with the others.
+        domains: Mean over the datasets of each domain, None where a task is missing.
+        rank: Mean rank over datasets, with its interval; None where methods cannot be ranked.
+    """
+
+    method: str
+    measured: int
+    averages: dict[str, float | None]
+    domains: dict[str, float | None]
+    rank: Measured | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One protocol.
+
+    Attributes:
+        table: Its numbers.
+        rows: A row per method, the best mean first.
+        domains: The domains of its tasks.
+        standing: Methods compared over tasks, where there are enough.
+    """
+
+    table: ResultTable
+    rows: list[Row]
+    domains: list[str]
+    standing: Standing | None
+
+    @property
+    def name(self) -> str:
+        """The protocol."""
+        return self.table.protocol
+
+
+@dataclass(frozen=True)
+class Content:
+    """A report.
+
+    Attributes:
+        title: Its title.
+        parts: A part per protocol.
+        results: The results with their files.
+        costs: What encoders cost, by name.
+        failures: What could not be evaluated.
+    """
+
+    title: str
+    parts: list[Part]
+    results: Sequence[Sourced]
+    costs: dict[str, Cost]
+    failures: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> list[str]:
+        """The encoders, in the order of their results."""
+        return list(dict.fromkeys(result.model for _, result in self.results))
+
+    def frame(self) -> pd.DataFrame:
+        """Return a row per protocol, method and task."""
+        return pd.concat([part.table.frame() for part in self.parts], ignore_index=True)
+
+    def summary(self) -> pd.DataFrame:
+        """Return a row per protocol and method: means, mean rank and means of domains."""
+        rows = [
+            {"protocol": part.table.protocol, "metric": part.table.metric, "method": row.method, "tasks": row.measured}
+            | {"of_tasks": len(part.table.tasks), **row.averages}
+            | {"mean rank": None if row.rank is None else row.rank.value, **row.domains}
+            for part in self.parts
+            for row in part.rows
+        ]
+        return pd.DataFrame(rows)
+
+
+def content(results: Sequence[Sourced], metric: str, title: str, failures: Sequence[object] = ()) -> Content:
+    """Put results together for a report.
+
+    Args:
+        results: Results with their files.
+        metric: What to compare by; retrieval, which has no such metric, is compared by mean average precision.
+        title: Title of the report.
+        failures: What could not be evaluated.
+
+    Raises:
+        UnknownName: If no result has the metric.
+        MedIMetaError: If there are no results, or two of them cannot both be shown.
+    """
+    if not results:
+        raise MedIMetaError("There is no result to report. " + "; ".join(map(str, failures)))
+    tables = tables_of(results, metric)
+    parts = [_part(table) for table in tables]
+    return Content(title, parts, results, costs([path for path, _ in results]), tuple(map(str, failures)))
+
+
+def tables_of(results: Sequence[Sourced], metric: str) -> list[ResultTable]:
+    """Return a table per protocol by a metric, and those of retrieval by mean average precision.
+
+    Raises:
+        UnknownName: If no result has the metric.
+    """
+    rest = [one for one in results if RETRIEVAL_METRIC in one[1].metrics and metric not in one[1].metrics]
+    if len(rest) == len(results):
+        return compare(rest, RETRIEVAL_METRIC)
+    return compare(results, metric) + (compare(rest, RETRIEVAL_METRIC) if rest else [])
+
+
+def _part(table: ResultTable) -> Part:
+    try:
+        compared = standing(table)
+    except MedIMetaError:  # one method, or tasks of one dataset only
+        compared = None
+    domain = {task: _domain(task) for task in table.tasks}
+    domains = list(dict.fromkeys(domain[task] for task in table.tasks))
+    rows = []
+    for method in table.methods:
+        values = {
+            task: cell.measured.value
+            for (of, task), cell in table.cells.items()
+            if of == method and cell.measured.value is not None
+        }
+        means = _of_datasets(values, table.tasks)
+        rows.append(
+            Row(
+                method,
+                len(values),
+                {name: None if means is None else average(means) for name, average in AVERAGES.items()},
+                {
+                    name: None if mean is None else float(mean.mean())
+                    for name in domains
+                    for mean in [_of_datasets(values, [task for task in table.tasks if domain[task] == name])]
+                },
+                None if compared is None else compared.ranks[method],
+            )
+        )
+    sign = 1 if table.metric in SMALLER_IS_BETTER else -1
+    rows.sort(key=lambda row: (row.averages["mean"] is None, sign * (row.averages["mean"] or 0)))
+    return Part(table, rows, domains, compared)
+
+
+def _of_datasets(values: dict[str, float], tasks: Sequence[str]) -> np.ndarray | None:
+    """Return the mean of each dataset over its tasks; None if a task has no value."""
+    if any(task not in values for task in tasks):
+        return None
+    by_dataset: dict[str, list[float]] = {}
+    for task in tasks:
+        by_dataset.setdefault(task.partition(" / ")[0], []).append(values[task])
+    return np.array([np.mean(several) for several in by_dataset.values()])
+
+
+def _domain(task: str) -> str:
+    card = DATASETS.get(task.partition(" / ")[0])
+    return card.domain if card is not None else "other"
