@@ -56,26 +56,30 @@ def main() -> None:
     parser.add_argument("--pbc", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("build/evidence"), help="folder of the single results")
     parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--encoders", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--datasets", nargs="+", choices=("bus", "pbc"), default=("bus", "pbc"))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--episodes", type=int, default=100)
     arguments = parser.parse_args()
-    encoders = [f"{HERE / 'backbones.py'}:{name}" for name in NAMES]
+    encoders = [f"{HERE / 'backbones.py'}:{name}" for name in arguments.encoders]
     failures = []
-    for dataset, place in (("bus", arguments.bus), ("pbc", arguments.pbc)):
+    for dataset in arguments.datasets:
         done = medimeta.bench(
             encoders,
             tasks=dataset,
             protocols=PROTOCOLS,
-            data_dir=place,
+            data_dir=getattr(arguments, dataset),
             shots=SHOTS,
-            seeds=(0, 1, 2) if dataset == "none" else (0,),
             episodes=arguments.episodes,
             out=arguments.work,
             jobs=arguments.jobs,
             say=print,
             partial=True,
+            batch_size=8,
         )
         failures += done.failures
+    if set(arguments.encoders) != set(NAMES):
+        return
     order = {model: number for number, model in enumerate(_names(arguments.work))}
     loaded = sorted(results([arguments.work]), key=lambda one: order[one[1].model])
     done = medimeta.Benchmark(tuple(loaded), tuple(failures))
