@@ -112,9 +112,9 @@ class Benchmark:
             UnknownName: If no result has the metric.
             MedIMetaError: If there is no result.
         """
-        from .report.latex import latex
+        from .report.write import tex
 
-        return "\n".join(latex(part.table) for part in self._content(metric).parts)
+        return tex(self._content(metric))
 
     def to_csv(self, path: str | os.PathLike[str], metric: str = "auroc") -> None:
         """Write the rows of `to_frame` as CSV.

@@ -10,13 +10,14 @@ from ....errors import MedIMetaError
 from ....files.atomic import whole_file
 from ...evaluation.comparing import pictures
 from ...evaluation.comparing.comparison import Sourced
+from ...evaluation.comparing.latex import latex
 from ...evaluation.comparing.result_table import markdown_head, markdown_row, write_frames
 from . import curves
 from .content import Content, content
-from .latex import latex
 from .page import Picture, page
 
 TITLE = "MedIMeta benchmark"
+MANY = 8  # tasks, above which they go down in LaTeX
 
 
 def report(
@@ -50,7 +51,7 @@ def report(
         pictures.save(picture.figure, folder / "figures" / f"{picture.name}.png")
     _ranks(shown, folder)
     _write(folder / "tables.md", markdown(shown))
-    _write(folder / "tables.tex", "\n".join(latex(part.table) for part in shown.parts))
+    _write(folder / "tables.tex", tex(shown))
     write_frames([shown.frame()], folder / "tables.csv")
     write_frames([shown.summary()], folder / "summary.csv")
     _write(folder / "index.html", page(shown, metric, drawn))
@@ -72,6 +73,12 @@ def markdown(shown: Content) -> str:
         failed = [f"* {' '.join(failure.split())}" for failure in shown.failures]
         lines += ["### Failed, and in no table", "", *failed, ""]
     return "\n".join(lines)
+
+
+def tex(shown: Content) -> str:
+    """Return all tables as LaTeX, tasks down where there are many."""
+    tables = [part.table for part in shown.parts]
+    return latex(tables, transposed=max(len(table.tasks) for table in tables) > MANY)
 
 
 def _pictures(shown: Content, metric: str) -> list[Picture]:
