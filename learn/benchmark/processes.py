@@ -25,7 +25,7 @@ def helpers(run: Run, models: Sequence[str], jobs: int) -> Iterator[None]:
     datasets = len(run.plan.datasets)
     started = []
     for number in range(1, jobs):
-        silent = replace(run, say=_nothing, first=number * datasets // jobs, _results={}, _failures={}, _measured=set())
+        silent = replace(run, say=_go_on, first=number * datasets // jobs, _results={}, _failures={}, _measured=set())
         process = context.Process(target=_work, args=(silent, list(models)), daemon=True)
         process.start()
         started.append(process)
@@ -42,5 +42,8 @@ def _work(run: Run, models: list[str]) -> None:
         run.encoder(number, model)
 
 
-def _nothing(line: str) -> None:
-    """Say nothing."""
+def _go_on(line: str) -> None:
+    """Say nothing, and stop once the process that asked for help is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise SystemExit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from ...files.version import VERSION
@@ -12,6 +13,11 @@ _PACKAGES = ("datasets", "numpy", "scipy", "torch", "transformers", "accelerate"
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, medimeta and the installed packages that results depend on."""
+    return dict(_installed())
+
+
+@cache  # reading the metadata of packages takes 10 ms, and a report has thousands of results
+def _installed() -> dict[str, str]:
     installed = {"python": platform.python_version(), "medimeta": VERSION}
     for package in _PACKAGES:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,8 @@ AVERAGES: dict[str, Callable[[np.ndarray], float]] = {  # over datasets, as in t
     "geometric mean": lambda values: float(np.exp(np.log(values).mean())) if values.min() > 0 else 0.0,
     "harmonic mean": lambda values: float(1 / (1 / values).mean()) if values.min() > 0 else 0.0,
 }
+ORDER = ("linear probe", "nearest neighbours", "nearest prototype", "zero-shot", "retrieval", "full supervision")
+SOLVERS = ("prototype", "logistic regression", "published probe")  # end the names of few-shot methods
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,27 @@ def content(results: Sequence[Sourced], metric: str, title: str, failures: Seque
     """
     if not results:
         raise MedIMetaError("There is no result to report. " + "; ".join(map(str, failures)))
-    tables = tables_of(results, metric)
-    parts = [_part(table) for table in tables]
+    parts = sorted((_part(table) for table in tables_of(_by_solver(results), metric)), key=_place)
     return Content(title, parts, results, costs([path for path, _ in results]), tuple(map(str, failures)))
+
+
+def _by_solver(results: Sequence[Sourced]) -> list[Sourced]:
+    """Turn the solvers of few-shot episodes into protocols, so that a table has one column per encoder."""
+    split = []
+    for path, result in results:
+        solver = next((one for one in SOLVERS if result.method == f"{result.model}, {one}"), None)
+        if solver is not None:
+            result = replace(result, protocol=f"{result.protocol}: {solver}", method=result.model)
+        split.append((path, result))
+    return split
+
+
+def _place(part: Part) -> int:
+    """Return where a protocol is in the report: whole training splits first, then few-shot, then parts of a split."""
+    protocol = part.table.protocol
+    if protocol in ORDER:
+        return ORDER.index(protocol)
+    return len(ORDER) + (1 if protocol.startswith("few-shot") else 2 if "of train" in protocol else 0)
 
 
 def tables_of(results: Sequence[Sourced], metric: str) -> list[ResultTable]:

@@ -14,6 +14,7 @@ from ...evaluation.comparing.comparison import task_name
 from ...evaluation.comparing.result_table import ResultTable
 from ...evaluation.measures.intervals import Measured
 from ...evaluation.measures.metrics import SMALLER_IS_BETTER
+from ...figures.style import metric_name
 from .content import Content, Part
 
 if TYPE_CHECKING:
@@ -80,17 +81,17 @@ def page(content: Content, metric: str, pictures: Sequence[Picture]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"cell_of": _cell, "best": _best, "domain_of": _domain}
+    environment.globals |= {"cells": _cells, "metric_name": metric_name, "best": _best, "domain_of": _domain}
     names = {task_name(result) for _, result in content.results}
     classes_of, classes = _classes(content)
     return environment.get_template("page.html.jinja").render(
         content=content,
-        metric=metric,
+        metric=metric_name(metric),
         smaller=metric in SMALLER_IS_BETTER,
         tasks=len(names),
         datasets=len({result.dataset for _, result in content.results}),
         domains=list(dict.fromkeys(_domain(task) for task in sorted(names))),
-        published=any("published probe" in result.method for _, result in content.results),
+        published=any(part.table.protocol.endswith("published probe") for part in content.parts),
         figures=pictures,
         classes=classes,
         classes_of=classes_of,
@@ -144,7 +145,13 @@ class _Shown(NamedTuple):
     heat: float | None
 
 
-def _cell(table: ResultTable, method: str, task: str) -> _Shown | None:
+def _cells(table: ResultTable, task: str) -> list[_Shown | None]:
+    """Return the cells of a task, in the order of the methods."""
+    best = table.best(task)
+    return [_cell(table, method, task, best) for method in table.methods]
+
+
+def _cell(table: ResultTable, method: str, task: str, best: float | None) -> _Shown | None:
     cell = table.cells.get((method, task))
     if cell is None:
         return None
@@ -152,5 +159,5 @@ def _cell(table: ResultTable, method: str, task: str) -> _Shown | None:
     heat = None
     if value is not None and table.metric not in SMALLER_IS_BETTER:
         heat = min(max((value - 0.5) / 0.5 if table.metric == "auroc" else value, 0.0), 1.0)
-    bold = len(table.methods) > 1 and value is not None and round(value, 3) == table.best(task)
+    bold = len(table.methods) > 1 and value is not None and round(value, 3) == best
     return _Shown(cell.measured, bold, heat)

@@ -12,6 +12,7 @@ from ...evaluation.comparing import pictures
 from ...evaluation.comparing.comparison import Sourced
 from ...evaluation.comparing.latex import latex
 from ...evaluation.comparing.result_table import markdown_head, markdown_row, write_frames
+from ...figures.style import metric_name, save
 from . import curves
 from .content import Content, content
 from .page import Picture, page
@@ -48,7 +49,7 @@ def report(
     shown = content(results, metric, title, failures)
     drawn = _pictures(shown, metric)
     for picture in drawn:
-        pictures.save(picture.figure, folder / "figures" / f"{picture.name}.png")
+        save(picture.figure, folder / "figures" / f"{picture.name}.png")
     _ranks(shown, folder)
     _write(folder / "tables.md", markdown(shown))
     _write(folder / "tables.tex", tex(shown))
@@ -82,12 +83,11 @@ def tex(shown: Content) -> str:
 
 
 def _pictures(shown: Content, metric: str) -> list[Picture]:
-    methods = list(dict.fromkeys(method for part in shown.parts for method in part.table.methods))
     drawn = []
     for kind, name in zip(curves.KINDS, ("few-shot", "label-efficiency"), strict=True):
         if lines := curves.curves(shown, kind):
-            caption = f"{metric} over {kind[0].lower() + kind[1:]}. Bars are 95 % intervals; the dotted line is chance."
-            drawn.append(Picture.of(name, caption, curves.draw(lines, kind, metric, methods)))
+            caption = f"{metric_name(metric)} over {kind[0].lower() + kind[1:]}. Bars are 95 % intervals."
+            drawn.append(Picture.of(name, caption, curves.draw(lines, kind, metric, shown.models)))
     return drawn
 
 
