@@ -125,6 +125,6 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out classes with fewer images (50 in the whole dataset, as published)",
     )
     add = parser.add_argument_group("encoding").add_argument
-    add("--batch-size", type=COUNT, default=32, metavar="N", help="images per pass (%(default)s)")
+    add("--batch-size", type=COUNT, metavar="N", help="images per pass; a number that fits if not given")
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="precision (%(default)s)")
     return parser

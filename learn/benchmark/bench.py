@@ -27,7 +27,7 @@ def bench(
     queries: int | None = None,
     min_images: int | str | None = "published",
     prompts: str | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     dtype: str = "float32",
     out: str | os.PathLike[str] = "results",
     jobs: int = 1,
@@ -57,7 +57,7 @@ def bench(
         queries: Query images per class; 10 by default.
         min_images: Which classes episodes leave out, as for `medimeta.episodes`.
         prompts: Prompt file for zero-shot; by default that of each dataset.
-        batch_size: Images per pass.
+        batch_size: Images per pass; by default a number that fits the device.
         dtype: "float32", or "bfloat16" for automatic mixed precision, of encoders given by name.
         out: Folder of the results: <encoder>/<dataset>/<task>/<protocol>/result.json.
         jobs: Number of processes. Several need encoders given by name.

@@ -44,7 +44,7 @@ class Encoded:
         encoder: Encoder,
         dataset: str,
         data_dir: str | os.PathLike[str] | None,
-        batch_size: int,
+        batch_size: int | None,
         announce: Callable[[str], object] = lambda dataset: None,
         **options: Any,
     ) -> None:

@@ -23,8 +23,8 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
-from ..encoders.banks import banks
 from ..encoders.encoder import Encoder
+from ..encoders.feature_banks.banks import banks
 from ..encoders.loading import encoder as as_encoder
 from ..evaluation.results import FILE, Result
 from . import tiny
@@ -55,7 +55,7 @@ class Run:
         say: Called with a line for each result.
         data_dir: Where the data are, as for `medimeta.load_dataset`, or a function that says so for a dataset.
         options: Further arguments of `medimeta.load_dataset`.
-        batch_size: Images per pass.
+        batch_size: Images per pass; None finds a number.
         dtype: Of encoders given by name.
         first: Number of the dataset to begin with, so that processes do not wait for each other.
     """
@@ -65,7 +65,7 @@ class Run:
     say: Callable[[str], object]
     data_dir: str | os.PathLike[str] | Callable[[str], Path] | None
     options: dict[str, Any]
-    batch_size: int
+    batch_size: int | None
     dtype: str
     first: int = 0
     _results: dict[Order, tuple[Path, Result]] = field(default_factory=dict)

@@ -36,14 +36,9 @@ def run(args: argparse.Namespace) -> list[Result]:
     with accelerator.main_process_first():
         task, rows, sets = targets.load_target(args)
         images = pixels(rows, store=not args.no_store)
-<<<<<<< HEAD
     model = load_zero_shot(args.model)
     preprocessing = model.backbone.to(device).transform
-=======
     templates = _templates(args, task)
-    model, preprocessing = load_zero_shot(args.model)
-    model = model.to(device)
->>>>>>> 65ba101 (Bench by more protocols, in several processes, and with --tiny)
 
     # The vectors of all images that are classified. Processes take whole blocks, so that their number changes nothing;
     # every row comes from one process and is zero in the others.
