@@ -133,11 +133,11 @@ class _Objective:
         device = features.device
         self.known: torch.Tensor | None = None
         if task.kind == "multilabel":
-            truth = torch.from_numpy(labels).to(device, torch.float64)
+            truth = torch.tensor(labels, dtype=torch.float64, device=device)
             self.known, truth = (~truth.isnan()).to(self.features), truth.nan_to_num()
             self.present = torch.arange(self.labels, device=device)
         elif task.kind == "binary":
-            truth = torch.from_numpy(labels).to(device)[:, None]
+            truth = torch.tensor(labels, device=device)[:, None]
             self.present = torch.zeros(1, dtype=torch.int64, device=device)
         else:
             self.present, ids = torch.unique(torch.tensor(labels, device=device), return_inverse=True)
