@@ -92,8 +92,8 @@ def build(
             if record.partial:
                 progress.console.print(f"{card.id}: incomplete, {sum(record.rows.values()):,} of {card.total:,} images")
     if as_json:
-        names = ("rows", "labels", "membership", "partial")
-        print_json([{"id": one.dataset} | {name: getattr(one, name) for name in names} for one in records])
+        shown = ("rows", "labels", "membership", "partial")
+        print_json([{"id": one.dataset} | {name: getattr(one, name) for name in shown} for one in records])
     else:
         print_next_steps(folder, cards[0].id)
 

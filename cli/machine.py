@@ -24,10 +24,27 @@ from .shared.options import AsJson, Ids
 
 KINDS = ("rows", "pixels", "features", "download")
 COMPUTED = ("pixels", "features")  # what `cache --clean` deletes unless it is told otherwise
-PACKAGES = ("datasets", "huggingface_hub", "pyarrow", "numpy", "pandas", "Pillow", "pydantic", "typer")
-EXTRAS = ("torch", "transformers", "accelerate", "evaluate", "timm", "scipy", "matplotlib", "h5py", "nibabel")
+PACKAGES: tuple[str, ...] = ("datasets", "huggingface_hub", "pyarrow", "numpy", "pandas", "Pillow", "pydantic", "typer")
+EXTRAS: tuple[str, ...] = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "evaluate",
+    "timm",
+    "scipy",
+    "matplotlib",
+    "h5py",
+    "nibabel",
+)
 EXTRAS += ("openpyxl", "pydicom", "distributed")
-VARIABLES = ("MEDIMETA_DATA", "MEDIMETA_CARDS", "MEDIMETA_RELEASE_URL", "HF_HOME", "HF_DATASETS_CACHE", "HF_ENDPOINT")
+VARIABLES: tuple[str, ...] = (
+    "MEDIMETA_DATA",
+    "MEDIMETA_CARDS",
+    "MEDIMETA_RELEASE_URL",
+    "HF_HOME",
+    "HF_DATASETS_CACHE",
+    "HF_ENDPOINT",
+)
 VARIABLES += ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +34,8 @@ def show(
     chosen = DATASETS.find_task(dataset, task)
     card = DATASETS[chosen.dataset]
     check_source(card, data_dir, release=release, command="show")
-    options = {"labels": labels, "partial": partial, "corruption": corruption, "severity": severity}
+    options: dict[str, Any] = {"labels": labels, "partial": partial}
+    options |= {} if corruption is None else {"corruption": corruption, "severity": severity}
     figure = draw(chosen, split=split, columns=columns, seed=seed, data_dir=data_dir, **options)
     path = path or Path(f"{card.id}-{chosen.column}-{split.replace('+', '-')}.png")
     save(figure, path)

@@ -37,7 +37,7 @@ def check_source(
     raise SourceNotFound(
         f"There is no source of {card.id}: neither --source nor MEDIMETA_DATA names one.\n{where_to_get(card)}\n"
         f"Or download the published release: medimeta {command} {card.id} --release\n"
-        "Its size is not known in advance; the download shows it, and resumes if it is interrupted."
+        f"How large it is: medimeta download {card.id} --dry-run"
     )
 
 
