@@ -6,6 +6,8 @@ between pages are kept, and links to files that are not pages become plain text.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import posixpath
 import re
@@ -17,7 +19,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = ("CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "benchmarks/README.md", "examples/README.md")
 # What a page of the repository is called on the site, where the names differ.
-ON_SITE = {"README.md": "index.md"}
+ON_SITE = {"README.md": "index.md", "examples/tutorial.ipynb": "tutorial.md"}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -27,6 +29,10 @@ def on_files(files: Files, config: Any) -> Files:
     for name in (*ELSEWHERE, *pictures):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     files.append(File.generated(config, "cli.md", content=_command_line()))
+    text, figures = _notebook(ROOT / "examples" / "tutorial.ipynb")
+    files.append(File.generated(config, "tutorial.md", content=text))
+    for name, data in figures.items():
+        files.append(File.generated(config, name, content=data))
     return files
 
 
@@ -48,6 +54,27 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
     markdown = LINK.sub(resolved, markdown)
     return f"{markdown}\n\n{_api()}" if name == "api.md" else markdown
+
+
+def _notebook(path: Path) -> tuple[str, dict[str, bytes]]:
+    """A notebook with its outputs as Markdown, and its figures as files."""
+    parts: list[str] = []
+    figures: dict[str, bytes] = {}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if picture := data.get("image/png"):
+                name = f"{path.stem}-{len(figures)}.png"
+                figures[name] = base64.b64decode(picture)
+                parts.append(f"![Output of the cell above]({name})")
+            elif table := data.get("text/html"):
+                parts.append("".join(table))
+            else:
+                text = "".join(output.get("text", "")) or "".join(data.get("text/plain", ""))
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n", figures
 
 
 def _api() -> str:

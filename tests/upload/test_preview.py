@@ -240,7 +240,7 @@ def test_masks_are_shown_with_the_row(opened):
 @pytest.mark.browser
 def test_search_finds_datasets_tasks_and_labels(opened):
     page = opened()
-    search = page.get_by_role("searchbox")
+    search = page.get_by_role("searchbox", name="Find a dataset")
 
     search.fill("pneumothorax")
     assert page.locator(".dataset .name").all_inner_texts() == ["Chest X-ray Multi-disease"]
@@ -282,7 +282,7 @@ def test_everything_works_by_keyboard(opened):
     page.keyboard.press("/")
     page.keyboard.type("melanoma")
     page.keyboard.press("Escape")
-    assert page.get_by_role("searchbox").input_value() == ""
+    assert page.get_by_role("searchbox", name="Find a dataset").input_value() == ""
     assert page.locator(".dataset").count() == 3
     for _ in range(3):  # the first dataset and its two tasks
         page.keyboard.press("ArrowDown")
@@ -381,7 +381,7 @@ def test_hostile_names_stay_text(opened, datasets, tmp_path):
     html = path.read_text(encoding="utf-8")
 
     page = opened(path)
-    page.get_by_role("searchbox").fill("</script>")
+    page.get_by_role("searchbox", name="Find a dataset").fill("</script>")
     page.locator(".hit").first.click()
     page.locator(".images button").first.click()
     assert HOSTILE in page.locator("dialog").inner_text()

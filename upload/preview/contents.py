@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import math
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...builders.hub.folder import HubSource
-from ...builders.images import own_settings
-from ...builders.pictures import open_picture
 from ...builders.rows import splits_of
-from ...builders.source import Options
-from ...builders.table.balance import balance, labels_of
+from ...builders.table.balance import balance
 from ...cards.card import MEMBERSHIP
-from ...cards.facts import SPLITS, Task
-from ...errors import MedIMetaError
-from ...files.unreadable import UNREADABLE_IMAGE
+from ...cards.facts import Task
 from ..folder.record import BuildRecord, read_records
 from ..push.refusals import chosen
+from .rows import read, row_entries
 
 IMAGES = 900  # of all datasets together, so that a page of 19 datasets opens quickly
 MOST = 120  # of one dataset
 BYTES = 7_500_000  # of all images together, before they become text, which takes a third more
-QUALITY = 82  # lossy; the folder holds the exact pixels
-_HIDDEN = {"image", "split", "shard", "shard_row", "index", "position"}
 
 
 def contents(
@@ -37,6 +28,7 @@ def contents(
     *,
     only: Collection[str] = (),
     seed: int = 0,
+    size: int | None = None,
     public: bool = False,
     finished: Callable[[str], None] = lambda dataset: None,
 ) -> list[dict[str, Any]]:
@@ -48,6 +40,7 @@ def contents(
         folder: A Hub folder.
         only: Ids of the datasets to show; empty for all in the folder.
         seed: Seed of the sample.
+        size: Images per dataset; by default as many as open quickly, at most 120 of a dataset.
         public: Leave out images that must not be redistributed.
         finished: Called with each dataset's id.
 
@@ -58,20 +51,17 @@ def contents(
     records = [record for record in read_records(folder) if record.dataset in names]
     found = []
     for record in records:
-        limits = (min(MOST, IMAGES // len(records)), BYTES // len(records))
+        limits = (min(MOST, IMAGES // len(records)), BYTES // len(records)) if size is None else (size, None)
         with_images = record.card.licence.redistribution or not public
         found.append(_dataset(folder, record, *(limits if with_images else (0, 0)), seed))
         finished(record.dataset)
     return found
 
 
-def _dataset(folder: Path, record: BuildRecord, most: int, limit: int, seed: int) -> dict[str, Any]:
+def _dataset(folder: Path, record: BuildRecord, most: int, limit: int | None, seed: int) -> dict[str, Any]:
     card = record.card
-    source = HubSource(card.id, folder / card.id, Options(with_masks=record.masks))
-    rows = source.stored()
-    rows["position"] = rows.groupby("split").cumcount()
+    source, rows, names = read(folder, record, card)
     splits = splits_of(rows)
-    names = {task.column: _names(rows, task) for task in card.tasks}
     picked = sample(rows["split"].to_list(), list(names.values()), most, seed)
     return {
         "id": card.id,
@@ -91,16 +81,21 @@ def _dataset(folder: Path, record: BuildRecord, most: int, limit: int, seed: int
             "commercial": card.licence.commercial,
             "redistribution": card.licence.redistribution,
             "conflict": card.licence.conflict,
+            "url": _licence_url(card.licence.id),
         },
+        "sources": [
+            {"name": one.title or one.name, "url": one.url, "licence": one.licence_text} for one in card.sources
+        ],
         "issues": list(card.known_issues),
         "tasks": [_task(task, names[task.column], rows["split"]) for task in card.tasks],
-        "rows": _rows(source, rows.iloc[picked], names, limit),
+        "rows": row_entries(source, rows.iloc[picked], names, limit),
     }
 
 
-def _names(rows: pd.DataFrame, task: Task) -> list[list[str]]:
-    """Return the labels that each row counts under, including "none of these" and "unknown"."""
-    return [labels_of(value, task) for value in rows[task.column]]
+def _licence_url(licence: str) -> str | None:
+    """Return the page of a Creative Commons licence; None for others, whose text is in LICENSE.md."""
+    match = re.fullmatch(r"CC-(BY[A-Z-]*)-(\d\.\d)", licence)
+    return f"https://creativecommons.org/licenses/{match[1].lower()}/{match[2]}/" if match else None
 
 
 def _task(task: Task, names: Sequence[Sequence[str]], of_split: pd.Series) -> dict[str, Any]:
@@ -152,47 +147,3 @@ def _cells(row: int, splits: Sequence[str], tasks: Sequence[Sequence[Sequence[st
     for number, labels in enumerate(tasks):
         for label in labels[row]:
             yield number, splits[row], label
-
-
-def _rows(
-    source: HubSource, picked: pd.DataFrame, names: dict[str, list[list[str]]], limit: int
-) -> list[dict[str, Any]]:
-    """Return the sampled rows with images of at most `limit` bytes in all, in the order of the folder."""
-    found: list[dict[str, Any]] = []
-    size = 0
-    for (place, row), pictures in zip(picked.iterrows(), source.encode(picked) if len(picked) else (), strict=True):
-        where = f"{row['shard']}, row {row['shard_row']}"
-        images = {name: _shown(data, where) for name, data in pictures.items() if data is not None or name == "image"}
-        size += sum(map(len, images.values()))
-        if size > limit:
-            break
-        uris = {name: f"data:image/webp;base64,{base64.b64encode(data).decode()}" for name, data in images.items()}
-        found.append(
-            {
-                "split": row["split"],
-                "position": int(row["position"]),
-                "index": int(row["index"]),
-                "labels": [names[column][cast("int", place)] for column in names],
-                "facts": {key: _plain(row[key]) for key in row.index if key not in _HIDDEN and key not in names},
-                "images": uris,
-            }
-        )
-    return sorted(found, key=lambda row: (SPLITS.index(row["split"]), row["position"]))
-
-
-def _shown(data: bytes | None, where: str) -> bytes:
-    """Encode an image for browsers."""
-    try:
-        with own_settings(), open_picture(data or b"") as image:
-            buffer = io.BytesIO()
-            image.convert("L" if image.mode in ("1", "L") else "RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
-    except UNREADABLE_IMAGE as error:
-        raise MedIMetaError(f"The image in {where} cannot be read ({error}). Build the dataset again.") from error
-    return buffer.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    """Convert a value to JSON types; NaN becomes None."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value

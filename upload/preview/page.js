@@ -23,8 +23,12 @@
     : Array.isArray(value) && value.every((one) => typeof one !== "object") ? value.join(", ") : JSON.stringify(value);
   const dot = (split) => el("span", { className: `dot ${split}`, "aria-hidden": "true" });
 
-  // What is shown: a dataset, one of its tasks, and filters by split and label; `all` shows every label of a long list.
-  const state = { dataset: datasets[0], task: datasets[0].tasks[0], split: null, label: null, all: false };
+  const served = $("data").dataset.served === "true"; // a server answers for all rows; see server.py
+  const PAGE = 60; // rows of one answer
+
+  // What is shown: a dataset, one of its tasks, filters by split, label and text, the page of rows (of a server), and the
+  // number of the row that is open; `all` shows every label of a long list.
+  const state = { dataset: datasets[0], task: datasets[0].tasks[0], split: null, label: null, text: "", offset: 0, row: null, all: false };
   let shown = []; // the rows on the page, in order
   let opener = null; // what had the focus when a row was opened
 
@@ -79,9 +83,9 @@
   }
 
   // ---- One dataset ------------------------------------------------------------------------------------------------
-  function go(dataset, task, label = null) {
-    Object.assign(state, { dataset, task, split: null, label, all: false });
-    history.replaceState(null, "", `#${encodeURIComponent(dataset.id)}/${encodeURIComponent(task.column)}`);
+  function go(dataset, task, label = null, rest = {}) {
+    Object.assign(state, { dataset, task, split: null, label, text: "", offset: 0, row: null, all: false }, rest);
+    toAddress();
     closeMenu();
     const focused = document.activeElement && document.activeElement.dataset.id;
     drawList();
@@ -89,7 +93,10 @@
     const current = document.querySelector(".dataset[aria-current=true]");
     const same = focused && ([...$("datasets").querySelectorAll("button")].find((node) => node.dataset.id === focused) || current);
     if (same) same.focus();
-    else if (current) current.scrollIntoView({ block: "nearest" });
+    else if (current) { // not scrollIntoView, which moves the place where Tab starts
+      const box = $("browse"), there = current.getBoundingClientRect(), frame = box.getBoundingClientRect();
+      if (there.top < frame.top || there.bottom > frame.bottom) box.scrollTop += there.top - frame.top;
+    }
     scrollTo(0, 0);
     if (matchMedia("(max-width: 860px)").matches) $("main").focus({ preventScroll: true });
   }
@@ -113,8 +120,9 @@
         el("h2", { id: "task" }, task.name),
         el("section", { id: "balance", "aria-label": "Class balance" }),
         el("section", { id: "images", "aria-label": "Images" })),
-      el("footer", {}, "Counts include all rows. Images are a fixed sample with every label of every task in every split; " +
-        "they are compressed for this page, while the folder holds the exact pixels."));
+      el("footer", {}, "Counts include all rows. " + (served ? "Images are all images of the folder, page by page; "
+        : "Images are a fixed sample with every label of every task in every split; to see all: medimeta preview FOLDER --serve. They ") +
+        (served ? "they are" : "are") + " compressed for this page, while the folder holds the exact pixels."));
     tabs.scrollLeft = tabs.querySelector("[aria-current=true]").offsetLeft - tabs.offsetLeft - 40;
     drawBalance();
     drawImages();
@@ -133,7 +141,7 @@
       el("span", { className: "chip id" }, dataset.id),
       plain(dataset.mode === "L" ? "grayscale" : "colour"),
       plain(dataset.subjects ? plural(dataset.subjects, dataset.subject || "subject") : "subjects unknown"),
-      plain(licence.id),
+      licence.url ? el("a", { className: "chip", href: licence.url, rel: "noreferrer" }, licence.id) : plain(licence.id),
       !licence.commercial && warn("no commercial use"),
       !licence.redistribution && warn("no redistribution of images"),
       dataset.images !== dataset.published && warn(`incomplete: ${number(dataset.images)} of ${number(dataset.published)} images`),
@@ -144,7 +152,10 @@
   function notes(dataset) {
     const lines = [dataset.membership + ".", ...[dataset.licence.conflict].filter(Boolean), ...dataset.issues];
     return el("details", { className: "notes" },
-      el("summary", {}, "Splits, licence and known issues"), el("ul", {}, ...lines.map((line) => el("li", {}, line))));
+      el("summary", {}, "Source, splits, licence and known issues"), el("ul", {},
+        ...dataset.sources.map((one) => el("li", {}, "Source: ",
+          /^https?:/.test(one.url) ? el("a", { href: one.url, rel: "noreferrer" }, one.name) : one.name, `. Licence: ${one.licence}.`)),
+        ...lines.map((line) => el("li", {}, line))));
   }
 
   // ---- Class balance ----------------------------------------------------------------------------------------------
@@ -185,7 +196,8 @@
   }
 
   function chooseLabel(label) {
-    state.label = label;
+    Object.assign(state, { label, offset: 0 });
+    toAddress();
     drawBalance();
     drawImages();
     const pressed = document.querySelector(".balance [aria-pressed=true]");
@@ -194,39 +206,78 @@
 
   // ---- Images -----------------------------------------------------------------------------------------------------
   function drawImages() {
-    const { dataset, task, split, label } = state;
-    const place = dataset.tasks.indexOf(task);
+    const { dataset, split, label } = state;
     const segments = [null, ...Object.keys(dataset.splits)].map((one) => el("button",
       { type: "button", "aria-pressed": String(one === split), "data-split": one || "all",
-        onclick: () => { state.split = one; drawImages(); focusFirst("images", `[data-split="${one || "all"}"]`); } },
+        onclick: () => { Object.assign(state, { split: one, offset: 0 }); toAddress(); drawImages(); focusFirst("images", `[data-split="${one || "all"}"]`); } },
       one === null ? "All splits" : one));
+    const search = el("input", { type: "search", id: "row-search", value: state.text, autocomplete: "off", spellcheck: false,
+      placeholder: "File, number, subject or label", "aria-label": "Find images by file, number, subject or label",
+      oninput: (event) => { Object.assign(state, { text: event.target.value, offset: 0 }); toAddress(); drawRows(); } });
+    $("images").replaceChildren(
+      el("div", { className: "head" }, el("h3", {}, "Images"), el("span", { className: "quiet", role: "status", id: "row-count" })),
+      el("div", { className: "filters" }, el("div", { className: "segments", role: "group", "aria-label": "Split" }, ...segments), search,
+        label !== null && el("button", { className: "clear", type: "button", "aria-label": `Show all labels, not only ${label}`,
+          onclick: () => { chooseLabel(null); focusFirst("images", ".segments button"); } }, label, " ✕")),
+      el("div", { id: "rows" }));
+    drawRows();
+  }
+
+  let asked = 0; // answers of a server that came too late are dropped
+  async function drawRows() {
+    const turn = ++asked;
+    if (!served) return drawGroups(sampled(state.text), state.dataset.rows.length, "image");
+    const answer = await ask({ offset: state.offset, text: state.text, label: state.label || "", split: state.split || "" });
+    if (turn !== asked) return;
+    if (answer.error) return $("rows").replaceChildren(el("p", { className: "empty" }, answer.error));
+    drawGroups(answer.rows, answer.total, "all");
+    const step = (by, name) => el("button", { type: "button", disabled: state.offset + by < 0 || state.offset + by >= answer.total,
+      onclick: () => { state.offset += by; toAddress(); drawRows().then(() => focusFirst("rows", ".pages button:not(:disabled)")); } }, name);
+    if (answer.total > PAGE) $("rows").append(el("div", { className: "pages", role: "group", "aria-label": "Pages" }, step(-PAGE, "← Previous"), step(PAGE, "Next →")));
+  }
+
+  async function ask(query) {
+    const words = new URLSearchParams({ dataset: state.dataset.id, task: state.task.column, ...query });
+    try { return await (await fetch(`/rows?${words}`)).json(); } catch { return { error: "The server does not answer. Start it again: medimeta preview FOLDER --serve" }; }
+  }
+
+  // The rows of the sample that fit a text: part of the file, subject or a label, or the number of the image.
+  function sampled(text) {
+    const words = text.trim().toLowerCase();
+    const fits = (row) => !words || String(row.index) === words || row.labels.flat().some((one) => one.toLowerCase().includes(words))
+      || [row.facts.original_filepath, row.facts.subject_id].some((one) => String(one ?? "").toLowerCase().includes(words));
+    return state.dataset.rows.filter((row) => fits(row) && (state.split === null || row.split === state.split));
+  }
+
+  function drawGroups(rows, total, kind) {
+    const { dataset, task, split, label } = state;
+    const place = dataset.tasks.indexOf(task);
     shown = [];
     const groups = [];
     for (const row of task.balance) {
       if (label !== null && row.label !== label) continue;
-      const rows = dataset.rows.filter((one) => one.labels[place].includes(row.label) && (split === null || one.split === split));
-      if (!rows.length) continue;
-      const total = split === null ? sum(row.counts) : row.counts[Object.keys(dataset.splits).indexOf(split)];
+      const mine = rows.filter((one) => one.labels[place].includes(row.label));
+      if (!mine.length) continue;
+      const all = split === null ? sum(row.counts) : row.counts[Object.keys(dataset.splits).indexOf(split)];
       const first = shown.length;
-      shown.push(...rows);
+      shown.push(...mine);
       groups.push(el("div", { className: "group" },
-        el("h4", {}, row.label, el("span", {}, `${number(rows.length)} of ${number(total)}`)),
-        el("div", { className: "images" }, ...rows.map((one, at) => picture(one, row.label, first + at)))));
+        el("h4", {}, row.label, el("span", {}, `${number(mine.length)} of ${number(all)}`)),
+        el("div", { className: "images" }, ...mine.map((one, at) => picture(one, row.label, first + at)))));
     }
-    const why = dataset.rows.length ? "The sample has no images with this label in this split."
-      : "This page shows no images: the terms of this dataset do not allow redistributing them.";
-    $("images").replaceChildren(
-      el("div", { className: "head" }, el("h3", {}, "Images"),
-        el("span", { className: "quiet", role: "status" }, `${plural(new Set(shown).size, "image")} of a sample of ${number(dataset.rows.length)}`)),
-      el("div", { className: "filters" }, el("div", { className: "segments", role: "group", "aria-label": "Split" }, ...segments),
-        label !== null && el("button", { className: "clear", type: "button", "aria-label": `Show all labels, not only ${label}`,
-          onclick: () => { chooseLabel(null); focusFirst("images", ".segments button"); } }, label, " ✕")),
-      ...(groups.length ? groups : [el("p", { className: "empty" }, why)]));
+    const count = new Set(shown).size;
+    $("row-count").textContent = kind === "all"
+      ? (total ? `${number(state.offset + 1)} to ${number(state.offset + rows.length)} of ${plural(total, "image")}` : "no image")
+      : `${plural(count, "image")} of a sample of ${number(total)}`;
+    const why = kind === "all" ? "No image fits." : !dataset.rows.length ? "This page shows no images: the terms of this dataset do not allow redistributing them."
+      : state.text ? "No image of the sample fits. To search all images: medimeta preview FOLDER --serve"
+        : "The sample has no images with this label in this split.";
+    $("rows").replaceChildren(...(groups.length ? groups : [el("p", { className: "empty" }, why)]));
   }
 
   function picture(row, label, place) {
     return el("button",
-      { type: "button", "aria-label": `${label}, ${row.split}, image ${row.index}: show the row`, "data-place": String(place), onclick: () => open(place) },
+      { type: "button", "aria-label": `${label}, ${row.split} · ${row.index}: show the row`, "data-place": String(place), onclick: () => open(place) },
       el("img", { src: row.images.image, alt: "", width: 224, height: 224, loading: "lazy", decoding: "async" }),
       el("span", { className: "caption" }, dot(row.split), `${row.split} · ${row.index}`));
   }
@@ -235,6 +286,8 @@
   function open(place) {
     const { dataset } = state;
     const row = shown[place];
+    state.row = row.index;
+    toAddress();
     const fact = (name, value, kind = "") => el("div", { className: kind }, el("dt", {}, name), el("dd", {}, value));
     const step = (by, name, sign) => el("button", { type: "button", "aria-label": name, title: name, className: by < 0 ? "previous" : "next",
       disabled: !shown[place + by], onclick: () => open(place + by) }, sign);
@@ -267,6 +320,8 @@
   $("row").addEventListener("click", (event) => { if (event.target === $("row")) $("row").close(); });
   // Closing returns the focus to the button that opened the row, then moves it to the image shown last, unless a key moved it.
   $("row").addEventListener("close", () => {
+    state.row = null;
+    toAddress();
     if (![opener, document.body].includes(document.activeElement)) return;
     const sheet = $("row").firstChild;
     const button = sheet && document.querySelector(`.images [data-place="${sheet.dataset.place}"]`);
@@ -326,10 +381,46 @@
   const closeMenu = () => toggleMenu(false);
   menu.addEventListener("click", () => toggleMenu(!$("browse").classList.contains("open")));
 
-  function fromAddress() {
-    const [id, column] = location.hash.slice(1).split("/").map(decodeURIComponent);
-    const dataset = datasets.find((one) => one.id === id) || datasets[0];
-    go(dataset, dataset.tasks.find((task) => task.column === column) || dataset.tasks[0]);
+  // The address holds the state: #bus/case_category?split=test&label=benign&text=12&offset=60&row=17
+  function toAddress() {
+    const { dataset, task, split, label, text, offset, row } = state;
+    const set = Object.entries({ split, label, text, offset: offset || null, row }).filter(([, value]) => value !== null && value !== "");
+    const rest = new URLSearchParams(set);
+    const query = rest.size ? `?${rest}` : "";
+    history.replaceState(null, "", `#${encodeURIComponent(dataset.id)}/${encodeURIComponent(task.column)}${query}`);
+  }
+
+  async function fromAddress() {
+    const [path, query = ""] = location.hash.slice(1).split("?");
+    const rest = new URLSearchParams(query);
+    let id, column;
+    try { [id, column] = path.split("/").map(decodeURIComponent); } catch { [id, column] = [path, undefined]; }
+    const dataset = id ? datasets.find((one) => one.id === id) : datasets[0];
+    const task = dataset && (column ? dataset.tasks.find((one) => one.column === column) : dataset.tasks[0]);
+    const [split, label] = [rest.get("split"), rest.get("label")];
+    const problem = !dataset ? `There is no dataset “${id}” on this page.` : !task ? `${dataset.id} has no task “${column}”.`
+      : split !== null && !(split in dataset.splits) ? `${dataset.id} has no split “${split}”.`
+        : label !== null && !task.balance.some((one) => one.label === label) ? `${task.name} has no label “${label}”.` : null;
+    if (problem) return drawProblem(problem, dataset);
+    const row = /^\d{1,9}$/.test(rest.get("row") || "") ? Number(rest.get("row")) : null;
+    go(dataset, task, label, { split, text: rest.get("text") || "", offset: Math.max(0, parseInt(rest.get("offset"), 10) || 0), row });
+    if (row !== null) await openRow(row);
+  }
+
+  // Open the row with a number; with a server, whether it is among the rows shown or not.
+  async function openRow(row) {
+    if (served) { await drawRows(); const answer = await ask({ row }); if (!shown.some((one) => one.index === row)) shown.push(...(answer.rows || [])); }
+    const place = shown.findIndex((one) => one.index === row);
+    if (place >= 0) return open(place);
+    Object.assign(state, { row: null });
+    toAddress();
+    $("rows").prepend(el("p", { className: "empty", role: "alert" }, served ? `There is no image ${row}.` : `Image ${row} is not in the sample of this page. To see every image: medimeta preview FOLDER --serve`));
+  }
+
+  function drawProblem(problem, dataset) {
+    drawList();
+    $("main").replaceChildren(el("h1", {}, "Not on this page"), el("p", { className: "summary", role: "alert" }, problem),
+      el("p", {}, dataset ? `Its tasks: ${dataset.tasks.map((one) => one.column).join(", ")}.` : "Choose a dataset from the list."));
   }
   addEventListener("hashchange", fromAddress);
   fromAddress();

@@ -16,13 +16,14 @@ from ...files.atomic import whole_file
 _HERE = Path(__file__).parent
 
 
-def render(datasets: Sequence[dict[str, Any]], title: str, version: str) -> str:
+def render(datasets: Sequence[dict[str, Any]], title: str, version: str, *, served: bool = False) -> str:
     """Return the page. All text is escaped, and only the page's own script may run.
 
     Args:
         datasets: Contents, as returned by `contents.contents`.
         title: Name of the folder.
         version: Version of this project.
+        served: Whether a server answers for the rows that are not in the page; see `server`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -38,6 +39,7 @@ def render(datasets: Sequence[dict[str, Any]], title: str, version: str) -> str:
     return environment.get_template("page.html.jinja").render(
         datasets=datasets,
         title=title,
+        served=served,
         totals=" · ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items()),
         version=version,
         # Both are ours, and hold no closing tag.
