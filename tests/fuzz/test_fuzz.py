@@ -32,6 +32,7 @@ def test_mutated_files_are_read_or_refused(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_driver_sees_what_it_looks_for(tmp_path):
     done = start("faults.py", tmp_path)
 

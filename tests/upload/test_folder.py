@@ -141,6 +141,7 @@ def test_any_number_of_workers_gives_the_same_bytes(pbc, pbc_hub, tmp_path):
     assert contents(tmp_path / "two") == contents(pbc_hub)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_bytes(pbc, pbc_hub, tmp_path):
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not in the oldest environment")
     with (
@@ -267,10 +268,10 @@ def raws(tmp_path_factory):
 
 @pytest.mark.usefixtures("slices")
 def test_killed_at_some_steps_the_dataset_is_old_or_new_and_the_next_build_completes_it(raws, tmp_path):
-    seen = check_killed_at(range(3, 1000, 8), raws, tmp_path)
+    seen = check_killed_at(range(3, 1000, 14), raws, tmp_path)
 
-    assert seen["old"] > 4
-    assert seen["new"] > 1
+    assert seen["old"] > 2
+    assert seen["new"] > 0
 
 
 @pytest.mark.slow

@@ -563,6 +563,7 @@ def rows_in(folder):
 
 
 @pytest.mark.parametrize("hub", TRANSPORTS[:1], indirect=True)
+@pytest.mark.slow
 def test_load_dataset_gives_every_row_of_this_release_and_of_the_last(hub, tmp_path):
     old = build_folder(tmp_path, {"crc": 4, "bus": 3}, name="old")
     new = build_folder(tmp_path, {"crc": 5}, seed=1, name="new")
