@@ -89,7 +89,7 @@ def create_repo(call):
     with call.hub.lock:
         if name in call.hub.repos:
             return 409, {"error": "You already created this dataset repo", **url}, {}
-        call.hub.create(name, private=wanted.get("visibility") == "private")
+        call.hub.create(name, private=wanted.get("private") or wanted.get("visibility") == "private")
     return url
 
 

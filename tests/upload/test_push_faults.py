@@ -305,10 +305,11 @@ def test_downloads_through_faults(published, tmp_path, monkeypatch):
             hub.fail(*(Fault(kind, f"GET .*/resolve/.*/{path}", times=2) for path in whole))
             place = download(tmp_path / kind)
             assert {path: (place / path).read_bytes() for path in whole} == whole
-        hub.fail(Fault("corrupt", "GET .*/bus/train-00000"))
-        found = api.verify_repo_checksums(REPO, repo_type="dataset", local_dir=download(tmp_path / "damaged"))
-        assert [mismatch["path"] for mismatch in found.mismatches] == ["bus/train-00000-of-00001.parquet"]
-        assert hub.injected.total() - hub.injected["none"] == 8 * len(whole) + 1
+        assert hub.injected.total() - hub.injected["none"] == 8 * len(whole)
+        if hasattr(api, "verify_repo_checksums"):  # since version 1
+            hub.fail(Fault("corrupt", "GET .*/bus/train-00000"))
+            found = api.verify_repo_checksums(REPO, repo_type="dataset", local_dir=download(tmp_path / "damaged"))
+            assert [mismatch["path"] for mismatch in found.mismatches] == ["bus/train-00000-of-00001.parquet"]
 
 
 @pytest.mark.slow
