@@ -16,9 +16,9 @@ from medimeta.upload.folder.miniatures import build_miniatures
 TUTORIAL = ROOT / "examples" / "tutorial.ipynb"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SHORT = {
-    "finetune_vit.py": ["--epochs", "2", "--lr", "1e-3"],
+    "finetune_vit.py": ["--epochs", "1", "--lr", "1e-3"],
     "train_with_trainer.py": ["--epochs", "1"],
-    "few_shot.py": ["-n", "3", "--shots", "2", "--queries", "2"],
+    "few_shot.py": ["-n", "2", "--shots", "2", "--queries", "2"],
     "bench_own_model.py": ["--out", "own"],
 }
 
@@ -26,7 +26,7 @@ SHORT = {
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """A Hub folder of drawn bus images, as the demo leaves it."""
-    return build_miniatures(["bus"], tmp_path_factory.mktemp("demo"), version=medimeta.__version__, per_class=40)
+    return build_miniatures(["bus"], tmp_path_factory.mktemp("demo"), version=medimeta.__version__, per_class=24)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -19,6 +19,7 @@ from datasets import Features, load_dataset
 import medimeta
 from fakes.golden import RAW, as_golden, golden_rows
 from fakes.killed import build_slices, start
+from fakes.tiers import quick
 from medimeta.builders import rows
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
@@ -60,7 +61,7 @@ def pbc_hub(pbc, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("dataset", RAW)
+@pytest.mark.parametrize("dataset", quick("bus", "cxr", "dr_uwf", "mammo_calc", "pbc", of=RAW))
 def test_every_golden_row_through_parquet(shared, tmp_path, dataset):
     build_one(dataset, shared / "real" / RAW[dataset], tmp_path / "hub")
 
