@@ -15,6 +15,7 @@ import pytest
 from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset, load_dataset_builder
 
 import medimeta
+from fakes.tiers import quick
 from fakes.workers import indices
 from medimeta.builders import dataset, registration
 from medimeta.builders.phantoms import write_miniature
@@ -144,6 +145,7 @@ def test_pickles_into_spawned_workers(raw):
         assert pool.apply(indices, (stream,)) == indices(stream)
 
 
+@pytest.mark.slow
 def test_torch_dataloader_with_spawned_workers(raw):
     torch_data = pytest.importorskip("torch.utils.data", reason="torch is not in the environment of oldest `datasets`")
     stream = load(raw, streaming=True)["train"].remove_columns(["image", "subject_id", "original_image_size"])
@@ -208,7 +210,7 @@ print("loaded", medimeta.__file__)
 """
 
 
-@pytest.mark.parametrize("surroundings", ["empty", "full", "next to a folder of that name"])
+@pytest.mark.parametrize("surroundings", quick("full", of=["empty", "full", "next to a folder of that name"]))
 def test_the_working_directory_is_never_scanned(raw, tmp_path, surroundings):
     here = tmp_path / "here"
     here.mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.tiers import quick
 from medimeta.builders.phantoms import write_miniature
 
 ROOT = Path(__file__).parents[1]
@@ -131,13 +132,23 @@ def run(script, raw, folder):
     )
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = (
+    "medimeta alone does not import datasets",
+    "datasets first",
+    "medimeta first",
+    "registered again",
+    "datasets is being imported by another thread",
+)
+
+
+@pytest.mark.parametrize("case", quick(*QUICK, of=CASES))
 def test_the_name_is_known(case, raw, tmp_path):
     done = run(CASES[case], raw, tmp_path)
 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_spawned_workers_know_the_name(raw, tmp_path):
     (tmp_path / "work.py").write_text(
         f"RAW = {str(raw)!r}\n{LOAD}\ndef work(_):\n    import medimeta\n    load()\n    return True\n"

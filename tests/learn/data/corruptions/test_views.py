@@ -115,6 +115,7 @@ def test_severity_0_is_the_image(sources, clean):
 
 
 # Phantoms of some other datasets have stripes of one width, on which stronger blur or JPEG may do less damage.
+@pytest.mark.slow
 @pytest.mark.parametrize("id", ["bus", "derm", "pbc"])
 def test_damage_grows_on_miniatures(sources, id):
     images = decoded(view(sources, id))
