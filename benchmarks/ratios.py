@@ -127,6 +127,13 @@ def encoders(table: Table) -> Iterator[Ratio]:
         yield Ratio(row["encoder"], number(row["ratio"]), number(row["at least"]))
 
 
+def probes(table: Table) -> Iterator[Ratio]:
+    """Seconds next to scikit-learn, a matrix product, or a limit."""
+    for row in table.rows:
+        if row["ratio"] != "-":
+            yield Ratio(row["what"], number(row["ratio"]), number(row["at least"]))
+
+
 def push(table: Table) -> Iterator[Ratio]:
     """Commits, requests, bytes and seconds next to `push_to_hub`, where both sides need any."""
     sides = {(row["step"], row["side"]): row for row in table.rows}
@@ -144,6 +151,7 @@ READERS: dict[str, Callable[[Table], Iterator[Ratio]]] = {
     "episodes": episodes,
     "evaluation": evaluation,
     "encoders": encoders,
+    "probes": probes,
     "push": push,
 }
 
@@ -164,6 +172,7 @@ def peer(name: str, shown: str) -> str:
         "episodes": "the published sampler, as it was reported",
         "evaluation": "a loop over scikit-learn",
         "encoders": "a bare forward pass",
+        "probes": "scikit-learn, a matrix product or the limit",
         "push": "push_to_hub",
     }[name]
 

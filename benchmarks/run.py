@@ -31,6 +31,7 @@ TITLES = {
     "episodes": "Drawing episodes",
     "evaluation": "Scoring episodes and resamples, next to scikit-learn",
     "encoders": "Computing features, next to the bare forward pass",
+    "probes": "Protocols on features, next to scikit-learn",
     "push": "Publishing, next to DatasetDict.push_to_hub",
     "faults": "Publishing and downloading through faults",
 }
@@ -43,6 +44,7 @@ TINY = {
     "episodes": ["--episodes", "5", "--rounds", "1"],
     "evaluation": ["--episodes", "5", "--resamples", "3", "--rows", "100", "--rounds", "1"],
     "encoders": ["--images", "4", "--rounds", "1"],
+    "probes": ["--rows", "300", "--queries", "60", "--width", "32", "--episodes", "1"],
     "push": ["--per-class", "2"],
     "faults": ["--faults", "20"],
 }

@@ -46,7 +46,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "episodes": learn.episodes,
         "evaluate": results.evaluate,
         "table": results.table,
-        "report": bench.report,
+        "bench-report": bench.report,
     },
     "Train": {
         "train": experiments.train,
