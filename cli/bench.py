@@ -38,6 +38,7 @@ def bench(context: typer.Context) -> None:
     from ..learn.benchmark.plan import TINY_ENCODER, Plan
 
     names = ("protocols", "shots", "seeds", "episodes", "queries", "min_images", "prompts", "tiny")
+    names += ("exclude_leaks", "corruptions", "severities")
     settings: dict[str, Any] = {name: getattr(args, name) for name in names}
     if args.list:
         print_text(Plan.of(args.tasks, **settings).summary(args.models or [TINY_ENCODER]))
@@ -46,7 +47,7 @@ def bench(context: typer.Context) -> None:
     settings |= {"partial": True} if args.partial else {}
     settings |= {} if args.size is None else {"size": args.size}
     done = evaluate(args.models, say=print_text, **settings)
-    print_text("\n" + done.table(args.metric).rstrip("\n"))
+    print_text("\n" + done.table(args.metric, args.baseline).rstrip("\n"))
     if args.report is not None:
         done.report(args.report, metric=args.metric)
         print_text(f"\nReport: {args.report / 'index.html'}")
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "models",
         nargs="*",
         metavar="MODEL",
-        help="ORG/MODEL or a folder, timm:NAME, open_clip:NAME/PRETRAINED, or FILE.py:FUNCTION",
+        help="ORG/MODEL or a folder, timm:NAME, open_clip:NAME/PRETRAINED, FILE.py:FUNCTION, or shortcut",
     )
     add("--tasks", nargs="+", default=["main"], metavar="TASK", help="main, all, ID, ID/TASK or domain:NAME (main)")
     add(
@@ -109,6 +110,16 @@ def _parser() -> argparse.ArgumentParser:
         help="write the report into this folder: HTML, Markdown, CSV, LaTeX, figures",
     )
     add("--prompts", metavar="FILE", help="zero-shot: phrases and sentences; cards/prompts/<id>.yaml if not given")
+    add(
+        "--exclude-leaks",
+        nargs="?",
+        const=True,
+        metavar="LEDGER",
+        help="learn without images that have a copy in a later split: by known ledgers, or by one of `medimeta audit`",
+    )
+    add("--corruptions", nargs="*", metavar="NAME", help="also answer corrupted test images; all if none is named")
+    add("--severities", type=COUNT, nargs="+", metavar="N", help="of the corruptions (1 2 3 4 5)")
+    add("--baseline", metavar="METHOD", help="what corruption errors are relative to; the first method if not given")
     add("--jobs", type=COUNT, default=1, metavar="N", help="processes (%(default)s)")
     add("--tiny", action="store_true", help="try it: a small random encoder, and miniatures where no data are given")
     add("--list", action="store_true", help="only show what would be evaluated")

@@ -12,7 +12,7 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError, missing_extra
 from ..encoders.encoder import Encoder
 from .benchmark import Benchmark
-from .plan import DEFAULT, TINY_ENCODER, Plan
+from .plan import DEFAULT, SHORTCUTS, TINY_ENCODER, Plan
 
 
 def bench(
@@ -27,6 +27,9 @@ def bench(
     queries: int | None = None,
     min_images: int | str | None = "published",
     prompts: str | None = None,
+    exclude_leaks: str | bool | None = None,
+    corruptions: Sequence[str] | None = None,
+    severities: Sequence[int] | None = None,
     batch_size: int | None = None,
     dtype: str = "float32",
     out: str | os.PathLike[str] = "results",
@@ -43,7 +46,8 @@ def bench(
     task that fails does not stop the others; see `Benchmark.failures`.
 
     Args:
-        models: Names of encoders as for `medimeta.encoder`, encoders, or several of these.
+        models: Names of encoders as for `medimeta.encoder`, encoders, or several of these. "shortcut" stands for
+            encoders that see only the mean colour, a colour histogram, the size before resizing, or the file type.
         tasks: "main" (the main task of each dataset), "all", the id of a dataset (all its tasks), "id/task",
             "domain:NAME", a `Task`, or several of these.
         protocols: "probe", "knn", "prototype" and "retrieval" learn from the training split and are tested on the test
@@ -57,6 +61,11 @@ def bench(
         queries: Query images per class; 10 by default.
         min_images: Which classes episodes leave out, as for `medimeta.episodes`.
         prompts: Prompt file for zero-shot; by default that of each dataset.
+        exclude_leaks: Learn without images that have a copy in a later split: True for the ledgers that ship with this
+            package, or the file of a ledger.
+        corruptions: Also answer test images with these corruptions, where they suit the dataset; [] for all. Probe,
+            neighbours and prototype only.
+        severities: Of the corruptions; 1 to 5 by default.
         batch_size: Images per pass; by default a number that fits the device.
         dtype: "float32", or "bfloat16" for automatic mixed precision, of encoders given by name.
         out: Folder of the results: <encoder>/<dataset>/<task>/<protocol>/result.json.
@@ -70,10 +79,13 @@ def bench(
         MedIMetaError: If there is nothing to evaluate, or a number is out of range.
     """
     given = [models] if isinstance(models, str | Encoder) else list(dict.fromkeys(models))
+    given = [name for model in given for name in (SHORTCUTS if model == "shortcut" else [model])]
     given = given or ([TINY_ENCODER] if tiny else [])
     if not given:
         raise MedIMetaError("There is no encoder to evaluate. Name at least one.")
     settings = {"shots": shots, "seeds": list(seeds), "episodes": episodes, "queries": queries, "prompts": prompts}
+    settings |= {"exclude_leaks": exclude_leaks, "severities": None if severities is None else tuple(severities)}
+    settings["corruptions"] = None if corruptions is None else tuple(corruptions)
     plan = Plan.of(tasks, protocols, tiny=tiny, min_images=min_images, **settings)
     names = [model for model in given if isinstance(model, str)]
     if jobs > 1 and len(names) < len(given):

@@ -45,11 +45,12 @@ class Benchmark:
     results: tuple[tuple[Path, Result], ...]
     failures: tuple[Failure, ...] = ()
 
-    def table(self, metric: str = "auroc") -> str:
-        """Return a Markdown table per protocol, methods down and tasks across, and what failed.
+    def table(self, metric: str = "auroc", baseline: str | None = None) -> str:
+        """Return a Markdown table per protocol, methods down and tasks across, robustness, and what failed.
 
         Args:
             metric: What to compare by; retrieval is compared by mean average precision.
+            baseline: The method that errors on corrupted images are relative to; the first one by default.
 
         Raises:
             UnknownName: If no result has the metric.
@@ -57,10 +58,24 @@ class Benchmark:
         from .report.content import tables_of
 
         parts = [one.markdown() for one in tables_of(self.results, metric)] if self.results else []
+        parts += self._robustness(baseline)
         if self.failures:
             lines = [f"* {' '.join(str(failure).split())}" for failure in self.failures]
             parts.append("\n".join(["### Failed, and in no table", "", *lines]) + "\n")
         return "\n".join(parts)
+
+    def _robustness(self, baseline: str | None) -> list[str]:
+        """Return Markdown for each protocol that was measured on corrupted images."""
+        if not any(result.settings.get("corruption") for _, result in self.results):
+            return []
+        from ..evaluation.comparing.comparison import SHORTCUT
+        from ..evaluation.robustness import by_protocol, report
+
+        measured = [one for _, one in self.results if not one.method.startswith(SHORTCUT)]  # which see no corruption
+        parts = []
+        for protocol, name, compared in by_protocol(measured, baseline):
+            parts.append(f"## Corrupted images, {protocol}\n\n{report(compared, name)}")
+        return parts
 
     def to_frame(self, metric: str = "auroc") -> pd.DataFrame:
         """Return a row per protocol, method and task, with value, interval, runs and classes.

@@ -12,10 +12,11 @@ from ...cards.facts import SPLITS, Task
 from ...files.json_values import plain
 from ..encoders.prompts import prompts_of
 from ..episodes.episode_set import EpisodeSet
-from ..episodes.rows import labels_and_subjects, pool_sizes
+from ..episodes.rows import pool_sizes
 from ..episodes.sampler import sample_episodes
 from ..evaluation.results import Result, few_shot_protocol
 from . import efficiency, few_shot
+from .answers import Answers
 from .data import WHOLE, Encoded
 from .plan import Plan
 from .protocols import NAMES, SETTINGS, answer
@@ -68,6 +69,8 @@ def cells_of(plan: Plan, task: Task, encoded: Encoded) -> Iterator[Cell]:
     name, data = encoded.encoder.name, encoded.sha256(task)
     common: dict[str, Any] = {**encoded.encoder.identity()}
     common["preprocessing"] = common.pop("transform")
+    if plan.exclude_leaks:
+        common["exclude_leaks"] = plan.exclude_leaks
     about = {"method": name, "model": name}
     for protocol in plan.protocols:
         if protocol == "few-shot":
@@ -80,8 +83,19 @@ def cells_of(plan: Plan, task: Task, encoded: Encoded) -> Iterator[Cell]:
                 measure = partial(_zero_shot, task, encoded, plan.prompts, data, protocol=protocol, **about)
                 yield Cell(protocol, protocol, settings, data, measure)
         else:
-            measure = partial(_split, task, encoded, protocol, data, protocol=NAMES[protocol], **about)
-            yield Cell(protocol, protocol, {**common, **SETTINGS[protocol]}, data, measure)
+            corrupted = plan.corrupted(task.dataset) if encoded.corruptible and protocol != "retrieval" else []
+            answers = Answers(task, encoded, protocol, corrupted)
+            settings = {**common, **SETTINGS[protocol]}
+            measure = partial(_split, task, encoded, protocol, data, protocol=NAMES[protocol], answers=answers, **about)
+            yield Cell(protocol, protocol, settings, data, measure)
+            for name, severity in corrupted:
+                yield Cell(
+                    f"{protocol}, {name} {severity}",
+                    f"{protocol}/{name}-{severity}",
+                    {**settings, "corruption": name, "severity": severity},
+                    data,
+                    partial(measure, corruption=(name, severity)),
+                )
 
 
 def _few_shot(plan: Plan, task: Task, encoded: Encoded, data: str, common: dict[str, Any]) -> Iterator[Cell]:
@@ -138,6 +152,8 @@ def _split(
     data: str,
     fraction: float = 1.0,
     *,
+    answers: Answers | None = None,
+    corruption: tuple[str, int] | None = None,
     seed: int | None = None,
     **about: Any,
 ) -> Result:
@@ -145,10 +161,13 @@ def _split(
     if solver == "retrieval":
         return retrieval(task, parts["train"], parts["test"], encoded.rows["test"], **about, extra={"data": data})
     if fraction < 1:
-        subjects = labels_and_subjects(encoded.rows["train"], task)[1]
+        subjects = encoded.subjects(task, "train")
         rows = efficiency.subset(parts["train"].labels, subjects, fraction, seed=seed or 0)
         parts["train"] = parts["train"].take(rows)
-    scores, notes = answer(solver, task, parts["train"], parts["validation"], parts["test"].features)
+    if answers is None:
+        scores, notes = answer(solver, task, parts["train"], parts["validation"], parts["test"].features)
+    else:
+        scores, notes = answers.to(corruption)
     extra = {**notes, "images": {split: int(part.known.sum()) for split, part in parts.items()}, "data": data}
     return Result.of_scores(task, scores, encoded.rows["test"], split="test", seed=seed, **about, extra=extra)
 

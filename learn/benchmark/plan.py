@@ -9,6 +9,7 @@ from typing import Any
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
+from ..data.corruptions.registry import CORRUPTIONS, SEVERITIES, corruptions
 from ..episodes.recipe import Recipe, whole_number
 from .efficiency import FRACTIONS
 
@@ -22,6 +23,8 @@ PUBLISHED: dict[str, Any] = {  # the follow-up study, arXiv 2408.08058
     "shots": (1, 2, 3, 5, 7, 10, 15, 20, 25, 30),
     "solvers": ("published probe",),
 }
+SHORTCUTS = ("shortcut: mean colour", "shortcut: colour histogram", "shortcut: size", "shortcut: file type")
+SIZE = "original_image_size"
 TINY_ENCODER = "tiny random ViT"
 TINY: dict[str, Any] = {"shots": (1, 2), "queries": 1, "episodes": 20}  # fits miniatures
 
@@ -41,6 +44,10 @@ class Plan:
         solvers: How episodes are solved, some of `few_shot.SETTINGS`.
         fractions: Parts of the training split for label efficiency.
         prompts: Prompt file for zero-shot; those of the datasets by default.
+        exclude_leaks: As for `medimeta.load_task`; True leaves the datasets for which no ledger ships complete.
+        corruptions: Also evaluate test images with these corruptions, of those that suit a dataset; None for no
+            corruption, and nothing for all.
+        severities: Of the corruptions.
 
     Raises:
         UnknownName: If there is no such protocol.
@@ -57,8 +64,17 @@ class Plan:
     solvers: tuple[str, ...] = ("prototype", "logistic regression")
     fractions: tuple[float, ...] = FRACTIONS
     prompts: str | None = None
+    exclude_leaks: str | bool | None = None
+    corruptions: tuple[str, ...] | None = None
+    severities: tuple[int, ...] = SEVERITIES
 
     def __post_init__(self) -> None:
+        for name in self.corruptions or ():
+            if name not in CORRUPTIONS:
+                raise unknown("corruption", name, CORRUPTIONS, hint="See: medimeta corruptions ID")
+        for severity in self.severities:
+            if severity not in SEVERITIES:
+                raise unknown("severity", severity, map(str, SEVERITIES))
         for protocol in self.protocols:
             if protocol not in PROTOCOLS:
                 raise unknown("protocol", protocol, (*PROTOCOLS, "published"))
@@ -109,6 +125,13 @@ class Plan:
         for task in self.tasks:
             grouped.setdefault(task.dataset, []).append(task)
         return grouped
+
+    def corrupted(self, dataset: str) -> list[tuple[str, int]]:
+        """Return the corruptions of a dataset to evaluate, each with each severity."""
+        if self.corruptions is None:
+            return []
+        suitable = [name for name in corruptions(dataset) if name in (self.corruptions or CORRUPTIONS)]
+        return [(name, severity) for name in suitable for severity in self.severities]
 
     def recipe(self, shots: int) -> Recipe:
         """Return what an episode consists of."""

@@ -33,6 +33,7 @@ from .cells import Cell, cells_of
 from .cost import Cost
 from .data import Encoded
 from .plan import TINY_ENCODER, Plan
+from .shortcuts import SHORTCUTS, Shortcut, ShortcutEncoded
 from .zero_shot import takes_text
 
 FAILURES = (MedIMetaError, RuntimeError, OSError)  # of data, encoders and torch: the other tasks still run
@@ -91,7 +92,7 @@ class Run:
         """
         name = model if isinstance(model, str) else model.name
         try:
-            encoder = tiny.encoder() if model == TINY_ENCODER else as_encoder(model, dtype=self.dtype)
+            encoder = self._load(model)
         except FAILURES as error:
             self._failed((number, -1, -1, -1), name, "every task", error)
             return
@@ -103,7 +104,12 @@ class Run:
             try:
                 announce = self._announce(encoder)
                 place = self.data_dir(dataset) if callable(self.data_dir) else self.data_dir
-                encoded = Encoded(encoder, dataset, place, self.batch_size, announce, **self.options)
+                if isinstance(encoder, Shortcut) and not encoder.suits(dataset):
+                    self.say(f"{encoder.name} is not known of {dataset}, and left out.")
+                    continue
+                kind = ShortcutEncoded if isinstance(encoder, Shortcut) else Encoded
+                leaks = self.plan.exclude_leaks
+                encoded = kind(encoder, dataset, place, self.batch_size, announce, leaks, **self.options)
             except FAILURES as error:
                 self._failed((number, position, -1, -1), encoder.name, dataset, error)
                 continue
@@ -119,6 +125,11 @@ class Run:
                         taken.append((order, encoded, task, cell))
         for order, encoded, task, cell in taken:
             self._cell(order, encoded, task, cell, wait=True)
+
+    def _load(self, model: str | Encoder) -> Any:
+        if model == TINY_ENCODER:
+            return tiny.encoder()
+        return Shortcut(model) if model in SHORTCUTS else as_encoder(model, dtype=self.dtype)
 
     def _cell(self, order: Order, encoded: Encoded, task: Task, cell: Cell, *, wait: bool) -> bool:
         """Evaluate a cell; return False if another process is doing so and `wait` is False."""
