@@ -91,7 +91,7 @@ class ImageTransform:
             values = self._cropped(values)
         else:
             images: PixelArray = np.asarray(pixels)
-            images = self._cropped(images if shape[1] == self.resize else self._resized(images))
+            images = self._cropped(images) if shape[1] == self.resize else self._resized(images)
             values = torch.from_numpy(np.ascontiguousarray(images))
         values = normalise(values if device is None else values.to(device), mean=self.mean, std=self.std)
         return values if values.device.type == "cpu" else values.contiguous(memory_format=torch.channels_last)
@@ -105,5 +105,12 @@ class ImageTransform:
         return pixels[:, part, part] if self.crop else pixels
 
     def _resized(self, pixels: PixelArray) -> PixelArray:
+        """Resize and crop images in threads."""
+        new = np.empty((len(pixels), self.size, self.size, pixels.shape[3]), np.uint8)
+
+        def resize(row: int) -> None:
+            new[row] = self._cropped(resized(pixels[row], self.resize, self.interpolation)[None])[0]
+
         with ThreadPoolExecutor(THREADS) as executor:
-            return np.stack(list(executor.map(lambda one: resized(one, self.resize, self.interpolation), pixels)))
+            list(executor.map(resize, range(len(pixels))))
+        return new

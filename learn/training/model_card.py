@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.remote.retry import FAILURES, clean, patiently
+from ..encoders.backbone import WEIGHTS
+from ..encoders.models import HEAD
 from ..evaluation.results import Result
 
 _TYPES = {"auroc": "roc_auc", "accuracy": "accuracy", "f1": "f1", "mae": "mae"}  # names that the Hub knows
@@ -36,9 +39,7 @@ Intervals: {interval}.
 ## Use
 
 ```python
-from transformers import {auto}
-
-model = {auto}.from_pretrained("{name}")
+{usage}
 ```
 
 The images and labels have their own licences: {licences}. The model is for research, not for diagnosis.
@@ -77,12 +78,13 @@ def write_card(
         if measured.value is not None
     ]
     licences = sorted({DATASETS[result.dataset].licence.id for result in results})
+    library = _library(folder)
     data = ModelCardData(
         model_name=name,
         **_licence(licences),
         base_model=None if first.settings.get("model") is None else _base_model(first.model),
         datasets=["medimeta"],
-        library_name="transformers",
+        library_name=library,
         pipeline_tag="image-feature-extraction" if backbone else "image-classification",
         tags=["medical", "medimeta"],
         eval_results=evaluations or None,
@@ -100,11 +102,32 @@ def write_card(
         ),
         interval=first.interval,
         settings="\n".join(f"* {key}: {value}" for key, value in first.settings.items()),
-        auto="AutoModel" if backbone else "AutoModelForImageClassification",
-        name=repo or folder.as_posix(),
+        usage=_usage(folder, repo or folder.as_posix(), library, backbone=backbone is not None),
         licences=", ".join(licences),
     )
     ModelCard(f"---\n{data.to_yaml()}\n---\n{text}").save(folder / "README.md")
+
+
+def _library(folder: Path) -> str | None:
+    """Return the library that opens the model; None for a module of the user's own."""
+    if (folder / "open_clip_config.json").is_file():
+        return "open_clip"
+    if not (folder / "config.json").is_file():
+        return None
+    return "transformers" if "model_type" in json.loads((folder / "config.json").read_text("utf-8")) else "timm"
+
+
+def _usage(folder: Path, name: str, library: str | None, *, backbone: bool) -> str:
+    head = (folder / HEAD).is_file()
+    if library == "transformers" and not head:
+        auto = "AutoModel" if backbone else "AutoModelForImageClassification"
+        return f'from transformers import {auto}\n\nmodel = {auto}.from_pretrained("{name}")'
+    if library is None:
+        return f"# The weights of your own module are in {WEIGHTS}: load them with safetensors."
+    lines = ["import medimeta", "", f'encoder = medimeta.encoder("{name}")  # images to features']
+    if head:
+        lines += [f"# {HEAD}: weight, shape (outputs, {{width}}), and bias of the linear head on these features"]
+    return "\n".join(lines).replace("{width}", "encoder.width")
 
 
 def _licence(licences: Sequence[str]) -> dict[str, Any]:

@@ -86,6 +86,8 @@ def test_a_finished_fine_tuning_has_the_outputs_of_its_task(name, tiny, tmp_path
     folder = tmp_path / "bus" / DATASETS["bus"].tasks[0].column / "model"
     assert result.predictions.select([*DATASETS["bus"].tasks[0].labels]).shape == (12, 3)
     assert (folder / "README.md").is_file()
+    usage = (folder / "README.md").read_text().partition("## Use")[2]
+    assert ("AutoModelForImageClassification" in usage) == (not (folder / models.HEAD).is_file())
     if (folder / models.HEAD).is_file():
         assert load_file(folder / models.HEAD)["weight"].shape == (3, encoder(model).width)
     else:
