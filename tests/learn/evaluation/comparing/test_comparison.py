@@ -12,6 +12,7 @@ from PIL import Image
 
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.evaluation.comparing.comparison import compare
+from medimeta.learn.evaluation.comparing.latex import latex
 from medimeta.learn.evaluation.comparing.pictures import write_plot
 from medimeta.learn.evaluation.comparing.result_table import write_csv
 from medimeta.learn.evaluation.measures.intervals import Measured
@@ -212,3 +213,24 @@ def test_csv_and_plot_are_written_whole(tmp_path):
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
     assert {tuple(bytes.fromhex(colour[1:])) for colour in COLOURS[:2]} <= colours  # both methods are drawn
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.png"]
+
+
+def test_a_transposed_table_has_tasks_down():
+    (found,) = compare(TWO)
+
+    lines = found.markdown(transposed=True).splitlines()
+    assert lines[2] == "| task | old | new |"
+    assert lines[4] == "| bus / kind | 0.700 [0.600, 0.800] | **0.800** [0.700, 0.900] |"
+    assert lines[6] == "| mean | 0.650 | 0.650 |"
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_latex_has_the_same_cells_and_escapes_names(transposed):
+    tables = compare([result("50 % & more_", 0.7), result("new", 0.8)])
+    text = latex(tables, transposed=transposed)
+
+    assert r"50 \% \& more\_" in text
+    assert r"\textbf{0.800} [0.700, 0.900]" in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len({line.replace(r"\&", "").count("&") for line in rows}) == 1
