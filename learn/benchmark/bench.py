@@ -83,8 +83,9 @@ def bench(
     given = given or ([TINY_ENCODER] if tiny else [])
     if not given:
         raise MedIMetaError("There is no encoder to evaluate. Name at least one.")
-    settings = {"shots": shots, "seeds": list(seeds), "episodes": episodes, "queries": queries, "prompts": prompts}
-    settings |= {"exclude_leaks": exclude_leaks, "severities": None if severities is None else tuple(severities)}
+    settings: dict[str, Any] = {"shots": shots, "seeds": list(seeds), "episodes": episodes, "queries": queries}
+    settings |= {"prompts": prompts, "exclude_leaks": exclude_leaks}
+    settings |= {"severities": None if severities is None else tuple(severities)}
     settings["corruptions"] = None if corruptions is None else tuple(corruptions)
     plan = Plan.of(tasks, protocols, tiny=tiny, min_images=min_images, **settings)
     names = [model for model in given if isinstance(model, str)]

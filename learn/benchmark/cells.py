@@ -71,7 +71,7 @@ def cells_of(plan: Plan, task: Task, encoded: Encoded) -> Iterator[Cell]:
     common["preprocessing"] = common.pop("transform")
     if plan.exclude_leaks:
         common["exclude_leaks"] = plan.exclude_leaks
-    about = {"method": name, "model": name}
+    about: dict[str, Any] = {"method": name, "model": name}
     for protocol in plan.protocols:
         if protocol == "few-shot":
             yield from _few_shot(plan, task, encoded, data, common)
@@ -120,7 +120,12 @@ def _efficiency(plan: Plan, task: Task, encoded: Encoded, data: str, common: dic
     for fraction in plan.fractions:
         for seed in plan.seeds if fraction < 1 else [None]:
             share = f"{100 * fraction:g} % of train"
-            about = {"protocol": f"{NAMES['probe']}, {share}", "method": name, "model": name, "seed": seed}
+            about: dict[str, Any] = {
+                "protocol": f"{NAMES['probe']}, {share}",
+                "method": name,
+                "model": name,
+                "seed": seed,
+            }
             yield Cell(
                 share if seed is None else f"{share}, seed {seed}",
                 f"label-efficiency/{100 * fraction:g}-percent" + ("" if seed is None else f"-seed-{seed}"),
