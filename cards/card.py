@@ -21,6 +21,7 @@ DOI = "10.1038/s41597-025-04866-4"
 LICENCES = "LICENSE.md"  # one of the two names that the Hub links to
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LARGER = "1M<n<10M"
+NAMELESS = "<namespace>/medimeta"
 Foreign = Mapping[str, Sequence[Mapping[str, Any]]]  # entries of `configs` and `dataset_info`
 PUBLISHED_SIZE = 224  # height and width in pixels
 NONE, UNKNOWN = "none of these", "unknown"
@@ -119,18 +120,21 @@ def label_names(task: Task) -> tuple[str, ...]:
     return (*task.labels, *((NONE,) if task.kind == "multilabel" else ()), UNKNOWN)
 
 
-def render_card(configs: Sequence[Config], version: str, foreign: Foreign | None = None) -> str:
+def render_card(
+    configs: Sequence[Config], version: str, foreign: Foreign | None = None, repo: str | None = None
+) -> str:
     """Return the text of README.md.
 
     Args:
         configs: The datasets of the folder, in order; at least one, each with its contents.
         version: Version of this project.
         foreign: Entries of other configs to keep in the front matter, from `foreign_entries`.
+        repo: The repository that it is pushed to; None while that is not known.
 
     Returns:
         YAML front matter and Markdown body, the same for the same input.
     """
-    return _render("card.md.jinja", configs, version, foreign)
+    return _render("card.md.jinja", configs, version, foreign, repo)
 
 
 def render_licences(configs: Sequence[Config], version: str) -> str:
@@ -138,7 +142,13 @@ def render_licences(configs: Sequence[Config], version: str) -> str:
     return "# Licences\n\n" + _render("licences.md.jinja", configs, version)
 
 
-def _render(template: str, configs: Sequence[Config], version: str, foreign: Foreign | None = None) -> str:
+def _render(
+    template: str,
+    configs: Sequence[Config],
+    version: str,
+    foreign: Foreign | None = None,
+    repo: str | None = None,
+) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -164,6 +174,9 @@ def _render(template: str, configs: Sequence[Config], version: str, foreign: For
         arxiv=ARXIV,
         doi=DOI,
         version=version,
+        repo=repo or NAMELESS,
+        nameless=repo is None,
+        first=_first(configs).card,
         size=f"{size}x{size}",
         published=size == PUBLISHED_SIZE,
     )
@@ -219,11 +232,16 @@ def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> d
         "tags": ["medical", *sorted(domains), f"arxiv:{ARXIV}", f"doi:{DOI}"],
         "size_categories": [next((name for limit, name in SIZES if rows < limit), LARGER)],
         "configs": [
-            *(_config(config, default=position == 0 and not taken) for position, config in enumerate(configs)),
+            *(_config(config, default=config is _first(configs) and not taken) for config in configs),
             *foreign.get("configs", ()),
         ],
         "dataset_info": [*map(_info, configs), *foreign.get("dataset_info", ())],
     }
+
+
+def _first(configs: Sequence[Config]) -> Config:
+    """Return the config that is loaded when none is named: the smallest, which is there soonest."""
+    return min(configs, key=lambda config: config.rows)
 
 
 def foreign_entries(front: Mapping[str, Any]) -> Foreign:

@@ -104,8 +104,8 @@ class StoredColumns:
         Raises:
             SourceBroken: Naming row and column of the first that is wrong.
         """
-        for position in np.flatnonzero(~plain(data, self.modes[name], (side, side))):
-            self.check_pictures(int(numbers[position]), {name: data[position].as_py()}, side)
+        for position in np.flatnonzero(~plain(data, self.modes[name], (side, side))).tolist():
+            self.check_pictures(numbers[position], {name: data[position].as_py()}, side)
 
     def check_pictures(self, row: int, pictures: Mapping[str, Any], side: int) -> None:
         """Check the encoded pictures of one row: their format, size and mode.

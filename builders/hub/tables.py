@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +42,7 @@ def tables(source: HubSource, batches: Iterable[pd.DataFrame]) -> Iterator[pa.Ta
             yield from _read(source, [*block, batch])
             block, size = [], 0.0
             continue
-        for shard, count in batch["shard"].value_counts().items():
+        for shard, count in Counter(map(str, batch["shard"])).items():
             if shard not in per_row:
                 per_row[shard] = _bytes_per_row(Path(shard))
             size += per_row[shard] * count
@@ -61,7 +62,7 @@ def _is_run(batch: pd.DataFrame) -> bool:
 
 def _bytes_per_row(shard: Path) -> float:
     with open_shard(shard) as file:
-        return shard.stat().st_size / max(1, file.metadata.num_rows)
+        return shard.stat().st_size / max(1, int(file.metadata.num_rows))
 
 
 def _read(source: HubSource, batches: Sequence[pd.DataFrame]) -> Iterator[pa.Table]:
@@ -165,7 +166,7 @@ def _typed(source: HubSource, columns: StoredColumns, table: pa.Table, numbers: 
             continue
         data = pc.struct_field(column, "bytes").cast(pa.binary())
         if source.checked:
-            columns.check_all(name, data, numbers, source.side)
+            columns.check_all(name, data, numbers.tolist(), source.side)
         arrays.append(_column(source, name, data, table["index"]))
     return pa.Table.from_arrays(arrays, schema=schema)
 

@@ -23,6 +23,7 @@ except ImportError:  # before version 1
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
+from medimeta.cards.card import NAMELESS
 from medimeta.files.remote import retry as patience
 from medimeta.upload.folder.writing import build
 from medimeta.upload.push import publish as push
@@ -61,6 +62,10 @@ def publish(hub, folder, **options):
 def contents(folder, place=None):
     """What the Hub should hold of a folder: all of it, and `card.json` next to each build record (None here)."""
     files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    if place is None:  # pushed, the card names the repository
+        card = files["README.md"].decode()
+        card = card.replace(f"Replace `{NAMELESS}` with the name of this repository.\n", "").replace(NAMELESS, REPO)
+        files["README.md"] = card.encode()
     return files | {path.replace("build.json", "card.json"): None for path in files if path.endswith("/build.json")}
 
 

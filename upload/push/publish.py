@@ -152,7 +152,9 @@ class _Push:
     def _plan(self, state: State) -> Plan:
         """Return the changes to make; the card also covers the datasets that stay."""
         others = {name: self._other(name, state) for name in kept(state.files, self.replaced)}
-        plan = compare(self._data | self.release.card(others, self._foreign_entries(state)), state, self.replaced)
+        plan = compare(
+            self._data | self.release.card(others, self._foreign_entries(state), self.remote.repo), state, self.replaced
+        )
         refusals.foreign_rows(plan)
         return plan
 

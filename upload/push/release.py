@@ -78,17 +78,18 @@ class Release:
                 advance(file.size)
         return files
 
-    def card(self, others: Mapping[str, Config], foreign: Foreign) -> dict[str, LocalFile]:
+    def card(self, others: Mapping[str, Config], foreign: Foreign, repo: str) -> dict[str, LocalFile]:
         """Return the files of the card by their paths on the Hub.
 
         Args:
             others: Sections of other datasets, whose pictures are on the Hub.
             foreign: Entries of the front matter for configs that others added.
+            repo: Name of the repository.
         """
         if (others, foreign) != self._covered:
             configs = [config for _, config in sorted({**self.cards, **others}.items())]
             texts = (
-                render_card(configs, self.version, foreign),
+                render_card(configs, self.version, foreign, repo),
                 render_licences(configs, self.version),
                 render_croissant(configs, self.version),
                 render_benchmark(configs, self.version),
