@@ -11,12 +11,16 @@ from typing import Any
 
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
 
+from ...builders.hub.repository import repository as repository_of
+from ...cards.benchmark import SPLIT
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
+from ...files.atomic import whole_file
 from ...files.remote.retry import FAILURES, clean, patiently
 from ..encoders.backbone import WEIGHTS
 from ..encoders.models import HEAD
+from ..evaluation import hub_results
 from ..evaluation.results import Result
 
 _TYPES = {"auroc": "roc_auc", "accuracy": "accuracy", "f1": "f1", "mae": "mae"}  # names that the Hub knows
@@ -25,7 +29,7 @@ _TEXT = """
 # {title}
 
 {model} {how} on [MedIMeta](https://arxiv.org/abs/2404.16000).
-
+{incomplete}
 | dataset | task | split | {metrics} |
 |---|---|---|{rule}
 {rows}
@@ -46,18 +50,36 @@ The images and labels have their own licences: {licences}. The model is for rese
 """
 
 
+_INCOMPLETE = """
+> **Incomplete data.** The source lacked images, or had others than published (`partial`). Do not compare these results
+> with published ones.
+"""
+
+
 def write_card(
-    folder: Path, results: Sequence[Result], *, backbone: str | None = None, repo: str | None = None
+    folder: Path,
+    results: Sequence[Result],
+    *,
+    backbone: str | None = None,
+    repo: str | None = None,
+    data_dir: str | None = None,
 ) -> None:
-    """Write README.md into the folder of a model.
+    """Write README.md into the folder of a model, and `.eval_results` if its data came from a repository on the Hub.
 
     Args:
         folder: Folder of the model.
         results: Its results; one or more, of one model with the same settings.
         backbone: How a model without a head was trained, e.g. "pre-trained on 18 tasks".
         repo: The repository that it is uploaded to, if any: what users load it by.
+        data_dir: Where the data came from. A repository is named in the card, and gets results of test splits.
     """
     first = results[0]
+    benchmark = None if data_dir is None else repository_of(data_dir)
+    reported = [result for result in results if result.split == SPLIT]
+    if benchmark is not None and reported:
+        with whole_file(folder / hub_results.FILE) as partial:
+            text = hub_results.render(reported, benchmark.repo, revision=benchmark.revision)
+            partial.write_text(text, encoding="utf-8")
     name = folder.resolve().name if backbone else f"{first.dataset}-{first.task}".replace(" ", "-").lower()
     evaluations = [
         EvalResult(
@@ -83,7 +105,7 @@ def write_card(
         model_name=name,
         **_licence(licences),
         base_model=None if first.settings.get("model") is None else _base_model(first.model),
-        datasets=["medimeta"],
+        datasets=["medimeta" if benchmark is None else benchmark.repo],
         library_name=library,
         pipeline_tag="image-feature-extraction" if backbone else "image-classification",
         tags=["medical", "medimeta"],
@@ -94,6 +116,7 @@ def write_card(
         title=f"{first.model}, {backbone}" if backbone else f"{DATASETS[first.dataset].name}: {first.task}",
         model=first.model,
         how=backbone or "fine-tuned",
+        incomplete=_INCOMPLETE if any(result.settings.get("partial") for result in results) else "",
         metrics=" | ".join(columns),
         rule="---|" * len(columns),
         rows="\n".join(

@@ -86,7 +86,13 @@ def finish(
     progress.finish()
     if accelerator.is_main_process:
         if results:
-            write_card(args.output_dir / FINAL["auroc"], results, backbone=how, repo=args.push_to_hub)
+            write_card(
+                args.output_dir / FINAL["auroc"],
+                results,
+                backbone=how,
+                repo=args.push_to_hub,
+                data_dir=args.data_dir,
+            )
         if args.push_to_hub is not None:
             push(args.output_dir / FINAL["auroc"], args.push_to_hub)
         note(args.output_dir / FILE, report)

@@ -174,8 +174,8 @@ def finish(
     if accelerator.is_main_process:
         plot_curve(result, folder / "curve.png")
         repo = None if args.push_to_hub is None else repository(args.push_to_hub, task)
-        write_card(folder / FINAL["loss"], [results["loss"]])
-        write_card(folder / FINAL["auroc"], [results["auroc"]], repo=repo)
+        write_card(folder / FINAL["loss"], [results["loss"]], data_dir=args.data_dir)
+        write_card(folder / FINAL["auroc"], [results["auroc"]], repo=repo, data_dir=args.data_dir)
         if repo is not None:
             push(folder / FINAL["auroc"], repo)
         for by, name in sorted(CHOICES.items(), reverse=True):

@@ -92,7 +92,11 @@ def test_the_hub_understands_the_front_matter(hub, card):
     assert {"arxiv:2404.16000", "doi:10.1038/s41597-025-04866-4", "chest-x-ray"} < set(facts["tags"])
     assert facts["size_categories"] == ["n<1K"]
     assert [config["config_name"] for config in facts["configs"]] == list(BUILT)
-    assert [config.get("default", False) for config in facts["configs"]] == [True, False, False, False, False]
+    (default,) = (config["config_name"] for config in facts["configs"] if config.get("default"))
+    assert (
+        default
+        == min(facts["dataset_info"], key=lambda info: sum(s["num_examples"] for s in info["splits"]))["config_name"]
+    )
     assert yaml.safe_load(yaml.safe_dump(facts)) == facts
 
 

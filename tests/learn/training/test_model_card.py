@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 
 import pytest
-from huggingface_hub import HfApi
+import yaml
+from huggingface_hub import HfApi, ModelCard, parse_eval_result_entries
 
 import medimeta
 from fakes.hub import READ_TOKEN, TOKEN, Fault, Hub
 from fakes.publishing import other_client, without_waiting
 from medimeta.errors import MedIMetaError
+from medimeta.learn.evaluation.results import FULL_SUPERVISION, Measured, Result
 from medimeta.learn.training import model_card
 
 TASKS = [medimeta.DATASETS["bus"].task("malignancy")]
@@ -56,3 +58,43 @@ def test_a_trained_model_survives_faults_on_its_way(tmp_path, monkeypatch):
 
     assert len(waits) >= 6
     assert "README.md" in pushed.resolve("main").files
+
+
+def measured(**settings):
+    task = TASKS[0]
+    return Result(
+        dataset=task.dataset,
+        task=task.name,
+        kind=task.kind,
+        split="test",
+        protocol=FULL_SUPERVISION,
+        method="fine-tuning",
+        model="google/vit-base-patch16-224",
+        metrics={"auroc": Measured(0.9, 0.8, 0.95), "accuracy": Measured(0.8)},
+        interval="bootstrap",
+        images=100,
+        fingerprint={},
+        settings={"lr": 1e-4, "model": "google/vit-base-patch16-224"} | settings,
+    )
+
+
+def test_a_model_trained_on_a_repository_reports_to_its_leaderboard(tmp_path):
+    model_card.write_card(tmp_path, [measured()], repo="me/vit", data_dir="ns/medimeta@v1.0.0")
+
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.datasets == ["ns/medimeta"]
+    assert card.data.base_model == "google/vit-base-patch16-224"
+    assert card.data.license == "other" or card.data.license.startswith("cc")
+    assert "* lr: 0.0001" in card.text
+    assert 'from_pretrained("me/vit")' in card.text
+    assert "Incomplete" not in card.text
+    (entry,) = parse_eval_result_entries(yaml.safe_load((tmp_path / ".eval_results" / "medimeta.yaml").read_text()))
+    assert (entry.dataset_id, entry.task_id, entry.value) == ("ns/medimeta", "bus.malignancy", 0.9)
+    assert entry.dataset_revision == "v1.0.0"
+
+
+def test_a_card_says_so_when_data_were_incomplete(tmp_path):
+    model_card.write_card(tmp_path, [measured(partial=True)], data_dir=str(tmp_path))
+
+    assert "**Incomplete data.**" in (tmp_path / "README.md").read_text()
+    assert not (tmp_path / ".eval_results").exists()
