@@ -1,6 +1,7 @@
 """The Croissant description of a Hub folder: `croissant.json`, for tools without `datasets` or the Hub.
 
-Version 1.0 of the format. File names are relative to `croissant.json`, so that it is also valid for a local folder.
+Version 1.1 of the format, with its responsible-AI (RAI) properties. File names are relative to `croissant.json`, so
+that it is also valid for a local folder.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from . import responsible
 from .card import ARXIV, DOI, Config, common_size
 from .citing import MEDIMETA
 
@@ -68,7 +70,7 @@ def render_croissant(configs: Sequence[Config], version: str) -> str:
     facts = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": "MedIMeta",
         "description": f"{len(configs)} medical imaging dataset(s), images of {size}x{size} pixels, with fixed splits.",
         "url": f"https://doi.org/{DOI}",
@@ -81,6 +83,7 @@ def render_croissant(configs: Sequence[Config], version: str) -> str:
         "datePublished": PUBLISHED,
         "version": version,
         "license": sorted({link for config in configs for link in _licences(config)}),
+        **responsible.facts(configs),
         "keywords": ["medical imaging", *sorted({config.card.domain for config in configs})],
         "distribution": [_files(config) for config in configs],
         "recordSet": [_records(config) for config in configs],

@@ -41,6 +41,16 @@ def test_it_is_valid(described):
     assert [record_set.id for record_set in described.metadata.record_sets] == list(PER_CLASS)
 
 
+def test_it_has_the_version_and_the_responsible_ai_facts(described):
+    metadata = described.metadata
+
+    assert metadata.ctx.conforms_to.value == "http://mlcommons.org/croissant/1.1"
+    for name in ("data_collection", "data_annotation_protocol", "data_limitations", "data_biases", "data_use_cases"):
+        assert getattr(metadata, name), name
+    assert "without names" in metadata.personal_sensitive_information[0]
+    assert metadata.data_release_maintenance_plan
+
+
 def test_it_says_what_the_labels_mean_and_what_is_not_allowed(hub):
     facts = json.loads((hub / "croissant.json").read_text(encoding="utf-8"))
     records = {record_set["@id"]: record_set for record_set in facts["recordSet"]}
