@@ -79,6 +79,7 @@ def measured(**settings):
 
 
 def test_a_model_trained_on_a_repository_reports_to_its_leaderboard(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     model_card.write_card(tmp_path, [measured()], repo="me/vit", data_dir="ns/medimeta@v1.0.0")
 
     card = ModelCard.load(tmp_path / "README.md")
