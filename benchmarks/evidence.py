@@ -19,33 +19,35 @@ from medimeta.learn.evaluation.results import results
 HERE = Path(__file__).parent
 NAMES = ("imagenet", "untrained", "vit", "colour", "histogram", "compressed")
 PROTOCOLS = ("probe", "knn", "prototype", "few-shot", "label-efficiency", "retrieval")
+WHOLE = "train+validation+test"
 SHOTS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
-SHOWN = (  # columns of the short table: task, protocol, solver, heading
-    ("bus / case category", "linear probe", "", "bus, all images: probe"),
-    ("bus / case category", "few-shot, 1 shots", "prototype", "bus, 1 per class: prototype"),
-    ("bus / case category", "few-shot, 5 shots", "prototype", "bus, 5 per class: prototype"),
-    ("bus / case category", "few-shot, 30 shots", "logistic regression", "bus, 30 per class: logistic regression"),
-    ("pbc / cell class", "linear probe", "", "pbc, all images: probe"),
-    ("pbc / cell class", "few-shot, 1 shots", "prototype", "pbc, 1 per class: prototype"),
-    ("pbc / cell class", "few-shot, 5 shots", "prototype", "pbc, 5 per class: prototype"),
-    ("pbc / cell class", "few-shot, 30 shots", "logistic regression", "pbc, 30 per class: logistic regression"),
+SHOWN = (  # columns of the short table: task, protocol, split, solver, heading
+    ("bus / case category", "linear probe", "test", "", "bus, probe on all images"),
+    ("bus / case category", "few-shot, 1 shots", WHOLE, "prototype", "bus, 1 image per class"),
+    ("bus / case category", "few-shot, 5 shots", WHOLE, "prototype", "bus, 5 per class"),
+    ("bus / case category", "few-shot, 30 shots", WHOLE, "prototype", "bus, 30 per class"),
+    ("pbc / cell class", "linear probe", "test", "", "pbc, probe on all images"),
+    ("pbc / cell class", "few-shot, 5 shots", WHOLE, "prototype", "pbc, 5 per class"),
+    ("pbc / cell class", "few-shot, 5 shots", "test", "prototype", "pbc, 5 per class: prototype"),
+    ("pbc / cell class", "few-shot, 5 shots", "test", "logistic regression", "pbc, 5 per class: logistic regression"),
 )
 
 
 def short_table(done: medimeta.Benchmark) -> str:
     """Return encoders down and a few protocols across: AUROC with its 95 % interval."""
     cells = {
-        (result.dataset + " / " + result.task, result.protocol, result.method): result.metrics.get("auroc")
+        (f"{result.dataset} / {result.task}", result.protocol, result.split, result.method): result.metrics.get("auroc")
         for _, result in done.results
     }
     models = list(dict.fromkeys(result.model for _, result in done.results))
-    lines = markdown_head(["encoder", *(heading for *_, heading in SHOWN)])
-    for model in models:
-        row = [model]
-        for task, protocol, solver, _ in SHOWN:
-            method = f"{model}, {solver}" if solver else model
-            row.append(str(cells.get((task, protocol, method), "")))
-        lines.append(markdown_row(row))
+    shown = [
+        (heading, [cells.get((*place, f"{model}, {solver}" if solver else model)) for model in models])
+        for *place, solver, heading in SHOWN
+    ]
+    shown = [(heading, column) for heading, column in shown if any(column)]
+    lines = markdown_head(["encoder", *(heading for heading, _ in shown)])
+    for number, model in enumerate(models):
+        lines.append(markdown_row([model, *("" if not column[number] else str(column[number]) for _, column in shown)]))
     return "\n".join(lines) + "\n"
 
 

@@ -65,8 +65,9 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The protocol."""
-        return self.table.protocol
+        """The protocol; of episodes from one split, also the split."""
+        few, split = self.table.protocol.startswith("few-shot"), self.table.split
+        return f"{self.table.protocol}, from {split}" if few and "+" not in split else self.table.protocol
 
 
 @dataclass(frozen=True)
