@@ -51,9 +51,11 @@ def contents(
     records = [record for record in read_records(folder) if record.dataset in names]
     found = []
     for record in records:
-        limits = (min(MOST, IMAGES // len(records)), BYTES // len(records)) if size is None else (size, None)
-        with_images = record.card.licence.redistribution or not public
-        found.append(_dataset(folder, record, *(limits if with_images else (0, 0)), seed))
+        most = min(MOST, IMAGES // len(records)) if size is None else size
+        limit = BYTES // len(records) if size is None else None
+        if public and not record.card.licence.redistribution:
+            most = 0
+        found.append(_dataset(folder, record, most, limit, seed))
         finished(record.dataset)
     return found
 
