@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import datasets
 import huggingface_hub.constants
+import huggingface_hub.file_download
 import huggingface_hub.utils._http as http
 import huggingface_hub.utils._xet as xet
 import pytest
@@ -89,7 +90,8 @@ def in_this_process(monkeypatch, hub):
     """Let the clients of this process find the Hub of the tests, logged in."""
     constants = huggingface_hub.constants
     elsewhere = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", elsewhere)
+    for module in (constants, huggingface_hub.file_download):  # older clients copy it
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", elsewhere, raising=False)
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
     monkeypatch.setenv("HF_TOKEN", hub.token)

@@ -18,11 +18,13 @@ from huggingface_hub import HfApi, file_download
 
 from fakes.hub import Fault, Hub
 from fakes.killed import push_pieces, start
-from fakes.publishing import REPO, TRANSPORTS, build_folder, holds, other_client, publish, without_waiting
+from fakes.publishing import PARTIAL, REPO, TRANSPORTS, build_folder, holds, other_client, publish, without_waiting
 from medimeta.builders import rows
+from medimeta.builders.locate import open_source
 from medimeta.errors import PushFailed
 from medimeta.files.remote.retry import FAILURES, TRIES
 from medimeta.upload.folder import shards
+from medimeta.upload.folder.writing import build
 
 FOREIGN = {"notes.txt": b"mine", "mydata/train-00000-of-00001.parquet": b"mine too"}
 API = "/api/datasets/ns/medimeta"
@@ -279,8 +281,9 @@ def test_two_pushes_at_once(hub, releases, published, tmp_path):
         last = hub.repos[REPO].heads["main"]
         assert last in {pushed.commit for pushed in done}
         if first == releases[0]:
-            whole = other if done[1].commit == last else build_folder(tmp_path, {"crc": 2}, seed=2, name="changed")
-            assert holds(hub, whole, foreign=FOREIGN)
+            if done[0].commit == last:  # from the same archives: old versions of Pillow pad TIFF files at random
+                build(open_source("crc", tmp_path / "other-crc", PARTIAL), changed, version="0")
+            assert holds(hub, other if done[1].commit == last else changed, foreign=FOREIGN)
         else:
             assert not publish(hub, releases[1]).made
 
