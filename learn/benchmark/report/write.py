@@ -83,11 +83,12 @@ def tex(shown: Content) -> str:
 
 
 def _pictures(shown: Content, metric: str) -> list[Picture]:
+    methods = list(dict.fromkeys([*shown.models, *(name for part in shown.parts for name in part.table.methods)]))
     drawn = []
     for kind, name in zip(curves.KINDS, ("few-shot", "label-efficiency"), strict=True):
         if lines := curves.curves(shown, kind):
             caption = f"{metric_name(metric)} over {kind[0].lower() + kind[1:]}. Bars are 95 % intervals."
-            drawn.append(Picture.of(name, caption, curves.draw(lines, kind, metric, shown.models)))
+            drawn.append(Picture.of(name, caption, curves.draw(lines, kind, metric, methods)))
     return drawn
 
 
