@@ -44,7 +44,7 @@ def test_from_predictions_to_a_table(bus, tmp_path, capsys):
     assert found.fingerprint == Result.load(tmp_path / "bad" / "result.json").fingerprint
 
     cli.app(["table", str(tmp_path)], standalone_mode=False)
-    assert "| good | **1.000** [1.000, 1.000] |" in capsys.readouterr().out
+    assert "| good | **1.000** [1.000, 1.000]; without copies 1.000 |" in capsys.readouterr().out
     files = {option: tmp_path / f"table.{option}" for option in ("markdown", "csv", "plot")}
     cli.app(["table", str(tmp_path), *(f"--{o}={path}" for o, path in files.items())], standalone_mode=False)
     assert capsys.readouterr().out == ""
