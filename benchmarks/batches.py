@@ -64,6 +64,66 @@ class StandIn(Dataset):
         return pixels.sub_(0.5).div_(0.5), torch.as_tensor(self.labels[row])
 
 
+class Published:
+    """The published augmentation, step by step, of a float tensor (channels, height, width)."""
+
+    def __init__(self) -> None:
+        try:
+            from torchvision import transforms as t
+        except ModuleNotFoundError:
+            self.name, self._steps = "Pillow", None
+            return
+        cut = t.Compose([t.RandomCrop(200), t.Resize(224, antialias=True)])
+        turn = t.RandomRotation(10, interpolation=t.InterpolationMode.BILINEAR)
+        flips = t.RandomHorizontalFlip(0.25), t.RandomVerticalFlip(0.25)
+        self.name, self._steps = "torchvision", t.Compose([*flips, t.RandomApply([cut], 0.25), turn])
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Augment one image."""
+        if self._steps is not None:
+            return self._steps(pixels)
+        planes = (pixels.permute(1, 2, 0).numpy() * 127.5 + 127.5).astype(np.uint8)
+        image = Image.fromarray(planes.squeeze())
+        horizontal, vertical, cropped, left, top, turn = np.random.random(6)
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if horizontal < 0.25 else image
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if vertical < 0.25 else image
+        if cropped < 0.25:
+            x, y = int(25 * left), int(25 * top)
+            image = image.resize((224, 224), Image.Resampling.BILINEAR, (x, y, x + 200, y + 200))
+        image = image.rotate(20 * turn - 10, Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1).float().div(127.5).sub(1)
+
+
+class AugmentedStandIn(StandIn):
+    """The same with the published augmentation."""
+
+    def __init__(self, release: Path, task: str) -> None:
+        super().__init__(release, task)
+        self.augment = Published()
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels, label = super().__getitem__(row)
+        return self.augment(pixels), label
+
+
+class Before(Augmentation):
+    """Our augmentation as it was: grid_sample on float32, image by image."""
+
+    def __call__(self, pixels: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """Augment images on the CPU."""
+        matrices = self.matrices(draws, *pixels.shape[1:3]).float().numpy()
+        out = np.empty(pixels.shape, np.uint8)
+        y, x = (np.arange(size, dtype=np.float32) + (0.5 - size / 2) for size in pixels.shape[1:3])
+        for image, rows, place in zip(pixels.numpy(), matrices, out, strict=True):
+            planes = torch.from_numpy(np.array(image.transpose(2, 0, 1), np.float32, order="C"))
+            sizes = zip(rows, image.shape[1::-1], strict=True)
+            grid = np.stack([(row[0] * x + row[1] * y[:, None] + row[2]) * (2 / size) for row, size in sizes], axis=-1)
+            grid = torch.from_numpy(grid.astype(np.float32))
+            moved = torch.nn.functional.grid_sample(planes[None], grid[None], align_corners=False)[0].numpy()
+            place[:] = np.rint(moved, out=moved).transpose(1, 2, 0)
+        return torch.from_numpy(out)
+
+
 class Epochs:
     """Images per second of whole epochs, with loaders whose workers stay.
 
@@ -119,7 +179,7 @@ def peer(python: Path, release: Path, task: str) -> Measure:
     info = yaml.safe_load((release / "info.yaml").read_text(encoding="utf-8"))
     (release / "info.yaml").write_text(yaml.safe_dump(info | {"domain": "any"}), encoding="utf-8")
     # Isolated, or its `medimeta` could be ours.
-    command = [str(python), "-I", str(script), str(release.parent), release.name, task, str(BATCH)]
+    command = [str(python), "-I", str(script), str(release.parent), release.name, task, str(BATCH), *augmented]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def measure(how: Any) -> float:
@@ -138,7 +198,12 @@ def sides(source: RawSource, home: Path, python: Path | None) -> dict[str, Measu
     task = source.card.tasks[0].name
     release = write_release(source, home / "release", tiff=False)
     store = PixelDataset(view, dtype=torch.uint8).pixels
-    other = {"peer": peer(python, release, task)} if python else {"stand-in": Epochs(StandIn(release, task))}
+    if python:
+        other = {"peer": peer(python, release, task)}
+        augmented: dict[str, Measure] = {"peer, augmented": peer(python, release, task, "augmented")}
+    else:
+        other = {"stand-in": Epochs(StandIn(release, task))}
+        augmented = {"stand-in, augmented": Epochs(AugmentedStandIn(release, task))}
     bare = Epochs(view, lambda: gather(store))
     return other | {
         "bare gather, uint8": lambda how: bare(how) if how == LOOP else float("nan"),
@@ -146,7 +211,9 @@ def sides(source: RawSource, home: Path, python: Path | None) -> dict[str, Measu
         "store, float32 normalised": ours(view),
         "store, bfloat16 normalised": ours(view, dtype=torch.bfloat16),
         "decoded each time, float32": ours(view, store=False),
-        "store, float32 augmented": ours(view, ahead=2, augmentation=Augmentation()),
+        **augmented,
+        "store, float32 augmented as before": ours(view, ahead=2, augmentation=Before()),
+        "store, float32 augmented": ours(view, augmentation=Augmentation()),
     }
 
 
@@ -160,10 +227,12 @@ def table(measures: dict[str, Measure], rounds: int) -> None:
     medians = {key: statistics.median(values) for key, values in rates.items()}
     best = {side: np.nanmax([medians[side, how] for how in ways]) for side in measures}
     other, bare = list(best.values())[:2]
+    *_, augmented, before, own = best.values()
     for side in measures:
         cells = ["-" if np.isnan(medians[side, how]) else f"{medians[side, how]:,.0f}" for how in ways]
         print("|", side, "|", " | ".join(cells), f"| {best[side]:,.0f} | {best[side] / other:.2f} |", end=" ")
         print(f"{best[side] / bare:.2f} |", flush=True)
+    print(f"\nAugmented: {own / augmented:.2f} times the published augmentation, {own / before:.2f} times ours before")
 
 
 def main() -> None:

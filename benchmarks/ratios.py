@@ -95,6 +95,15 @@ def batches(table: Table) -> Iterator[Ratio]:
     to_peer = next(column for column in table.rows[0] if column.startswith("x ") and column != "x bare gather")
     for row in table.rows[2:]:
         yield Ratio(f"{dataset}: {row['side']}", number(row[to_peer]), target.get(row["side"]))
+        if row["side"] == "store, float32 augmented":
+            for side, target_of in (
+                ("peer, augmented", (3, 5)),
+                ("stand-in, augmented", (3, 5)),
+                ("as before", (1.4, 2)),
+            ):
+                for other in (one for one in table.rows if one["side"].endswith(side)):
+                    value = number(row[to_peer]) / number(other[to_peer])
+                    yield Ratio(f"{dataset}: augmented, to {other['side']}", value, target_of[dataset == "bus"])
         if row["side"] == "store, uint8":
             yield Ratio(f"{dataset}: {row['side']}, to a bare gather", number(row["x bare gather"]), 0.8)
 
