@@ -173,7 +173,7 @@ def gather(store: PixelStore) -> Iterable[Any]:
     return (np.take(array, order[start : start + BATCH], axis=0) for start in range(0, len(order), BATCH))
 
 
-def peer(python: Path, release: Path, task: str) -> Measure:
+def peer(python: Path, release: Path, task: str, *augmented: str) -> Measure:
     """The peer, in a process in its own environment."""
     script = Path(__file__).with_name("peer_batches.py")
     info = yaml.safe_load((release / "info.yaml").read_text(encoding="utf-8"))

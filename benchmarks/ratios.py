@@ -96,14 +96,10 @@ def batches(table: Table) -> Iterator[Ratio]:
     for row in table.rows[2:]:
         yield Ratio(f"{dataset}: {row['side']}", number(row[to_peer]), target.get(row["side"]))
         if row["side"] == "store, float32 augmented":
-            for side, target_of in (
-                ("peer, augmented", (3, 5)),
-                ("stand-in, augmented", (3, 5)),
-                ("as before", (1.4, 2)),
-            ):
-                for other in (one for one in table.rows if one["side"].endswith(side)):
-                    value = number(row[to_peer]) / number(other[to_peer])
-                    yield Ratio(f"{dataset}: augmented, to {other['side']}", value, target_of[dataset == "bus"])
+            for other in (one for one in table.rows if "augmented" in one["side"] and one is not row):
+                value = number(row[to_peer]) / number(other[to_peer])
+                least = (1.4, 2) if "before" in other["side"] else (3, 5)
+                yield Ratio(f"{dataset}: augmented, to {other['side']}", value, least[dataset == "bus"])
         if row["side"] == "store, uint8":
             yield Ratio(f"{dataset}: {row['side']}, to a bare gather", number(row["x bare gather"]), 0.8)
 
