@@ -31,6 +31,7 @@ PICTURES = ("L", "LA", "RGB", "RGBA")  # modes with 8 bits per channel, as sourc
 MASKS = ("1", "P", *PICTURES)
 
 _DEEP = re.compile(r";(12|16|24|32|64)")  # in Pillow's raw modes: bits per channel, of which it would keep eight
+_CHUNK = struct.Struct(">I4s").unpack_from  # length and name of a part of a PNG file
 _LOSSY = ("jpeg", "tiff_jpeg", "webp")  # compression of a TIFF image; no photograph of a source has it
 _ORIENTATION = 274  # TIFF tag
 _settings = threading.Lock()
@@ -136,16 +137,16 @@ def _check_png(data: bytes) -> None:
     Raises:
         ValueError: If one is wrong.
     """
-    view, place = memoryview(data), 8
-    while place + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
-        end = place + 8 + length
-        if kind == b"IEND":
+    view, place, end = memoryview(data), 8, len(data) - 12
+    while place <= end:
+        length, kind = _CHUNK(data, place)
+        if kind == b"IDAT":
+            stop = place + 8 + length
+            if zlib.crc32(view[place + 4 : stop]).to_bytes(4, "big") != view[stop : stop + 4]:
+                raise ValueError("the image is damaged or cut short (a checksum of its pixels is wrong)")
+        elif kind == b"IEND":
             return
-        checksum = int.from_bytes(data[end : end + 4], "big")
-        if kind == b"IDAT" and zlib.crc32(view[place + 4 : end]) != checksum:
-            raise ValueError("the image is damaged or cut short (a checksum of its pixels is wrong)")
-        place = end + 4
+        place += 12 + length
 
 
 def _frames(image: Image.Image) -> int:
@@ -260,7 +261,8 @@ def encode(image: Image.Image) -> bytes:
         image.save(buffer, "WEBP", lossless=True, method=0, quality=0)
     else:
         # Run lengths after the row filters: on medical images smaller than zlib's default, in a quarter of its time.
-        bare = Image.fromarray(np.asarray(image))  # Pillow would write a profile that it finds in `info`
+        bare = image.copy()
+        bare.info = {}  # Pillow would write a profile that it finds there
         bare.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return buffer.getvalue()
 

@@ -20,6 +20,7 @@ Row = Mapping[str, Any]  # of a manifest
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}  # by file name
 MAX_TABLE = 32 << 20  # bytes; the main table of ChestX-ray14 has 8 MB
 MAX_HEADER = 1 << 16
+SAMPLE = 1 << 14  # bytes of an image in which line feeds are counted
 FEW = 8  # line feeds that follow a carriage return by chance
 MAX_WHOLE = 1 << 53  # beyond, spreadsheets round
 
@@ -38,7 +39,8 @@ class Raw(Tree):
             SourceBroken: If the file is not such an image, is damaged, or is larger than any image of the sources.
         """
         data = self.read(path)
-        if (lines := data.count(b"\n")) > FEW and lines == data.count(b"\r\n"):
+        head = data[:SAMPLE]
+        if (lines := head.count(b"\n")) > FEW and lines == head.count(b"\r\n"):
             raise self.broken(
                 path, "all its line feeds follow carriage returns: it was transferred as text, not as data"
             )
