@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import MedIMetaError
 
 Content = TypeVar("Content")
+MOST_BYTES = 16 << 20  # of a file
 
 
 def plain(value: Any) -> Any:
@@ -51,9 +52,12 @@ def read_as(kind: type[Content], path: str | os.PathLike[str], name: str) -> Con
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            text = file.read(MOST_BYTES + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MedIMetaError(f"{path} cannot be read: {error}.", code="unreadable-file") from error
+    if len(text) > MOST_BYTES:
+        raise MedIMetaError(f"{path} has over {MOST_BYTES:,} bytes; {name} is never as large.")
     try:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:

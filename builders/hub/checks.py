@@ -27,6 +27,7 @@ from .headers import plain
 
 REQUIRED = ("original_split", "original_filepath", "index")  # without a value, a row is of no use
 MOST_ROWS = 10  # times the published number
+ROW_VALUES = 1_000  # of all columns but pictures, on average; a list has many
 ROW_BYTES = 100_000  # of all columns but pictures, on average
 
 
@@ -150,8 +151,11 @@ class StoredColumns:
         most = MOST_ROWS * self.card.total
         if footer.num_rows > most:
             raise self._broken(f"has {footer.num_rows:,} rows, where {self.card.total:,} are published")
-        chunks = (chunk for group in column_chunks(self.path) for chunk in group)
-        size = sum(chunk.size for chunk in chunks if chunk.name.partition(".")[0] in names)
+        chunks = [chunk for group in column_chunks(self.path) for chunk in group]
+        chunks = [chunk for chunk in chunks if chunk.name.partition(".")[0] in names]
+        if (values := sum(chunk.values for chunk in chunks)) > ROW_VALUES * (footer.num_rows + 100):
+            raise self._broken(f"holds {values:,} values in {footer.num_rows:,} rows")
+        size = sum(chunk.size for chunk in chunks)
         if size > ROW_BYTES * (footer.num_rows + 100):
             raise self._broken(f"holds {size:,} bytes in addition to pictures, in {footer.num_rows:,} rows")
 
