@@ -123,7 +123,7 @@ def check_labels(files: ReleaseFiles, task: Task, labels: np.ndarray[Any, Any]) 
     differ = (stored != labels).reshape(len(labels), -1).any(axis=1)
     if differ.any():
         row = int(differ.argmax())
-        told = f"{labels[row].tolist()} in column 'tasks/{task.name}' of {TABLE}"
+        told = f"{np.asarray(labels[row]).tolist()} in column 'tasks/{task.name}' of {TABLE}"
         raise files.broken(name, f"row {row} is {stored[row].tolist()}, but {told}")
 
 
