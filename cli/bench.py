@@ -37,8 +37,8 @@ def bench(context: typer.Context) -> None:
     from ..learn.benchmark.bench import bench as evaluate
     from ..learn.benchmark.plan import TINY_ENCODER, Plan
 
-    names = ("protocols", "shots", "seeds", "episodes", "queries", "min_images", "prompts", "tiny")
-    names += ("exclude_leaks", "corruptions", "severities")
+    names = ["protocols", "shots", "seeds", "episodes", "queries", "min_images", "prompts", "tiny"]
+    names += ["exclude_leaks", "corruptions", "severities"]
     settings: dict[str, Any] = {name: getattr(args, name) for name in names}
     if args.list:
         print_text(Plan.of(args.tasks, **settings).summary(args.models or [TINY_ENCODER]))

@@ -29,7 +29,7 @@ def subset(labels: np.ndarray, subjects: Sequence[str | None], fraction: float, 
     """
     known = np.flatnonzero(~np.isnan(labels).all(axis=1) if labels.ndim == 2 else labels >= 0)
     labels = labels[known]
-    group = groups([subjects[row] for row in known], len(known))
+    group = groups([subjects[int(row)] for row in known], len(known))
     count = int(group.max(initial=-1)) + 1
     order = np.random.default_rng(seed).permutation(count)
     place = np.empty(count, np.int64)

@@ -52,5 +52,5 @@ def zero_shot_scores(
 
 def _vectors(encoder: Encoder, asked: Sequence[tuple[str, ...]]) -> torch.Tensor:
     vectors = torch.from_numpy(encoder.texts([sentence for several in asked for sentence in several]))
-    parts = normalize(vectors, dim=-1).split([len(several) for several in asked])
+    parts = torch.split(normalize(vectors, dim=-1), [len(several) for several in asked])
     return torch.stack([normalize(part.mean(dim=0), dim=0) for part in parts])

@@ -127,7 +127,11 @@ class _Objective:
 
     def __init__(self, task: Task, features: torch.Tensor, labels: np.ndarray, *, rotate: bool) -> None:
         self.task, self.labels, self.rows = task, len(task.labels), len(features)
-        self.features, self.basis = principal(features) if rotate else (features.double(), None)
+        self.basis: torch.Tensor | None = None
+        if rotate:
+            self.features, self.basis = principal(features)
+        else:
+            self.features = features.double()
         self.noise = 4 * torch.finfo(self.features.dtype).eps
         self.spread = self.features.double().square().mean(dim=0)
         device = features.device
@@ -219,8 +223,8 @@ def principal(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return double @ axes, axes
     dtype = torch.float64 if features.numel() <= DOUBLE else torch.float32
     gram = torch.zeros(width, width, dtype=torch.float64, device=features.device)
-    for block in features.split(BLOCK):
+    for block in torch.split(features, BLOCK):
         block = block.to(dtype)
         gram += block.T @ block
     axes = torch.linalg.eigh(gram).eigenvectors
-    return torch.cat([block.to(dtype) @ axes.to(dtype) for block in features.split(BLOCK)]), axes
+    return torch.cat([block.to(dtype) @ axes.to(dtype) for block in torch.split(features, BLOCK)]), axes
