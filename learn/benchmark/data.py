@@ -103,7 +103,7 @@ class Encoded:
         """Return the features of the test split with a corruption; they are not stored."""
         if (name, severity) not in self._corrupted:
             rows = self.rows["test"]
-            clean, numbers = pixels_of(rows), rows.with_format("numpy")["index"][:].tolist()
+            clean, numbers = pixels_of(rows), list(rows.with_format(None)["index"])
             parts = []
             size = self._batch_size or CORRUPTED
             for start in range(0, len(rows), size):

@@ -88,10 +88,10 @@ def retrieval(task: Task, train: Part, test: Part, rows: Dataset, **about: Any) 
         for name, value in values.items():
             total, number = np.nansum(value[used], axis=1), defined[used].sum(axis=1)
             sampled = np.concatenate([(total @ block) / (number @ block) for block in blocks])
-            metrics[name] = Measured(total.sum() / number.sum(), *ends(sampled))
+            metrics[name] = Measured(float(total.sum() / number.sum()), *ends(sampled))
     classes = {
-        label: {name: Measured(np.nanmean(value[:, j])) for name, value in values.items() if defined[:, j].any()}
-        | {"support": Measured(defined[:, j].sum())}
+        label: {name: Measured(float(np.nanmean(value[:, j]))) for name, value in values.items() if defined[:, j].any()}
+        | {"support": Measured(float(defined[:, j].sum()))}
         for j, label in enumerate(task.labels)
     }
     query, label = np.nonzero(defined)

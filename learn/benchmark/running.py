@@ -92,10 +92,11 @@ class Run:
         """
         name = model if isinstance(model, str) else model.name
         try:
-            encoder = self._load(model)
+            encoder: Any = self._load(model)
         except FAILURES as error:
             self._failed((number, -1, -1, -1), name, "every task", error)
             return
+        shortcut: bool = isinstance(encoder, Shortcut)
         if "zero-shot" in self.plan.protocols and not takes_text(encoder):
             self.say(f"{encoder.name} takes no text; zero-shot is left out.")
         taken: list[tuple[Order, Encoded, Task, Cell]] = []
@@ -104,10 +105,10 @@ class Run:
             try:
                 announce = self._announce(encoder)
                 place = self.data_dir(dataset) if callable(self.data_dir) else self.data_dir
-                if isinstance(encoder, Shortcut) and not encoder.suits(dataset):
+                if shortcut and not encoder.suits(dataset):
                     self.say(f"{encoder.name} is not known of {dataset}, and left out.")
                     continue
-                kind = ShortcutEncoded if isinstance(encoder, Shortcut) else Encoded
+                kind = ShortcutEncoded if shortcut else Encoded
                 leaks = self.plan.exclude_leaks
                 encoded = kind(encoder, dataset, place, self.batch_size, announce, leaks, **self.options)
             except FAILURES as error:
@@ -129,7 +130,9 @@ class Run:
     def _load(self, model: str | Encoder) -> Any:
         if model == TINY_ENCODER:
             return tiny.encoder()
-        return Shortcut(model) if model in SHORTCUTS else as_encoder(model, dtype=self.dtype)
+        if isinstance(model, str) and model in SHORTCUTS:
+            return Shortcut(model)
+        return as_encoder(model, dtype=self.dtype)
 
     def _cell(self, order: Order, encoded: Encoded, task: Task, cell: Cell, *, wait: bool) -> bool:
         """Evaluate a cell; return False if another process is doing so and `wait` is False."""

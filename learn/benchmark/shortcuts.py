@@ -47,12 +47,10 @@ class Shortcut:
     def features(self, rows: Dataset) -> np.ndarray:
         """Return the features of rows: float32, shape (N, width)."""
         if self.name == "shortcut: size":
-            sizes = rows.with_format("arrow")[SIZE][:].to_pylist()
-            known = np.array([size or (0, 0) for size in sizes], np.float32).reshape(-1, 2)
+            known = np.array([size or (0, 0) for size in rows.with_format(None)[SIZE]], np.float32).reshape(-1, 2)
             return np.column_stack([known, known[:, 0] / np.maximum(known[:, 1], 1)])
         if self.name == "shortcut: file type":
-            paths = rows.with_format("arrow")["original_filepath"][:].to_pylist()
-            endings = [PurePosixPath(path).suffix for path in paths]
+            endings = [PurePosixPath(path).suffix for path in rows.with_format(None)["original_filepath"]]
             return np.array([[ending == one for one in ENDINGS] for ending in endings], np.float32)
         pixels = pixels_of(rows)
         blocks = (pixels.take(range(start, min(start + BLOCK, len(rows)))) for start in range(0, len(rows), BLOCK))

@@ -85,7 +85,7 @@ def _counts_of_view(view: View) -> np.ndarray:
     labels = view.select_columns(["label"]).with_format("arrow")[:]["label"]
     if missing := labels.null_count:
         raise MedIMetaError(f"{missing:,} of {len(view):,} rows have no label. Select the rows that have one.")
-    return np.bincount(labels.to_numpy(), minlength=classes.num_classes)
+    return np.bincount(labels.to_numpy(), minlength=len(classes.names))
 
 
 _POSITIVE = "Use medimeta.learn.data.statistics.positive_weights(view, task) with binary cross-entropy."

@@ -164,7 +164,8 @@ def load_task(
         view = _view(rows, columns, subjects=subjects)
         if flags:
             paths = rows.select_columns(["original_filepath"]).with_format("arrow")[:]["original_filepath"]
-            view = view.add_column("flags", _flags(paths, card.id), feature=ListOf(Value("string")))
+            strings: Any = ListOf(Value("string"))
+            view = view.add_column("flags", _flags(paths, card.id), feature=strings)
     return view if feature is None else view.cast_column("image", feature)
 
 

@@ -121,7 +121,7 @@ def features_of(
                 *(about[name] for name in ("dataset", "split", "encoder")),
                 "; ".join(different),
             )
-        ids = rows.with_format("numpy")["index"][:] if "index" in rows.column_names else None
+        ids = np.array(rows.with_format(None)["index"]) if "index" in rows.column_names else None
         with tqdm(total=len(rows), desc=f"{dataset} {split}", unit=" images") as bar:
             return complete(bank, _extractor(encoder, pixels, batch_size, bar.update), bar.update, ids)
     except OSError as error:

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
     AutoModelForImageClassification,
-    PretrainedConfig,
     PreTrainedModel,
     ViTConfig,
     ViTForImageClassification,
@@ -106,7 +105,9 @@ def load_model(name: str | None, task: Task) -> Classifier:
         MedIMetaError: As `load_backbone`.
     """
     if name is None:
-        network: PreTrainedModel = ViTForImageClassification(_labelled(ViTConfig(image_size=SIDE, **TINY), task))
+        network: PreTrainedModel = ViTForImageClassification(
+            _labelled(ViTConfig.from_dict({**TINY, "image_size": SIDE}), task)
+        )
         return Classifier(network, TINY_TRANSFORM, processor=TINY_PROCESSOR)
     backbone = load_backbone(name)
     if (
@@ -136,7 +137,7 @@ def load_backbone(name: str | None) -> Backbone:
         MedIMetaError: If it cannot be loaded, or is a function without weights.
     """
     if name is None:
-        network = ViTForImageClassification(ViTConfig(image_size=SIDE, **TINY, num_labels=0))
+        network = ViTForImageClassification(ViTConfig.from_dict({**TINY, "image_size": SIDE, "num_labels": 0}))
         backbone: Backbone = TransformersBackbone(
             network, transformers_models.before_head, TINY_TRANSFORM, TINY_PROCESSOR
         )
@@ -160,7 +161,7 @@ def save_model(folder: Path, *parts: Any) -> None:
             part.save_pretrained(fresh)
 
 
-def _labelled(config: PretrainedConfig, task: Task) -> Any:
+def _labelled(config: Any, task: Task) -> Any:
     config.id2label = dict(enumerate(task.labels))
     config.label2id = {label: i for i, label in enumerate(task.labels)}
     config.problem_type = f"{'multi' if task.kind == 'multilabel' else 'single'}_label_classification"

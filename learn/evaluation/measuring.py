@@ -90,7 +90,7 @@ def _without_copies(
     scored: Scored, subjects: list[str | None], rows: Dataset, known: np.ndarray, *, resamples: int
 ) -> Copies | None:
     """Measure the rows that have no copy in another split."""
-    have = copied(scored.task.dataset, rows.with_format("arrow")["original_filepath"][:].to_pylist())
+    have = copied(scored.task.dataset, list(rows.with_format(None)["original_filepath"]))
     if have is None:
         return None
     others = ~have[known]

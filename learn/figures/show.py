@@ -100,7 +100,7 @@ def _names(label: Any, names: Sequence[str]) -> list[str]:
         return [_UNKNOWN]
     if isinstance(label, list):
         return [name for name, value in zip(names, vector, strict=True) if value == 1] or [_NONE]
-    return [names[label]]
+    return [names[int(label)]]
 
 
 def _some(places: np.ndarray, count: int, seed: int) -> list[int]:

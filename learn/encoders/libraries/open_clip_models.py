@@ -1,5 +1,7 @@
 """Image-text models of open_clip: `open_clip:NAME/PRETRAINED`, and checkpoints on the Hub or in a folder."""
 
+# The library is an optional extra.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import json

@@ -1,5 +1,7 @@
 """Backbones of timm: `timm:NAME`, and checkpoints of timm on the Hub or in a folder."""
 
+# The library is an optional extra.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 from pathlib import Path
