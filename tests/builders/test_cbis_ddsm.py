@@ -289,7 +289,7 @@ def test_a_table_with_something_wrong(mass, old, new, message):
 def test_a_missing_table(mass):
     (mass / MANIFEST / "mass_case_description_test_set.csv").unlink()
 
-    with pytest.raises(SourceNotFound, match=r"mass_case_description_test_set.csv is missing in .*one folder up"):
+    with pytest.raises(SourceNotFound, match=r"mass_case_description_test_set.csv is missing in "):
         RawSource("mammo_mass", mass, PARTIAL).manifest()
 
 

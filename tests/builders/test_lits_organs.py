@@ -250,7 +250,6 @@ def test_axes_of_the_swapped_volume_are_put_right(tmp_path):
         ("liver 1 0 21 13 30 17", r'line 2 is not "<organ> <number> <x0> <x1> <y0> <y1> <z0> <z1>": .liver 1 0 21'),
         ("liver 1 0 21 13 30 17 29 4", "line 2 is not"),
         ("liver 1 0 21 13 30 17 2.5", "line 2 is not"),
-        ("", "line 2 is not"),
         ("stomach 1 0 21 13 30 17 29", "line 2 names none of the organs heart, .*femur-r: 'stomach 1"),
         ("liver 1 0 21 13 30 40 49", r"line 2 has a box that is not in the volume of \[48, 40, 30\] voxels"),
         ("liver 1 0 21 30 13 17 29", "line 2 has a box that is not in the volume"),

@@ -85,6 +85,13 @@ def edit_features(path, old, new):
 
 RECORD = "records/bus/build.json"
 
+
+def renamed(hub, old, new):
+    """Rename a dataset: the folder of its shards and that of its record."""
+    for folder in (hub, hub / "records"):
+        (folder / old).rename(folder / new)
+
+
 # What is done to the Hub folder, the rules that find it as an error, and words that they say.
 DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "no record": (
@@ -243,5 +250,5 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
         {"split groups"},
         "rows of one subject_id in one split; 1 of",
     ),
-    "unknown dataset": (lambda h: (h / "bus").rename(h / "buss"), {"dataset"}, "unknown dataset"),
+    "unknown dataset": (lambda h: renamed(h, "bus", "buss"), {"dataset"}, "unknown dataset"),
 }

@@ -90,8 +90,17 @@ def test_each_damage_is_found_by_its_rules_alone(hub, case):
     assert not clean(findings)
 
 
+def test_a_file_at_which_other_libraries_stop_is_noted(hub):
+    (hub / "bus" / "notes.txt").write_text("mine")
+
+    (finding,) = [f for f in verify_folder(hub) if f.rule == "other files"]
+
+    assert (finding.dataset, finding.severity) == ("bus", "note")
+    assert "notes.txt" in finding.message
+
+
 def test_every_rule_is_seen_to_fail():
-    elsewhere = {"row groups", "file size", "duplicate images", "subjects"}  # the tests below
+    elsewhere = {"row groups", "file size", "duplicate images", "subjects", "other files"}  # the tests below
 
     assert {*FILE_RULES, *ROW_RULES, *SET_RULES} - set().union(*(rules for _, rules, _ in DAMAGE.values())) == elsewhere
 

@@ -375,7 +375,7 @@ def test_loader_settings_that_make_no_sense(views):
     for settings in ({"batch_size": 0}, {"batch_size": 2.5}, {"batch_size": "8"}, {"dtype": "int32"}, {"seed": -1}):
         with pytest.raises(MedIMetaError):
             medimeta.loader(view, **settings)
-    with pytest.raises(MedIMetaError, match="IterableDataset"):
+    with pytest.raises(MedIMetaError, match="streamed"):
         medimeta.loader(view.to_iterable_dataset())
     with pytest.raises(UnknownName, match="Unknown column 'image'"):
         medimeta.loader(view.select_columns(["label"]))
