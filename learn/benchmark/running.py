@@ -108,7 +108,7 @@ class Run:
                 if shortcut and not encoder.suits(dataset):
                     self.say(f"{encoder.name} is not known of {dataset}, and left out.")
                     continue
-                kind = ShortcutEncoded if shortcut else Encoded
+                kind: Any = ShortcutEncoded if shortcut else Encoded
                 leaks = self.plan.exclude_leaks
                 encoded = kind(encoder, dataset, place, self.batch_size, announce, leaks, **self.options)
             except FAILURES as error:
