@@ -91,8 +91,11 @@ class Hdf5Images:
 def _checked(file: Any, mode: str) -> Any:
     import h5py
 
-    linked = file.get("images", getlink=True)
-    dataset = file["images"] if isinstance(linked, h5py.HardLink) else None
+    try:
+        linked = file.get("images", getlink=True)
+        dataset = file["images"] if isinstance(linked, h5py.HardLink) else None
+    except KeyError as error:  # of a damaged header
+        raise ValueError(f'"images" cannot be opened: {error}') from error
     # Other links and outside storage could make it read any file of this machine.
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
         raise ValueError('there is no dataset "images" in it')
