@@ -45,7 +45,7 @@ def plain_loop(source: RawSource, folder: Path) -> None:
     with h5py.File(folder / "images.hdf5", "w") as file:
         images = file.create_dataset("images", shape, np.uint8)
         for row in rows.to_dict("records"):
-            image: Image.Image = source.reader.render(source.raw, row)
+            image: Image.Image = source.reader.render(source.raw, row, 224)
             image.save(folder / "images" / f"{row['index']:06d}.tiff")
             images[row["index"]] = np.asarray(image)
 

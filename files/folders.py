@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from ..errors import SourceBroken, SourceNotFound
 
 MAX_DEPTH = 32  # folders below the one that is given; no layout of a source has ten
+MAX_FILE = 4 << 30  # bytes read at once, as of a zip archive's member
 MAX_VISITS = 16  # of one folder, by as many links
 _LITTER = re.compile(
     r"\..*|~\$.*|__MACOSX|Thumbs\.db|ehthumbs\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information|lost\+found|"
@@ -120,6 +121,11 @@ class FolderFiles:
         """
         try:
             with (self.folder / name).open("rb") as file:
+                if limit is None and (size := os.fstat(file.fileno()).st_size) > MAX_FILE:
+                    raise SourceBroken(
+                        f"{self.folder / name} has {size:,} bytes, over the limit of {MAX_FILE:,}. Get it again.",
+                        code="unsafe-size",
+                    )
                 return file.read(limit)
         except FileNotFoundError:
             raise self._gone(name) from None

@@ -169,7 +169,7 @@ class Ledger:
         ledger = cls(table)
         try:
             complete = ledger.distance >= 0 and all(sum(splits.values()) >= 0 for splits in ledger.images.values())
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise _not_a_ledger(path, f"its metadata are malformed: {error!r}") from error
         if not complete or not set(ledger.rows["dataset"]) <= set(ledger.images):
             raise _not_a_ledger(path, "its metadata do not fit its rows")

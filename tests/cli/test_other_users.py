@@ -66,7 +66,7 @@ def test_a_folder_of_ones_own_is_built(home):
     done = build(home, home / "own" / "hub")
 
     assert done.returncode == 0, done.stderr
-    assert (home / "own" / "hub" / "bus" / "build.json").stat().st_uid == NOBODY
+    assert (home / "own" / "hub" / "records" / "bus" / "build.json").stat().st_uid == NOBODY
 
 
 @pytest.mark.parametrize("name", ["closed", "closed/hub", "closed/a/b/hub"])

@@ -130,14 +130,14 @@ def _yaml_bomb(hub):
 
 
 def _large_record(hub):
-    (hub / "bus" / "build.json").write_text("[" * 50_000_000, encoding="utf-8")
+    (hub / "records" / "bus" / "build.json").write_text("[" * 50_000_000, encoding="utf-8")
     return "build.json"
 
 
 def _wide_record(hub):
-    record = json.loads((hub / "bus" / "build.json").read_text())
+    record = json.loads((hub / "records" / "bus" / "build.json").read_text())
     record["rows"] = {f"split{n}": n for n in range(2_000_000)}
-    (hub / "bus" / "build.json").write_text(json.dumps(record), encoding="utf-8")
+    (hub / "records" / "bus" / "build.json").write_text(json.dumps(record), encoding="utf-8")
     return "build.json"
 
 

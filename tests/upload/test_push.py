@@ -600,7 +600,7 @@ def test_a_hundredth_of_the_labels_sends_less_than_a_tenth(tmp_path, monkeypatch
 
         plan = publish(hub, folder).plan
 
-        assert "derm/train-00000-of-00001.parquet" in plan.changed
+        assert [path for path in plan.changed if path.startswith("derm/train-")]
         assert {owner(path) for path, _ in plan.new} == {"", "derm"}
         size = sum(path.stat().st_size for path in folder.glob("derm/*"))
         assert hub.sent - before < size / 10

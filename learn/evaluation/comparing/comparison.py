@@ -178,7 +178,8 @@ def _mean(measured: Sequence[Measured]) -> Measured:
 
 
 def _evaluated(result: Result) -> int | None:
-    return sum(bool(of_class["support"].value) for of_class in result.classes.values()) or None
+    supports = [of_class["support"].value for of_class in result.classes.values() if "support" in of_class]
+    return sum(map(bool, supports)) or None
 
 
 def _notes(found: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iterable[str]:

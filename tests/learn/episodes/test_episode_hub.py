@@ -43,9 +43,8 @@ print(name, list(plain), plain["train"][2]["support"] == drawn[2].support.tolist
 """
 PULL = """
 import medimeta
-from datasets import load_dataset
 name = "episodes_bus_case_category_1-2shot"
-rows = load_dataset("ns/medimeta", "bus", split="train")
+rows = medimeta.load_dataset("bus", data_dir="ns/medimeta", split="train", partial=True)
 drawn = medimeta.EpisodeSet.pull("ns/medimeta", name, rows)
 print(len(drawn), len(rows), len(list(drawn.batches())))
 """
