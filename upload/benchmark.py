@@ -120,7 +120,10 @@ def parse(text: str | bytes) -> list[Any]:
     Raises:
         ValueError: If it is not such a file.
     """
-    from huggingface_hub import parse_eval_result_entries
+    try:
+        from huggingface_hub import parse_eval_result_entries
+    except ImportError as error:
+        raise MedIMetaError("Reports need a newer huggingface_hub: pip install -U huggingface_hub") from error
 
     try:
         entries = parse_eval_result_entries(read_yaml(text))
