@@ -97,7 +97,7 @@ def test_page_holds_tables_plots_and_versions_and_no_place(page):
 
     assert next(tables(text)).title.startswith("A limit")
     assert re.search(r"core\(s\), \d+ GiB; Python 3.*datasets \d.*torch \d", text)
-    for name, rows in (("build", 10), ("loading", 6), ("episodes", 3)):
+    for name, rows in (("build", 12), ("loading", 6), ("episodes", 3)):
         shown = text.partition(f"({name}.py)")[2].partition("\n## ")[0]
         assert [len(table.rows) for table in tables(shown)] == [rows]
         assert len(ratios(name, shown)) >= 3

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
 from ..cards.benchmark import BENCHMARK, check_benchmark
-from ..errors import PushFailed, SourceNotFound, unknown
+from ..errors import MedIMetaError, PushFailed, SourceNotFound, unknown
 from ..files.remote import access
 from ..files.remote.repository import Remote
 from ..files.remote.retry import patiently
