@@ -104,6 +104,6 @@ def test_page_holds_tables_plots_and_versions_and_no_place(page):
         assert f"]({name}.png)" in shown
         assert re.search(r" s\. [A-Z].{100}", shown, flags=re.DOTALL)  # what is measured
         with Image.open(page.with_name(f"{name}.png")) as picture:
-            assert picture.width == 864
+            assert picture.width == 1080
     assert str(page.parent) not in text
     assert str(ROOT) not in text
