@@ -36,7 +36,7 @@ def link(target: Path, place: Path) -> str:
     """
     try:
         place.symlink_to(os.path.relpath(target, place.parent), target_is_directory=target.is_dir())
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError):  # NotImplementedError: a system without symbolic links
         if os.name == "nt" and target.is_dir():
             made = subprocess.run(["cmd", "/c", "mklink", "/J", str(place), str(target)], capture_output=True)
             if made.returncode == 0:

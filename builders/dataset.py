@@ -211,7 +211,7 @@ def full_names(split: Any) -> Any:
     """Replace "val" by "validation" in a split, an expression of splits, or a list of them.
 
     Raises:
-        UnknownName: If there is no such split.
+        UnknownName: If the split does not exist.
     """
     if isinstance(split, list | tuple):
         return [full_names(one) for one in split]

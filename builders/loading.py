@@ -43,7 +43,7 @@ def load_dataset(
         A `Dataset` or `IterableDataset` for one split, a list for a list of splits, or a dict of all splits.
 
     Raises:
-        UnknownName: If there is no such dataset, split or option.
+        UnknownName: If the dataset, split or option does not exist.
         SourceNotFound: If there are no data.
         SourceIncomplete: If the source has other images or labels than published, and `partial` is not set.
         SourceBroken: If a file of the source cannot be read.

@@ -32,7 +32,7 @@ def find_local(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> 
     Raises:
         SourceNotFound: If `data_dir` or MEDIMETA_DATA does not exist.
         DownloadFailed: If `data_dir` names a repository, and the Hub cannot be reached.
-        UnknownName: If there is no such dataset.
+        UnknownName: If the dataset does not exist.
     """
     card = DATASETS[dataset]
     if data_dir is not None:

@@ -1,7 +1,7 @@
 """The benchmark file `eval.yaml`, by which the Hub makes a dataset repository a benchmark with leaderboards.
 
 Fields as documented at https://huggingface.co/docs/hub/eval-results: a name, a description, an evaluation framework,
-and tasks, each with a leaderboard of its own.
+and tasks, each with its own leaderboard.
 """
 
 from __future__ import annotations

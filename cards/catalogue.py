@@ -54,7 +54,7 @@ class Catalogue(Mapping[str, DatasetCard]):
         """Return the package that holds the source module of a dataset; None for the datasets of this project.
 
         Raises:
-            UnknownName: If there is no such dataset.
+            UnknownName: If the dataset does not exist.
         """
         return self._paths[self[dataset].id][1]
 
@@ -62,7 +62,7 @@ class Catalogue(Mapping[str, DatasetCard]):
         """Return the YAML file of a dataset.
 
         Raises:
-            UnknownName: If there is no such dataset.
+            UnknownName: If the dataset does not exist.
         """
         return self._paths[self[dataset].id][0]
 
@@ -139,7 +139,7 @@ class Catalogue(Mapping[str, DatasetCard]):
         """Return all tasks in catalogue order, optionally of one domain and one kind.
 
         Raises:
-            UnknownName: If there is no such domain or kind.
+            UnknownName: If the domain or kind does not exist.
         """
         if domain is not None and domain.lower() not in (name.lower() for name in self.domains):
             hint = f"Tasks of one dataset: medimeta.DATASETS[{domain!r}].tasks." if domain in self else ""
@@ -163,7 +163,7 @@ class Catalogue(Mapping[str, DatasetCard]):
             name: Name or column of the task, or a `Task`, if `task` is only the id of its dataset.
 
         Raises:
-            UnknownName: If there is no such dataset or task, if `name` is a task of another dataset, or if a task is
+            UnknownName: If the dataset or task does not exist, if `name` is a task of another dataset, or if a task is
                 named in another way.
         """
         own: str | Task | None
@@ -236,7 +236,7 @@ def tasks(domain: str | None = None, kind: Kind | None = None, *, target: Kind |
         Tasks in catalogue order.
 
     Raises:
-        UnknownName: If there is no such domain or kind.
+        UnknownName: If the domain or kind does not exist.
     """
     if target is not None:
         warnings.warn("tasks(target=...) is deprecated, use tasks(kind=...).", DeprecationWarning, stacklevel=2)

@@ -134,7 +134,7 @@ class DatasetCard:
         """Find a task by published name or column name, in any case.
 
         Raises:
-            UnknownName: If there is no such task; the message suggests similar names.
+            UnknownName: If the task does not exist; the message suggests similar names.
         """
         wanted = str(name).strip().lower()
         for task in self.tasks:

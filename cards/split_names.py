@@ -10,7 +10,7 @@ def split_names(split: str) -> tuple[str, ...]:
     """Return the full names of the splits that "+" joins, as given: "train+val" is ("train", "validation").
 
     Raises:
-        UnknownName: If there is no such split, or one is named twice.
+        UnknownName: If the split does not exist, or one is named twice.
     """
     names = tuple(split_name(part.strip()) for part in str(split).split("+"))
     if len(set(names)) < len(names):

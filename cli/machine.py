@@ -23,7 +23,7 @@ from .shared.console import is_terminal, print_facts, print_hint, print_json, pr
 from .shared.options import AsJson, Ids
 
 KINDS = ("rows", "pixels", "features", "download")
-COMPUTED = ("pixels", "features")  # what `cache --clean` deletes unless it is told otherwise
+COMPUTED = ("pixels", "features")  # what `cache --clean` deletes by default
 PACKAGES: tuple[str, ...] = ("datasets", "huggingface_hub", "pyarrow", "numpy", "pandas", "Pillow", "pydantic", "typer")
 EXTRAS: tuple[str, ...] = (
     "torch",

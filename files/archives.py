@@ -101,6 +101,7 @@ class ZipFiles:
                 raise SourceNotFound(
                     f"{self.archive} no longer exists. Restore it and rerun the command.", code="file-vanished"
                 ) from None
+            # NotImplementedError is how zipfile refuses an archive of a later version of the format.
             except (*_DAMAGED, NotImplementedError) as error:
                 raise self._damaged(error) from error
         return self._open[1]

@@ -52,7 +52,7 @@ def send_report(model: str, path: str, text: str, *, create_pr: bool, api: HfApi
 
     Raises:
         PushRefused: If the name has no namespace, or nobody is logged in.
-        SourceNotFound: If there is no such repository.
+        SourceNotFound: If the repository does not exist.
         PushFailed: If the Hub cannot be reached or refuses.
     """
     access.repository_name(model)
@@ -89,7 +89,7 @@ def read_leaderboard(repo: str, task: str | None = None, *, api: HfApi | None = 
         The values, by task in the order of eval.yaml, then by rank. Of several reports of one model, the highest.
 
     Raises:
-        SourceNotFound: If there is no such repository, or it is not a benchmark.
+        SourceNotFound: If the repository does not exist, or it is not a benchmark.
         UnknownName: If it has no such task.
         PushFailed: If the Hub cannot be reached.
     """

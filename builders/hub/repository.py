@@ -75,7 +75,7 @@ def fetch(place: Repository, dataset: str | None = None) -> Path:
         dataset: Id of the dataset; None for the whole repository.
 
     Raises:
-        SourceNotFound: If there is no such repository, revision or dataset, or it may not be read.
+        SourceNotFound: If the repository, revision or dataset does not exist, or it may not be read.
         DownloadFailed: If the Hub cannot be reached, and the cache does not have the files.
     """
     wanted = None if dataset is None else [f"{dataset}/*.parquet", f"records/{dataset}/*", "README.md"]

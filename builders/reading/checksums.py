@@ -34,7 +34,7 @@ class Checksums:
             and SHA-2. Empty lines and lines that begin with "#" or ";" are skipped.
 
     Raises:
-        SourceNotFound: If there is no such file.
+        SourceNotFound: If the file does not exist.
         SourceBroken: If it is not such a list.
     """
 

@@ -74,7 +74,7 @@ class Raw(Tree):
             **options: For `pandas.read_csv`; the encoding defaults to UTF-8, with or without byte-order mark.
 
         Raises:
-            SourceNotFound: If there is no such file.
+            SourceNotFound: If the file does not exist.
             SourceBroken: If it is not such a table.
         """
         self.place(path)  # tar archives are not searched for tables

@@ -136,7 +136,7 @@ class Tree:
         return folded
 
     def _actual(self, path: str) -> str:
-        """A path as its file spells it, or as it is given if there is no such file.
+        """A path as its file spells it, or as it is given if the file does not exist.
 
         Raises:
             SourceBroken: If only files with other spellings are there, and more than one.
@@ -198,7 +198,7 @@ class Tree:
         """The folder or zip archive that holds a file, and the file's name there.
 
         Raises:
-            SourceNotFound: If there is no such file.
+            SourceNotFound: If the file does not exist.
             SourceBroken: If there are several.
         """
         places = self._index.get(self._actual(path))
@@ -242,7 +242,7 @@ class Tree:
             most: Size in bytes beyond which it is refused.
 
         Raises:
-            SourceNotFound: If there is no such file.
+            SourceNotFound: If the file does not exist.
             SourceBroken: If it is too large, is there twice, or its archive is damaged.
         """
         self.last_read = path
@@ -269,7 +269,7 @@ class Tree:
         """Length of a file in bytes, without reading it.
 
         Raises:
-            SourceNotFound: If there is no such file.
+            SourceNotFound: If the file does not exist.
         """
         part, name = self.place(path)
         return part.size(name)
@@ -278,7 +278,7 @@ class Tree:
         """The path of a file on disk, or None when it is in an archive.
 
         Raises:
-            SourceNotFound: If there is no such file.
+            SourceNotFound: If the file does not exist.
         """
         part, name = self.place(path)
         if not isinstance(part, FolderFiles):

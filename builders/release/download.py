@@ -45,7 +45,7 @@ def download_release(
         The zip archive.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If the dataset does not exist.
         SourceNotFound: If the server does not have the file.
         DownloadFailed: If the server cannot be reached or sends wrong bytes, again and again.
     """
@@ -75,7 +75,7 @@ def release_size(dataset: str, *, base_url: str | None = None) -> int | None:
         Bytes; None if the server does not tell.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If the dataset does not exist.
         SourceNotFound: If the server does not have the file, or downloads are forbidden.
         DownloadFailed: If the server cannot be reached.
     """
@@ -100,7 +100,7 @@ def cached_release(dataset: str, *, base_url: str | None = None, cache_dir: str 
         cache_dir: As for `download_release`.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If the dataset does not exist.
     """
     # One folder per address: the files of a mirror and of the record never mix.
     key = hashlib.sha256(shown(_base(base_url)).encode()).hexdigest()[:12]

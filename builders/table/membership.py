@@ -21,7 +21,7 @@ def read_membership(location: Path, card: DatasetCard) -> pd.DataFrame:
         card: The dataset's facts.
 
     Raises:
-        SourceNotFound: If there is no such table.
+        SourceNotFound: If the table does not exist.
         SourceBroken: If it lacks a column or names a split that does not exist.
     """
     if location.suffix == ".csv":

@@ -26,7 +26,7 @@ def in_order(rows: pd.DataFrame, card: DatasetCard, order: Order) -> pd.DataFram
             that is added or removed does not change the order of the others.
 
     Raises:
-        UnknownName: If there is no such order.
+        UnknownName: If the order does not exist.
     """
     if order not in ORDERS:
         raise unknown("order", order, ORDERS, hint="Give order= (--order) one of them.")

@@ -28,7 +28,7 @@ def check_source(
         downloaded: Whether a release that was downloaded before counts as a source.
 
     Raises:
-        SourceNotFound: If there is no source and `release` is False.
+        SourceNotFound: If no source is found and `release` is False.
     """
     from ...builders.locate import find_local, where_to_get
 
@@ -45,7 +45,7 @@ def chosen_ids(ids: Sequence[str]) -> list[str]:
     """Return the ids of datasets without repetition; "all" stands for all of them.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If the dataset does not exist.
     """
     from ...cards.catalogue import DATASETS
 
@@ -64,7 +64,7 @@ def with_source(ids: Sequence[str], source: Path | None, *, release: bool) -> tu
         release: Whether releases may be downloaded, so that every dataset has a source.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If the dataset does not exist.
         SourceNotFound: If no dataset has a source.
     """
     from ...builders.locate import DATA_VARIABLE, find_local

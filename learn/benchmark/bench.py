@@ -75,7 +75,7 @@ def bench(
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Raises:
-        UnknownName: If there is no such task or protocol.
+        UnknownName: If the task or protocol does not exist.
         MedIMetaError: If there is nothing to evaluate, or a number is out of range.
     """
     given = [models] if isinstance(models, str | Encoder) else list(dict.fromkeys(models))

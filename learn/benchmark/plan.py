@@ -50,7 +50,7 @@ class Plan:
         severities: Of the corruptions.
 
     Raises:
-        UnknownName: If there is no such protocol.
+        UnknownName: If the protocol does not exist.
         MedIMetaError: If there is nothing to evaluate, or a number is out of range.
     """
 
@@ -103,7 +103,7 @@ class Plan:
             **settings: Other attributes of a plan; None and, with `tiny`, `min_images="published"` are the default.
 
         Raises:
-            UnknownName: If there is no such task or protocol.
+            UnknownName: If the task or protocol does not exist.
             MedIMetaError: If there is nothing to evaluate, or a number is out of range.
         """
         names = (protocols,) if isinstance(protocols, str) else tuple(dict.fromkeys(protocols))
@@ -166,7 +166,7 @@ def chosen_tasks(names: str | Task | Iterable[str | Task]) -> tuple[Task, ...]:
             "domain:NAME" (all tasks of a domain), a `Task`, or several of these.
 
     Raises:
-        UnknownName: If there is no such dataset, task or domain.
+        UnknownName: If the dataset, task or domain does not exist.
     """
     several = [names] if isinstance(names, str | Task) else list(names)
     tasks = list(dict.fromkeys(task for name in several for task in _named(name)))

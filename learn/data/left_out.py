@@ -32,7 +32,7 @@ class LeftOut:
         """Find the rows; the arguments are those of `load_task`.
 
         Raises:
-            UnknownName: If there is no such flag, or the ledger does not cover the dataset.
+            UnknownName: If the flag does not exist, or the ledger does not cover the dataset.
             MedIMetaError: If no ledger or flags ship for the dataset.
         """
         return cls(

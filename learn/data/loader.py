@@ -62,7 +62,7 @@ def loader(
 
     Raises:
         MissingExtra: If torch is not installed.
-        UnknownName: If there is no such dtype.
+        UnknownName: If the dtype does not exist.
         MedIMetaError: If a row has no label or no usable image, the view is streamed, or a number is out of range.
     """
     try:

@@ -50,7 +50,7 @@ class MixedBatches:
 
     Raises:
         MedIMetaError: If a number is out of range.
-        UnknownName: If there is no such choice.
+        UnknownName: If the choice does not exist.
     """
 
     sizes: Mapping[Task, int]

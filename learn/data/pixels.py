@@ -54,7 +54,7 @@ def pixels(rows: Dataset, *, column: str = "image", store: bool = True) -> Pixel
             which takes no disk space, but 30 to 60 times longer.
 
     Raises:
-        UnknownName: If there is no such column.
+        UnknownName: If the column does not exist.
         MedIMetaError: If an image is damaged or unlike the others, or the store cannot be written.
     """
     if column not in rows.column_names:

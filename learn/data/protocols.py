@@ -85,7 +85,7 @@ def cross_domain(target: TaskLike, *, main_only: bool = False) -> SourcePool:
         main_only: Take only the main task of each dataset.
 
     Raises:
-        UnknownName: If there is no such dataset or task.
+        UnknownName: If the dataset or task does not exist.
     """
     return _pool((DATASETS.find_task(target).dataset,), main_only)
 

@@ -52,7 +52,7 @@ def flagged(dataset: str, wanted: Collection[str]) -> frozenset[str]:
         wanted: Some of `FLAGS`.
 
     Raises:
-        UnknownName: If there is no such flag.
+        UnknownName: If the flag does not exist.
         MedIMetaError: If no flags ship for the dataset.
     """
     wanted = (wanted,) if isinstance(wanted, str) else wanted

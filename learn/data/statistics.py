@@ -34,7 +34,7 @@ def label_counts(view: View, task: TaskLike) -> np.ndarray:
         counted.
 
     Raises:
-        UnknownName: If there is no such task.
+        UnknownName: If the task does not exist.
         MedIMetaError: If the labels do not fit the task.
     """
     task = DATASETS.find_task(task)
@@ -61,7 +61,7 @@ def class_weights(view: View, task: TaskLike | None = None) -> np.ndarray:
         float32, shape (k,). The weight of a class without rows is 0.
 
     Raises:
-        UnknownName: If there is no such task.
+        UnknownName: If the task does not exist.
         MedIMetaError: If the task is multilabel, or the labels do not fit it.
     """
     counts = _counts_of_view(view) if task is None else _counts_of_task(view, DATASETS.find_task(task))
@@ -103,7 +103,7 @@ def positive_weights(view: View, task: TaskLike) -> np.ndarray:
         is 1.
 
     Raises:
-        UnknownName: If there is no such task.
+        UnknownName: If the task does not exist.
         MedIMetaError: If the task is of another kind, or the labels do not fit it.
     """
     task = DATASETS.find_task(task)

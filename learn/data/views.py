@@ -137,8 +137,8 @@ def load_task(
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Raises:
-        UnknownName: If there is no such dataset, task, split, mode, flag, corruption, severity or option, or the ledger
-            does not cover the dataset.
+        UnknownName: If the dataset, task, split, mode, flag, corruption, severity or option does not exist, or the
+            ledger does not cover the dataset.
         SourceNotFound: If there are no data.
         MedIMetaError: If a task is named twice, or none is, if a severity is given without a corruption, or if no
             ledger or flags ship for the dataset.

@@ -72,7 +72,7 @@ class Encoder:
             dtype: As for `Encoder`.
 
         Raises:
-            UnknownName: If there is no such dtype.
+            UnknownName: If the dtype does not exist.
             MedIMetaError: If the name is empty, a function has no sha256, or the model does not give vectors.
         """
         import torch

@@ -66,7 +66,7 @@ def features(
         float32, shape (N, width). Of one split it is memory-mapped and read-only; several are joined in memory.
 
     Raises:
-        UnknownName: If there is no such dataset, split or option.
+        UnknownName: If the dataset, split or option does not exist.
         SourceNotFound: If there are no data.
         MedIMetaError: If the encoder or an image cannot be used, or the cache cannot be written.
     """

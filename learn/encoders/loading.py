@@ -55,8 +55,8 @@ def encoder(
         dtype: "float32", or "bfloat16" for automatic mixed precision.
 
     Raises:
-        UnknownName: If there is no such dtype, interpolation or prefix.
-        SourceNotFound: If there is no such file.
+        UnknownName: If the dtype, interpolation or prefix does not exist.
+        SourceNotFound: If the file does not exist.
         MissingExtra: If the checkpoint needs a library that is not installed.
         MedIMetaError: If the checkpoint cannot be loaded, or what a module or function needs is missing.
     """
@@ -100,7 +100,7 @@ def encoder_from_file(reference: str) -> Encoder:
         reference: "path/to/file.py:function".
 
     Raises:
-        SourceNotFound: If there is no such file.
+        SourceNotFound: If the file does not exist.
         MedIMetaError: If it cannot be run, or the function does not return an encoder.
     """
     place, _, function = reference.rpartition(":")

@@ -31,7 +31,7 @@ class ImageTransform:
         corner: First row and column of the crop; centred by default.
 
     Raises:
-        UnknownName: If there is no such interpolation.
+        UnknownName: If the interpolation does not exist.
         MedIMetaError: If a number is out of range.
     """
 

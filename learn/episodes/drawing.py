@@ -75,7 +75,7 @@ def episodes(
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Raises:
-        UnknownName: If there is no such dataset, task, split, class or option.
+        UnknownName: If the dataset, task, split, class or option does not exist.
         SourceNotFound: If there are no data.
         MedIMetaError: If a class has too few images or subjects, or a value is out of range.
     """

@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str]) -> Stored:
     """Read a Parquet file written by `table.write`.
 
     Raises:
-        MedIMetaError: If there is no such file, or it is not an episode set.
+        MedIMetaError: If the file does not exist, or it is not an episode set.
     """
     try:
         with pq.ParquetFile(path) as file:

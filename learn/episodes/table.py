@@ -74,7 +74,7 @@ def episode_of(table: pa.Table, number: int, *, multilabel: bool) -> Episode:
     """Return the episode in a row.
 
     Raises:
-        IndexError: If there is no such row.
+        IndexError: If the row does not exist.
     """
     row = {name: table[name][number] for name in table.column_names}
     classes = tuple(row["classes"].as_py())

@@ -50,7 +50,7 @@ class Grouping:
         """Return the name of the group of each row; "unknown" where the cell is empty.
 
         Raises:
-            UnknownName: If there is no such column.
+            UnknownName: If the column does not exist.
             MedIMetaError: If its cells cannot be grouped, or there are too many groups.
         """
         columns = [name for name, form in rows.features.items() if name != "image" and hasattr(form, "dtype")]

@@ -30,7 +30,7 @@ def metric(task: TaskLike, **options: Any) -> TaskMetric:
         **options: As for `evaluate.Metric`.
 
     Raises:
-        UnknownName: If there is no such dataset or task.
+        UnknownName: If the dataset or task does not exist.
         MissingExtra: If `evaluate` is not installed.
     """
     try:

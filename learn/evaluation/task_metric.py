@@ -46,7 +46,7 @@ class TaskMetric(evaluate.Metric):
         task: The task.
 
     Raises:
-        UnknownName: If there is no such dataset or task.
+        UnknownName: If the dataset or task does not exist.
     """
 
     def __init__(self, config_name: str | None = None, *, task: Task | None = None, **options: Any) -> None:

@@ -53,7 +53,7 @@ def audit_features(
         first: path and label of both, and `similarity`.
 
     Raises:
-        UnknownName: If there is no such dataset, task or option.
+        UnknownName: If the dataset, task or option does not exist.
         SourceNotFound: If there are no data.
         MedIMetaError: If the encoder or an image cannot be used.
     """

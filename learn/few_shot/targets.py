@@ -27,7 +27,7 @@ def load_target(args: argparse.Namespace) -> tuple[Task, Dataset, list[EpisodeSe
     Call it in the main process first.
 
     Raises:
-        UnknownName: If there is no such dataset, task or split.
+        UnknownName: If the dataset, task or split does not exist.
         SourceNotFound: If there are no data.
         MedIMetaError: If a file holds no episodes of these rows.
     """

@@ -28,7 +28,7 @@ def named_tasks(names: Sequence[str]) -> list[Task]:
     """Return the tasks that `--tasks` names, each once, in the order given.
 
     Raises:
-        UnknownName: If there is no such dataset or task.
+        UnknownName: If the dataset or task does not exist.
     """
     tasks: list[Task] = []
     for name in names:
@@ -74,7 +74,7 @@ def load_rows(args: argparse.Namespace, dataset: str, split: str, *, per_class: 
         per_class: Images per class of the main task in the miniature.
 
     Raises:
-        UnknownName: If there is no such dataset or split, or the ledger does not cover the dataset.
+        UnknownName: If the dataset or split does not exist, or the ledger does not cover the dataset.
         SourceNotFound: If there are no data.
     """
     options: dict[str, Any] = {"data_dir": args.data_dir, "partial": args.partial, "cache_dir": args.cache_dir}

@@ -21,7 +21,7 @@ def learning_rate(model: str | None) -> float:
         model: A name as for `models.load_backbone`; None for the small random ViT.
 
     Raises:
-        MedIMetaError: If there is no such checkpoint.
+        MedIMetaError: If the checkpoint does not exist.
     """
     if model is None:
         return RATES["tiny"]

@@ -27,7 +27,7 @@ def source_pool(args: argparse.Namespace) -> tuple[SourcePool, list[Task]]:
     """Return the source pool, and the tasks of it that are used.
 
     Raises:
-        UnknownName: If there is no such dataset or domain.
+        UnknownName: If the dataset or domain does not exist.
         MedIMetaError: If `--sources` names what is not in the pool.
     """
     if args.target is not None:

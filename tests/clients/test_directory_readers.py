@@ -117,12 +117,6 @@ def test_timm(hub):
     assert reader[0][1] in (0, 1)
 
 
-def test_mteb(hub):
-    mteb = pytest.importorskip("mteb", reason="mteb is not installed")
-
-    assert hasattr(mteb.abstasks, "AbsTaskClassification")
-
-
 def test_inspect_ai(hub, expected):
     dataset = pytest.importorskip("inspect_ai.dataset", reason="inspect-ai is not installed")
 

@@ -72,7 +72,7 @@ class Finder:
             `total`, the number of rows that fit, and `rows`, at most `PAGE` of them, as the page shows them.
 
         Raises:
-            UnknownName: If there is no such dataset or task.
+            UnknownName: If the dataset or task does not exist.
         """
         if dataset not in self._records:
             raise unknown("dataset of this folder", dataset, self._records)

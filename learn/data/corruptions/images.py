@@ -76,7 +76,7 @@ def image_feature(
         severity: 1 to 5, 3 by default; 0 leaves the images as they are.
 
     Raises:
-        UnknownName: If the corruption does not suit the dataset, or there is no such severity.
+        UnknownName: If the corruption does not suit the dataset, or the severity does not exist.
         MedIMetaError: If a severity is given without a corruption.
     """
     if corruption is None and severity is not None:

@@ -72,7 +72,7 @@ def corruptions(dataset: str) -> Severities:
         Per name the parameters at severities 1 to 5; what they mean is in docs/corruptions.md.
 
     Raises:
-        UnknownName: If there is no such dataset.
+        UnknownName: If the dataset does not exist.
         MedIMetaError: If the dataset is not one of the 19 published ones, which alone have a list.
     """
     card = catalogue.DATASETS[dataset]
@@ -90,7 +90,7 @@ def check(dataset: str, name: str, severity: int) -> Any:
     """Return the parameter of a corruption of a dataset at a severity.
 
     Raises:
-        UnknownName: If the corruption does not suit the dataset, or there is no such severity.
+        UnknownName: If the corruption does not suit the dataset, or the severity does not exist.
     """
     suitable = corruptions(dataset)
     if name not in suitable:
@@ -120,7 +120,7 @@ def corrupt(
         A new array like `images`; values are rounded down.
 
     Raises:
-        UnknownName: If the corruption does not suit the dataset, or there is no such severity.
+        UnknownName: If the corruption does not suit the dataset, or the severity does not exist.
         MedIMetaError: If the images have another shape or type.
     """
     parameter = check(dataset, name, severity)

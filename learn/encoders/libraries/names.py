@@ -32,7 +32,7 @@ def load(name: str) -> Backbone:
             open_clip, or a PEFT adapter. Code in a checkpoint is never run.
 
     Raises:
-        UnknownName: If there is no such prefix.
+        UnknownName: If the prefix does not exist.
         MissingExtra: If it needs a library that is not installed.
         MedIMetaError: If it cannot be loaded, lacks weights, or its preprocessing cannot be reproduced.
     """
@@ -52,8 +52,8 @@ def architecture(name: str) -> str:
         name: As for `load`.
 
     Raises:
-        UnknownName: If there is no such prefix.
-        MedIMetaError: If there is no such checkpoint.
+        UnknownName: If the prefix does not exist.
+        MedIMetaError: If the checkpoint does not exist.
     """
     with _explained(name):
         prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)

@@ -80,7 +80,7 @@ def load(name: str) -> OpenClipBackbone:
 
     Raises:
         ImportError: If open_clip cannot be imported.
-        MedIMetaError: If no pre-trained weights are named, there is no such model, or its preprocessing is unknown.
+        MedIMetaError: If no pre-trained weights are named, the model does not exist, or its preprocessing is unknown.
     """
     import open_clip
 

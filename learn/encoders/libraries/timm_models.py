@@ -37,7 +37,7 @@ def load(name: str) -> TimmBackbone:
 
     Raises:
         ImportError: If timm cannot be imported.
-        MedIMetaError: If there is no such model, or it has no pre-trained weights.
+        MedIMetaError: If the model does not exist, or it has no pre-trained weights.
     """
     import timm
     from timm.data import resolve_model_data_config

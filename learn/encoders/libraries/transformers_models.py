@@ -107,7 +107,7 @@ def load(name: str) -> TransformersBackbone:
 
     Raises:
         MedIMetaError: If it lacks weights, or its preprocessing cannot be reproduced.
-        OSError: If there is no such checkpoint; other errors of transformers if it cannot be read.
+        OSError: If the checkpoint does not exist; other errors of transformers if it cannot be read.
     """
     place = name.removesuffix(TOWER)
     with quiet():
