@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     from medimeta.learn.benchmark.bench import bench
     from medimeta.learn.benchmark.benchmark import Benchmark
     from medimeta.learn.data.corruptions.registry import corruptions
-    from medimeta.learn.data.ledger import Ledger
+    from medimeta.learn.data.exclusion.ledger import Ledger
     from medimeta.learn.data.loader import loader, to_numpy
     from medimeta.learn.data.protocols import cross_domain, leave_domain_out
     from medimeta.learn.data.statistics import class_weights
@@ -139,7 +139,7 @@ _HOME = {
     "Encoder": "learn.encoders.encoder",
     "Benchmark": "learn.benchmark.benchmark",
     "Result": "learn.evaluation.results",
-    "Ledger": "learn.data.ledger",
+    "Ledger": "learn.data.exclusion.ledger",
     "Citation": "cards.citing",
     "MedIMeta": "builders.dataset",
     "MedIMetaConfig": "builders.dataset",

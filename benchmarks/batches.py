@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from build import SAMPLES, images_of
 from medimeta.builders.source import RawSource
-from medimeta.learn.data.augment import Augmentation
+from medimeta.learn.data.augmentation.augment import Augmentation
 from medimeta.learn.data.batches import batches
 from medimeta.learn.data.pixel_dataset import PixelDataset, collate
 from medimeta.learn.data.pixels import PixelStore

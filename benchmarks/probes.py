@@ -22,7 +22,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from medimeta.cards.facts import Task
-from medimeta.learn.benchmark.few_shot import logistic_logits, published_logits
+from medimeta.learn.benchmark.protocols.few_shot import logistic_logits, published_logits
 from medimeta.learn.encoders.neighbours import CELLS, neighbour_scores
 from medimeta.learn.encoders.probe import STRENGTHS, Standardisation, fit_path
 from medimeta.learn.encoders.prototypes import prototype_logits

@@ -12,24 +12,8 @@ from typer.core import TyperGroup
 
 from ..errors import MedIMetaError, UnknownName, install_command, visible
 from ..files.version import VERSION
-from . import (
-    bench,
-    build,
-    corruptions,
-    demo,
-    experiments,
-    features,
-    find,
-    hub,
-    info,
-    learn,
-    machine,
-    new_dataset,
-    preview,
-    push,
-    results,
-    show,
-)
+from . import build, demo, find, hub, info, machine, new_dataset, preview, push, show
+from .learning import bench, corruptions, experiments, features, learn, results
 from .shared.console import err, make_streams_safe, print_error
 
 # Commands by group, in the order of `medimeta --help`. A new command is one entry here.

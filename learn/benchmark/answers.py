@@ -9,7 +9,7 @@ import torch
 
 from ...cards.facts import Task
 from .data import Encoded
-from .protocols import Notes, answer
+from .protocols.supervised import Notes, answer
 
 Corrupted = tuple[str, int]  # corruption and severity
 

@@ -15,13 +15,13 @@ from ..episodes.episode_set import EpisodeSet
 from ..episodes.rows import pool_sizes
 from ..episodes.sampler import sample_episodes
 from ..evaluation.results import Result, few_shot_protocol
-from . import efficiency, few_shot
 from .answers import Answers
 from .data import WHOLE, Encoded
 from .plan import Plan
-from .protocols import NAMES, SETTINGS, answer
-from .retrieval import retrieval
-from .zero_shot import takes_text, zero_shot_scores
+from .protocols import efficiency, few_shot
+from .protocols.retrieval import retrieval
+from .protocols.supervised import NAMES, SETTINGS, answer
+from .protocols.zero_shot import takes_text, zero_shot_scores
 
 
 @dataclass(frozen=True)

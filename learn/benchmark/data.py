@@ -15,12 +15,12 @@ from datasets import Dataset, concatenate_datasets
 from ...builders.loading import load_dataset
 from ...cards.facts import SPLITS, Task
 from ...files.json_values import canonical
-from ..data.copies import excluded, shipped
 from ..data.corruptions.registry import corrupt
+from ..data.exclusion.copies import excluded, shipped
 from ..encoders.encoder import Encoder
 from ..encoders.features import features_of, pixels_of
 from ..episodes.rows import fingerprint, labels_and_subjects
-from .protocols import Part
+from .protocols.supervised import Part
 
 WHOLE = "+".join(SPLITS)
 CORRUPTED = 64  # corrupted images per pass, if no batch size is given

@@ -11,13 +11,13 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
 from ..data.corruptions.registry import CORRUPTIONS, SEVERITIES, corruptions
 from ..episodes.recipe import Recipe, whole_number
-from .efficiency import FRACTIONS
 
 PROTOCOLS = ("probe", "knn", "prototype", "few-shot", "label-efficiency", "zero-shot", "retrieval")
 DEFAULT = PROTOCOLS[:4]
 EVERY = ("main", "all")
 RETRIEVAL_METRIC = "mean_average_precision"
 SHOTS = (1, 2, 5, 10)
+FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # of the training rows, for label efficiency
 PUBLISHED: dict[str, Any] = {  # the follow-up study, arXiv 2408.08058
     "protocols": ("few-shot", "zero-shot"),
     "shots": (1, 2, 3, 5, 7, 10, 15, 20, 25, 30),

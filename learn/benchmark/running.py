@@ -33,8 +33,8 @@ from .cells import Cell, cells_of
 from .cost import Cost
 from .data import Encoded
 from .plan import TINY_ENCODER, Plan
+from .protocols.zero_shot import takes_text
 from .shortcuts import SHORTCUTS, Shortcut, ShortcutEncoded
-from .zero_shot import takes_text
 
 FAILURES = (MedIMetaError, RuntimeError, OSError)  # of data, encoders and torch: the other tasks still run
 SMALL = (

@@ -10,9 +10,9 @@ import torch
 
 from ...errors import MedIMetaError
 from ...files.parallel import ordered_map
+from .augmentation.stand_in import StandIn
 from .pixel_dataset import PixelDataset, Tensors
 from .pixels import PixelStore, RowNumbers
-from .stand_in import StandIn
 from .store import THREADS
 
 

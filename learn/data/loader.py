@@ -13,7 +13,7 @@ from ...errors import MedIMetaError, missing_extra, unknown
 if TYPE_CHECKING:
     import torch
 
-    from .augment import Augmentation
+    from .augmentation.augment import Augmentation
     from .batches import Loader
 
 
@@ -69,7 +69,7 @@ def loader(
         import torch
     except ModuleNotFoundError:
         raise missing_extra("torch", "train", "medimeta.loader") from None
-    from .augment import Augmentation
+    from .augmentation.augment import Augmentation
     from .batches import Loader
     from .normalise import FLOATS, IMAGENET_MEAN, IMAGENET_STD
     from .pixel_dataset import PixelDataset

@@ -11,10 +11,10 @@ from datasets import Dataset
 from torch.utils.data import default_collate
 
 from ...errors import MedIMetaError, unknown
-from .augment import Augmentation
+from .augmentation.augment import Augmentation
+from .augmentation.stand_in import StandIn
 from .normalise import IMAGENET_MEAN, IMAGENET_STD, check_form, normalise
 from .pixels import RowNumbers, pixels
-from .stand_in import StandIn
 
 Tensors = dict[str, torch.Tensor]
 

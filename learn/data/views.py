@@ -19,13 +19,13 @@ from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import SPLITS, Task
 from ...errors import MedIMetaError, unknown
-from . import quality
 from .corruptions.images import image_feature
+from .exclusion import quality
+from .exclusion.left_out import LeftOut
 from .labels import multi_hot
-from .left_out import LeftOut
 
 if TYPE_CHECKING:
-    from .ledger import Ledger
+    from .exclusion.ledger import Ledger
 
 _Path = str | os.PathLike[str]
 _Tasks = str | Task | Sequence[str | Task] | None
@@ -128,7 +128,7 @@ def load_task(
             (train: validation and test; validation: test). True takes the ledger that ships with this package (bus,
             pbc, skinl_derm, skinl_photo); or give a ledger of `medimeta audit`, or its file.
         exclude_flags: Leave out images with one of these quality flags: "duplicate", "contradiction", "wrong_modality";
-            see `learn/data/quality.py`. They ship for bus, pbc and skinl_photo.
+            see `learn/data/exclusion/quality.py`. They ship for bus, pbc and skinl_photo.
         flags: Add a column `flags`, the list of the image's quality flags.
         corruption: Corrupt images when they are decoded, e.g. by "speckle_noise", to measure the robustness of a model;
             one of `medimeta.corruptions(dataset)`.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.augment import Augmentation
+from ..data.augmentation.augment import Augmentation
 from .backbone import Backbone, width_of
 from .transform import ImageTransform
 

@@ -12,8 +12,8 @@ from ...builders.loading import load_dataset
 from ...cards.catalogue import DATASETS, TaskLike
 from ...cards.facts import Task
 from ...cards.split_names import join_splits
-from ..data.copies import excluded
-from ..data.ledger import Ledger
+from ..data.exclusion.copies import excluded
+from ..data.exclusion.ledger import Ledger
 from .episode_set import EpisodeSet
 from .recipe import Recipe, whole_number
 from .rows import pool_sizes

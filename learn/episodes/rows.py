@@ -13,8 +13,8 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
-from ..data.copies import shipped, units
 from ..data.draws import Positions
+from ..data.exclusion.copies import shipped, units
 from ..data.labels import multi_hot
 from ..data.pixels import pixels
 from .pools import memberships

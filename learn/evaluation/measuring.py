@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from ...cards.facts import Task
 from ...errors import MedIMetaError
-from ..data.copies import copied
+from ..data.exclusion.copies import copied
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import task_of
 from ..episodes.rows import fingerprint, labels_and_subjects

@@ -23,7 +23,7 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError, some
 from ...files.atomic import whole_file
-from ..data.copies import shipped
+from ..data.exclusion.copies import shipped
 from ..data.labels import multi_hot
 from ..episodes.episode_set import EpisodeSet
 from ..episodes.rows import columns_of, units_of

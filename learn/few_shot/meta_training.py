@@ -13,7 +13,7 @@ from datasets import Dataset
 from ...cards.facts import Task
 from ...errors import MedIMetaError
 from ...files.json_values import canonical
-from ..data.augment import Augmentation
+from ..data.augmentation.augment import Augmentation
 from ..data.draws import Draws
 from ..data.pixels import PixelProvider, pixels
 from ..encoders.network import pixel_values

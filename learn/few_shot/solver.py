@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...cards.facts import Task
-from ..data.augment import Augmentation
+from ..data.augmentation.augment import Augmentation
 from ..data.pixels import PixelProvider
 from ..encoders.network import Network, pixel_values
 from ..encoders.transform import ImageTransform

@@ -27,7 +27,7 @@ from ...errors import MedIMetaError, SourceBroken, SourceNotFound
 from ...files.json_values import canonical
 from ...files.parallel import ordered_map
 from ...files.unreadable import UNREADABLE_IMAGE
-from ..data.ledger import KINDS, SCHEMA, Ledger, leaked_indices
+from ..data.exclusion.ledger import KINDS, SCHEMA, Ledger, leaked_indices
 from .hashes import Hashes, difference, fingerprint, near_groups
 
 __all__ = ["KINDS", "Ledger", "audit", "find_sources", "leaked_indices"]

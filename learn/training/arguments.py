@@ -15,7 +15,7 @@ from ...builders.loading import load_dataset
 from ...builders.locate import DATA_VARIABLE
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
-from ..data.copies import excluded, shipped
+from ..data.exclusion.copies import excluded, shipped
 from ..data.miniatures import miniature
 
 MINIATURE = 20  # images per class of the main task that `--tiny` draws

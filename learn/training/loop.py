@@ -16,7 +16,7 @@ from torch.utils.data import Sampler
 
 from ...cards.facts import SPLITS, Task
 from ...errors import MedIMetaError
-from ..data.augment import Augmentation
+from ..data.augmentation.augment import Augmentation
 from ..data.batches import serve
 from ..data.pixel_dataset import PixelDataset
 from ..data.statistics import class_weights, labels_of, positive_weights

@@ -19,7 +19,7 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
 from medimeta.cards.catalogue import DATASETS
 from medimeta.errors import MedIMetaError
-from medimeta.learn.data.ledger import Ledger, leaked_indices
+from medimeta.learn.data.exclusion.ledger import Ledger, leaked_indices
 from medimeta.learn.episodes import table as tables
 from medimeta.learn.episodes.episode_set import EpisodeSet
 from medimeta.learn.episodes.recipe import Recipe

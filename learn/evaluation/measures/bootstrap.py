@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ....errors import MedIMetaError
-from ...data.copies import COPIES
+from ...data.exclusion.copies import COPIES
 from .metrics import Metrics, Scored
 from .ranking import Floats
 

@@ -18,7 +18,7 @@ from medimeta.cli.app import main
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.benchmark.cost import IMAGES, PASSES
 from medimeta.learn.benchmark.plan import Plan, chosen_tasks
-from medimeta.learn.benchmark.protocols import Part, answer, probabilities
+from medimeta.learn.benchmark.protocols.supervised import Part, answer, probabilities
 from medimeta.learn.data.store import folder as stores
 from medimeta.learn.encoders.feature_banks import banks
 from medimeta.learn.encoders.probe import STRENGTHS, Standardisation

@@ -11,7 +11,7 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import UnknownName
 from medimeta.learn.benchmark.data import Encoded
 from medimeta.learn.benchmark.shortcuts import SHORTCUTS, Shortcut
-from medimeta.learn.data.copies import excluded
+from medimeta.learn.data.exclusion.copies import excluded
 
 OPTIONS = {"protocols": ["prototype"], "tasks": "bus/malignancy", "partial": True}
 

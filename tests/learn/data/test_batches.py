@@ -15,7 +15,7 @@ import medimeta
 from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError, MissingExtra, UnknownName
 from medimeta.learn.data import normalise as normalising
-from medimeta.learn.data.augment import Augmentation
+from medimeta.learn.data.augmentation.augment import Augmentation
 from medimeta.learn.data.batches import batches
 from medimeta.learn.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 from medimeta.learn.data.pixel_dataset import Batch, PixelDataset, collate, collate_images

@@ -15,8 +15,8 @@ from medimeta.builders.source import Options, RawSource
 from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.data import views
+from medimeta.learn.data.exclusion.left_out import LeftOut
 from medimeta.learn.data.labels import multi_hot
-from medimeta.learn.data.left_out import LeftOut
 from medimeta.learn.data.statistics import class_weights, label_counts, positive_weights
 from medimeta.learn.data.views import load_task, task_view
 from medimeta.learn.leakage.audit import audit, leaked_indices

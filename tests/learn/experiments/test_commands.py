@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from medimeta.cli import experiments
 from medimeta.cli.app import main
+from medimeta.cli.learning import experiments
 from medimeta.learn.experiments import options, sweep
 from medimeta.learn.experiments.options import PARSERS
 from medimeta.learn.training import launch

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize, one_hot
 
-from ...cards.facts import Task
-from ..encoders.probe import fit_path
-from ..encoders.prototypes import prototype_logits
-from ..episodes.episode_set import EpisodeSet
-from ..episodes.recipe import task_of
-from .protocols import probabilities
+from ....cards.facts import Task
+from ...encoders.probe import fit_path
+from ...encoders.prototypes import prototype_logits
+from ...episodes.episode_set import EpisodeSet
+from ...episodes.recipe import task_of
+from .supervised import probabilities
 
 STRENGTH = 1.0  # C, on centred features of length 1 (Tian et al., 2020)
 RATE, STEPS, BETAS, EPSILON = 1e-4, 150, (0.9, 0.999), 1e-8  # of the follow-up study (arXiv 2408.08058)

@@ -21,7 +21,7 @@ PRETRAIN = {"multitask": "mm-PT: one backbone for all tasks of the source pool."
 def train(context: typer.Context) -> None:
     """Fine-tune a model on all training images of a task, and test it."""
     args = _read("train", context.args)
-    from ..learn.experiments.train import run
+    from ...learn.experiments.train import run
 
     _run(run, args)
 
@@ -37,9 +37,9 @@ def pretrain(context: typer.Context) -> None:
         raise typer.BadParameter(f"There is no `pretrain {method}`. Choose one of: {', '.join(PRETRAIN)}.")
     args = _read(f"pretrain {method}", words)
     if method == "maml":
-        from ..learn.experiments.pretrain_maml import run
+        from ...learn.experiments.pretrain_maml import run
     else:
-        from ..learn.experiments.pretrain_multitask import run
+        from ...learn.experiments.pretrain_multitask import run
 
     _run(run, args)
 
@@ -47,7 +47,7 @@ def pretrain(context: typer.Context) -> None:
 def few_shot(context: typer.Context) -> None:
     """Solve few-shot episodes with a pre-trained backbone."""
     args = _read("few-shot", context.args)
-    from ..learn.experiments.few_shot import run
+    from ...learn.experiments.few_shot import run
 
     _run(run, args)
 
@@ -55,7 +55,7 @@ def few_shot(context: typer.Context) -> None:
 def zero_shot(context: typer.Context) -> None:
     """Classify images by sentences with a CLIP-style model."""
     args = _read("zero-shot", context.args)
-    from ..learn.experiments.zero_shot import run
+    from ...learn.experiments.zero_shot import run
 
     _run(run, args)
 
@@ -63,15 +63,15 @@ def zero_shot(context: typer.Context) -> None:
 def sweep(context: typer.Context) -> None:
     """Compare methods on tasks in one table and one figure."""
     args = _read("sweep", context.args)
-    from ..learn.experiments.sweep import run
+    from ...learn.experiments.sweep import run
 
     _run(run, args)
 
 
 def _read(command: str, words: list[str]) -> Namespace:
     """Read a command line, then start all processes that a launcher asked for, before torch is imported."""
-    from ..learn.experiments import options
-    from ..learn.training import launch
+    from ...learn.experiments import options
+    from ...learn.training import launch
 
     args = options.parse(command, words)
     launch.start_all_processes()
@@ -79,7 +79,7 @@ def _read(command: str, words: list[str]) -> Namespace:
 
 
 def _run(run: Callable[[Namespace], object], args: Namespace) -> None:
-    from ..learn.training import launch
+    from ...learn.training import launch
 
     seeds, output_dir = getattr(args, "seeds", None), Path(args.output_dir)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...errors import MedIMetaError
+from ....errors import MedIMetaError
 
 
 @dataclass(frozen=True)

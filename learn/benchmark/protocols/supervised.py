@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...cards.facts import Task
-from ...errors import MedIMetaError
-from ..encoders.neighbours import NEIGHBOURS, TEMPERATURE, neighbour_scores
-from ..encoders.probe import STRENGTHS, TOLERANCE, Probe, Standardisation, fit_path
-from ..encoders.prototypes import prototype_logits
-from ..evaluation.measures.metrics import evaluate_scores
+from ....cards.facts import Task
+from ....errors import MedIMetaError
+from ...encoders.neighbours import NEIGHBOURS, TEMPERATURE, neighbour_scores
+from ...encoders.probe import STRENGTHS, TOLERANCE, Probe, Standardisation, fit_path
+from ...encoders.prototypes import prototype_logits
+from ...evaluation.measures.metrics import evaluate_scores
 
 NAMES = {
     "probe": "linear probe",

@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...cards.facts import SPLITS
-from ...cards.split_names import split_names
-from ...errors import MedIMetaError, unknown, visible
-from ...files.atomic import whole_file
+from ....cards.facts import SPLITS
+from ....cards.split_names import split_names
+from ....errors import MedIMetaError, unknown, visible
+from ....files.atomic import whole_file
 
 KINDS = ("exact", "near", "subject")
 SCHEMA = pa.schema(

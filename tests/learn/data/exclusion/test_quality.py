@@ -8,8 +8,8 @@ import pytest
 import medimeta
 from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError, UnknownName
-from medimeta.learn.data import quality
-from medimeta.learn.data.copies import shipped
+from medimeta.learn.data.exclusion import quality
+from medimeta.learn.data.exclusion.copies import shipped
 
 SHIPPED = sorted(path.stem for path in quality.FOLDER.glob("*.parquet"))
 

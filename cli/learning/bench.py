@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared.console import print_text
+from ..shared.console import print_text
 
 HELP = """Evaluate encoders on tasks, from features that are computed once per encoder and dataset.
 
@@ -34,8 +34,8 @@ def bench(context: typer.Context) -> None:
     args = _parser().parse_args(context.args or ["--help"])
     if not args.models and not args.tiny:
         _parser().error("name at least one MODEL, or give --tiny")
-    from ..learn.benchmark.bench import bench as evaluate
-    from ..learn.benchmark.plan import TINY_ENCODER, Plan
+    from ...learn.benchmark.bench import bench as evaluate
+    from ...learn.benchmark.plan import TINY_ENCODER, Plan
 
     names = ["protocols", "shots", "seeds", "episodes", "queries", "min_images", "prompts", "tiny"]
     names += ["exclude_leaks", "corruptions", "severities"]
@@ -64,15 +64,15 @@ def report(
     title: Annotated[str, typer.Option(help="Title of the page.")] = "MedIMeta benchmark",
 ) -> None:
     """Write results as one HTML page, with the numbers as Markdown, CSV, LaTeX and figures next to it."""
-    from ..learn.benchmark.report.write import report as write
-    from ..learn.evaluation.results import results
+    from ...learn.benchmark.report.write import report as write
+    from ...learn.evaluation.results import results
 
     print_text(str(write(results(places), out, metric=metric, title=title)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ..learn.benchmark.plan import DEFAULT, PROTOCOLS
-    from ..learn.experiments.option_groups import COUNT, SEED, new_parser
+    from ...learn.benchmark.plan import DEFAULT, PROTOCOLS
+    from ...learn.experiments.option_groups import COUNT, SEED, new_parser
 
     examples = (
         "microsoft/resnet-18 facebook/dinov2-base --tasks main --data-dir hub",

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .shared import completion as complete
-from .shared.console import print_text
+from ..shared import completion as complete
+from ..shared.console import print_text
 
 
 class Action(StrEnum):
@@ -40,11 +40,11 @@ def features(
     They were computed by `medimeta.features` or `medimeta bench`; `medimeta cache` lists them. Others use them with
     medimeta.features(..., repo=REPO). Features can identify people: the terms of the images apply to them.
     """
-    from ..cards.catalogue import DATASETS
-    from ..files.remote.retry import quiet
-    from ..learn.encoders.feature_banks import published
-    from ..learn.encoders.feature_banks.banks import banks
-    from .shared.progress import byte_bars
+    from ...cards.catalogue import DATASETS
+    from ...files.remote.retry import quiet
+    from ...learn.encoders.feature_banks import published
+    from ...learn.encoders.feature_banks.banks import banks
+    from ..shared.progress import byte_bars
 
     chosen = banks(encoder=encoder, dataset=DATASETS[dataset].id if dataset else None)
     if dry_run:

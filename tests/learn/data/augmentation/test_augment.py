@@ -11,9 +11,16 @@ from PIL import Image
 from torch.nn import functional
 
 from medimeta.errors import MedIMetaError
-from medimeta.learn.data import augment
-from medimeta.learn.data.augment import PUBLISHED, Augmentation, Crop, HorizontalFlip, Rotation, VerticalFlip
-from medimeta.learn.data.stand_in import StandIn
+from medimeta.learn.data.augmentation import augment
+from medimeta.learn.data.augmentation.augment import (
+    PUBLISHED,
+    Augmentation,
+    Crop,
+    HorizontalFlip,
+    Rotation,
+    VerticalFlip,
+)
+from medimeta.learn.data.augmentation.stand_in import StandIn
 
 NEVER = HorizontalFlip(0), VerticalFlip(0), Crop(0), Rotation(0)
 NOTHING = Augmentation(NEVER)

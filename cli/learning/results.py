@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .shared.console import print_json, print_table, print_text
-from .shared.options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
+from ..shared.console import print_json, print_table, print_text
+from ..shared.options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..learn.evaluation.measures.intervals import Measured
-    from ..learn.evaluation.results import Result
-    from ..learn.evaluation.subgroups import Subgroups
+    from ...learn.evaluation.measures.intervals import Measured
+    from ...learn.evaluation.results import Result
+    from ...learn.evaluation.subgroups import Subgroups
 
 
 def evaluate(
@@ -70,15 +70,15 @@ def evaluate(
 
     With --out, the predictions are stored next to the result, in the same form.
     """
-    from ..builders.loading import load_dataset
-    from ..cards.catalogue import DATASETS
-    from ..cards.split_names import join_splits
-    from ..errors import MedIMetaError
-    from ..learn.data.corruptions.registry import SEVERITY, check
-    from ..learn.evaluation import subgroups
-    from ..learn.evaluation.grouping import Grouping
-    from ..learn.evaluation.predictions import Predictions
-    from .shared.sources import check_source
+    from ...builders.loading import load_dataset
+    from ...cards.catalogue import DATASETS
+    from ...cards.split_names import join_splits
+    from ...errors import MedIMetaError
+    from ...learn.data.corruptions.registry import SEVERITY, check
+    from ...learn.evaluation import subgroups
+    from ...learn.evaluation.grouping import Grouping
+    from ...learn.evaluation.predictions import Predictions
+    from ..shared.sources import check_source
 
     grouped = [Grouping.parse(text) for text in by or ()]
 
@@ -190,11 +190,11 @@ def table(
     as_json: AsJson = False,
 ) -> None:
     """Compare the results of several methods in one table."""
-    from ..files.atomic import whole_file
-    from ..learn.evaluation.comparing import latex as tex
-    from ..learn.evaluation.comparing import pictures, reliability, report
-    from ..learn.evaluation.comparing.result_table import write_frames
-    from ..learn.evaluation.results import results
+    from ...files.atomic import whole_file
+    from ...learn.evaluation.comparing import latex as tex
+    from ...learn.evaluation.comparing import pictures, reliability, report
+    from ...learn.evaluation.comparing.result_table import write_frames
+    from ...learn.evaluation.results import results
 
     loaded = results(places)
     if baseline is not None:
@@ -225,9 +225,9 @@ def table(
 
 
 def _show_robustness(loaded: list[Result], baseline: str, markdown: Path | None, plot: Path | None) -> None:
-    from ..errors import MedIMetaError
-    from ..files.atomic import whole_file
-    from ..learn.evaluation.robustness import by_protocol, report, write_curves
+    from ...errors import MedIMetaError
+    from ...files.atomic import whole_file
+    from ...learn.evaluation.robustness import by_protocol, report, write_curves
 
     compared = by_protocol(loaded, baseline)
     text = "\n".join(

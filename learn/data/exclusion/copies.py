@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ...builders.dataset import OPTIONS, MedIMeta
-from ...cards import catalogue
-from ...cards.catalogue import DATASETS
-from ...errors import MedIMetaError
+from ....builders.dataset import OPTIONS, MedIMeta
+from ....cards import catalogue
+from ....cards.catalogue import DATASETS
+from ....errors import MedIMetaError
 from .ledger import Ledger, leaked_indices
 
 FOLDER = Path(catalogue.__file__).parent / "ledgers"

@@ -10,14 +10,14 @@ import torch
 from datasets import Dataset
 from torch.nn.functional import normalize
 
-from ...cards.facts import Task
-from ...errors import MedIMetaError
-from ..episodes.rows import fingerprint, labels_and_subjects
-from ..evaluation.measures.bootstrap import RESAMPLES, describe, draws, groups
-from ..evaluation.measures.intervals import Measured, ends
-from ..evaluation.results import About, Result
-from .plan import RETRIEVAL_METRIC
-from .protocols import SETTINGS, Part
+from ....cards.facts import Task
+from ....errors import MedIMetaError
+from ...episodes.rows import fingerprint, labels_and_subjects
+from ...evaluation.measures.bootstrap import RESAMPLES, describe, draws, groups
+from ...evaluation.measures.intervals import Measured, ends
+from ...evaluation.results import About, Result
+from ..plan import RETRIEVAL_METRIC
+from .supervised import SETTINGS, Part
 
 CELLS = 1 << 23  # similarities in memory at once
 

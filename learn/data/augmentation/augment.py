@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import grid_sample
 
-from ...errors import missing_extra
+from ....errors import missing_extra
 
 Matrices = NDArray[np.float64]  # (N, 3, 3): affine maps of homogeneous coordinates, measured from an image's centre
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .shared.console import print_hint, print_json, print_table, print_text
-from .shared.options import AsJson, From, Id, Partial, Release, Split
+from ..shared.console import print_hint, print_json, print_table, print_text
+from ..shared.options import AsJson, From, Id, Partial, Release, Split
 
 
 def corruptions(
@@ -29,9 +29,9 @@ def corruptions(
     Use them with medimeta.load_task(..., corruption=NAME, severity=1 to 5). The meaning of the parameters is described
     in docs/corruptions.md.
     """
-    from ..learn.data.corruptions.page import shown
-    from ..learn.data.corruptions.registry import SEVERITIES
-    from ..learn.data.corruptions.registry import corruptions as find
+    from ...learn.data.corruptions.page import shown
+    from ...learn.data.corruptions.registry import SEVERITIES
+    from ...learn.data.corruptions.registry import corruptions as find
 
     lists = find(dataset)
     if path is not None:
@@ -51,12 +51,12 @@ def _draw(
     """Draw one image, and return its published number."""
     import numpy as np
 
-    from ..builders.loading import load_dataset
-    from ..cards.catalogue import DATASETS
-    from ..cards.split_names import join_splits
-    from ..errors import MedIMetaError
-    from ..learn.data.corruptions.page import write_page
-    from .shared.sources import check_source
+    from ...builders.loading import load_dataset
+    from ...cards.catalogue import DATASETS
+    from ...cards.split_names import join_splits
+    from ...errors import MedIMetaError
+    from ...learn.data.corruptions.page import write_page
+    from ..shared.sources import check_source
 
     check_source(DATASETS[dataset], data_dir, release=release, command="corruptions")
     rows = load_dataset(dataset, split=join_splits(split), data_dir=data_dir, partial=partial)

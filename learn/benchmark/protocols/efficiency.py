@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..evaluation.measures.bootstrap import groups
+from ...evaluation.measures.bootstrap import groups
 
-FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 ORDER = "subjects in random order; the first ones have every label"
 
 

@@ -16,7 +16,7 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.facts import SPLITS
 from medimeta.errors import MedIMetaError
-from medimeta.learn.data import copies
+from medimeta.learn.data.exclusion import copies
 from medimeta.learn.data.views import load_task
 from medimeta.learn.episodes.recipe import Recipe
 from medimeta.learn.episodes.sampler import sample_episodes

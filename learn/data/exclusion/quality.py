@@ -19,10 +19,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...cards import catalogue
-from ...cards.facts import SPLITS
-from ...errors import MedIMetaError, unknown
-from ...files.atomic import whole_file
+from ....cards import catalogue
+from ....cards.facts import SPLITS
+from ....errors import MedIMetaError, unknown
+from ....files.atomic import whole_file
 from .ledger import Ledger
 
 FOLDER = Path(catalogue.__file__).parent / "quality"

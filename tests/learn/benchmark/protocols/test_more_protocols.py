@@ -14,12 +14,12 @@ from sklearn.metrics import average_precision_score
 import medimeta
 from fakes.episodes import KIND, TASKS, toy
 from medimeta.errors import MedIMetaError
-from medimeta.learn.benchmark import few_shot
-from medimeta.learn.benchmark.efficiency import FRACTIONS, subset
-from medimeta.learn.benchmark.plan import PUBLISHED, Plan
-from medimeta.learn.benchmark.protocols import Part
-from medimeta.learn.benchmark.retrieval import ranks, retrieval
-from medimeta.learn.benchmark.zero_shot import takes_text, zero_shot_scores
+from medimeta.learn.benchmark.plan import FRACTIONS, PUBLISHED, Plan
+from medimeta.learn.benchmark.protocols import few_shot
+from medimeta.learn.benchmark.protocols.efficiency import subset
+from medimeta.learn.benchmark.protocols.retrieval import ranks, retrieval
+from medimeta.learn.benchmark.protocols.supervised import Part
+from medimeta.learn.benchmark.protocols.zero_shot import takes_text, zero_shot_scores
 from medimeta.learn.encoders.prompts import prompts_of
 
 BY_KIND = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from ...cards.facts import Task
-from ...errors import MedIMetaError
-from ..encoders.encoder import Encoder
-from ..encoders.prompts import prompts_of
-from .protocols import probabilities
+from ....cards.facts import Task
+from ....errors import MedIMetaError
+from ...encoders.encoder import Encoder
+from ...encoders.prompts import prompts_of
+from .supervised import probabilities
 
 
 def takes_text(encoder: Encoder) -> bool:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared.console import print_json, print_text
-from .shared.options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
+from ..shared.console import print_json, print_text
+from ..shared.options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
 
 SHOWN = 20  # suspect labels, and pairs, of a dataset
 
@@ -42,11 +42,11 @@ def audit(
 
     Copies with contradictory labels are reported first.
     """
-    from ..builders.source import Options
-    from ..files.parallel import pool
-    from ..learn.data import quality
-    from ..learn.leakage import audit as leakage
-    from .shared.progress import follow, progress_bar
+    from ...builders.source import Options
+    from ...files.parallel import pool
+    from ...learn.data.exclusion import quality
+    from ...learn.leakage import audit as leakage
+    from ..shared.progress import follow, progress_bar
 
     sources = leakage.find_sources(places, Options(partial=partial))
     with pool(num_proc) as (executor, workers), progress_bar() as progress:
@@ -68,8 +68,8 @@ def audit(
 
 def _by_features(encoder: str, places: dict[str, Path], *, partial: bool, quiet: bool) -> dict[str, Any]:
     """Audit the main task of each dataset by the features of an encoder; print the first findings."""
-    from ..learn.experiments.feature_audit import audit_features
-    from .shared.console import print_table
+    from ...learn.experiments.feature_audit import audit_features
+    from ..shared.console import print_table
 
     all_found = {}
     for dataset, place in places.items():
@@ -127,11 +127,11 @@ def episodes(
     as_json: AsJson = False,
 ) -> None:
     """Draw few-shot episodes of a task; write them to a file or publish them on the Hub."""
-    from ..cards.catalogue import DATASETS
-    from ..files.remote.retry import quiet
-    from ..learn.episodes.drawing import episodes as draw_episodes
-    from ..learn.episodes.hub import check
-    from .shared.sources import check_source
+    from ...cards.catalogue import DATASETS
+    from ...files.remote.retry import quiet
+    from ...learn.episodes.drawing import episodes as draw_episodes
+    from ...learn.episodes.hub import check
+    from ..shared.sources import check_source
 
     if path is None and repo is None:
         raise typer.BadParameter("Give --out FILE, --push REPO, or both: where the episodes go.")

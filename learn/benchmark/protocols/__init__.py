@@ -1,0 +1,1 @@
+"""The protocols of a benchmark, on features."""
