@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pandas as pd
 import yaml
 from PIL import Image
 
+from medimeta.builders.release.release import ReleaseSource
 from medimeta.builders.rows import to_table
-from medimeta.builders.source import Source
+from medimeta.builders.source import Options, Source
 from medimeta.cards.facts import Task
 
+WITH_MASKS = Options(partial=True, with_masks=True)
 TARGETS = {
     "multiclass": "MULTICLASS_CLASSIFICATION",
     "binary": "BINARY_CLASSIFICATION",
@@ -141,3 +144,22 @@ def _npy(array: np.ndarray) -> bytes:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def read_bus(location: Path, options: Options = WITH_MASKS) -> Any:
+    """The rows of a release of bus."""
+    source = ReleaseSource("bus", location, options)
+    return to_table(source, source.manifest())
+
+
+def edit(folder: Path, name: str, change: Callable[[str], str]) -> None:
+    """Change the text of a file of a release."""
+    path = folder / name
+    path.write_text(change(path.read_text()))
+
+
+def edit_table(folder: Path, row: int, column: str, value: str) -> None:
+    """Change a cell of the annotations of a release."""
+    table = pd.read_csv(folder / "annotations.csv", dtype=str, keep_default_na=False)
+    table.loc[row, column] = value
+    table.to_csv(folder / "annotations.csv", index=False)
