@@ -21,12 +21,13 @@ try:
 except ImportError:  # before version 1
     from huggingface_hub.utils import reset_sessions as close_session
 
+from fakes.parquet import set_values
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options
 from medimeta.cards.card import NAMELESS
 from medimeta.files.remote import retry as patience
-from medimeta.upload.folder.writing import build
+from medimeta.upload.folder.writing import build, write_card
 from medimeta.upload.push import publish as push
 from medimeta.upload.push.options import PushOptions
 
@@ -122,3 +123,14 @@ def other_client():
         yield
     finally:
         close_session()
+
+
+def shard_of(folder, dataset="bus", split="train"):
+    """The first shard of a split."""
+    return folder / dataset / f"{split}-00000-of-00001.parquet"
+
+
+def change_a_row(folder):
+    """Another subject for one row of bus, with the card that goes with it."""
+    set_values(shard_of(folder), 0, subject_id="someone")
+    write_card(folder, "0")

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -21,20 +20,21 @@ from huggingface_hub import HfApi
 from PIL import Image
 
 import medimeta
-from fakes.errors import raises
-from fakes.hub import READ_TOKEN, Fault, Hub
-from fakes.parquet import edit, rows_of, set_values
+from fakes.hub import Fault, Hub
+from fakes.parquet import rows_of
 from fakes.publishing import (
     PARTIAL,
     REPO,
     TRANSPORTS,
     build_folder,
+    change_a_row,
     contents,
     holds,
     in_another_process,
     in_this_process,
     other_client,
     publish,
+    shard_of,
     without_waiting,
 )
 from medimeta.builders.locate import open_source
@@ -42,11 +42,9 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
 from medimeta.cli import app as cli
-from medimeta.errors import MedIMetaError, PushFailed, PushRefused, SourceBroken, UnknownName
-from medimeta.upload.folder.writing import NotAHubFolder, build, write_card
-from medimeta.upload.push.options import PushOptions
+from medimeta.errors import PushFailed, PushRefused
+from medimeta.upload.folder.writing import build
 from medimeta.upload.push.plan import owner
-from medimeta.upload.push.publish import push
 from medimeta.upload.verify.findings import clean
 from medimeta.upload.verify.folder import verify_folder
 
@@ -60,42 +58,6 @@ FOREIGN = {
     "mydata/train-00000-of-00001.parquet": b"another dataset",
     "scripts/medimeta.py": b"not in the root",
 }
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """Three small datasets."""
-    return build_folder(tmp_path_factory.mktemp("push"), {"bus": 3, "crc": 1, "pneumonia": 2})
-
-
-@pytest.fixture
-def folder(small, tmp_path):
-    """A Hub folder to change."""
-    return shutil.copytree(small, tmp_path / "folder")
-
-
-@pytest.fixture(params=TRANSPORTS)
-def hub(tmp_path, monkeypatch, request):
-    without_waiting(monkeypatch, lfs=request.param == "lfs")
-    with Hub(tmp_path / "server", part_bytes=50_000, page=7) as server, other_client():
-        yield server
-
-
-@pytest.fixture
-def lfs_hub(tmp_path, monkeypatch):
-    without_waiting(monkeypatch, lfs=True)
-    with Hub(tmp_path / "server") as server, other_client():
-        yield server
-
-
-def shard(folder, dataset="bus", split="train"):
-    return folder / dataset / f"{split}-00000-of-00001.parquet"
-
-
-def changed(folder):
-    """Another subject for one row of bus, with the card that goes with it."""
-    set_values(shard(folder), 0, subject_id="someone")
-    write_card(folder, "0")
 
 
 LOAD_CONFIGS = """
@@ -144,7 +106,7 @@ def test_everything_in_one_commit_and_nothing_the_second_time(hub, small):
 def test_only_what_differs_is_sent_and_only_ours_is_deleted(hub, folder):
     publish(hub, folder)
     hub.commit(REPO, FOREIGN | {"bus/train-00000-of-00002.parquet": b"stale", "records/crc/card.json": b"edited"})
-    changed(folder)
+    change_a_row(folder)
     (folder / "notes.tex").write_text("never sent")
     before = hub.received
 
@@ -166,7 +128,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(lfs_hub, folder):
     assert len(first.added) == len(contents(folder))
     publish(lfs_hub, folder)
     lfs_hub.commit(REPO, {"crc/train-00001-of-00002.parquet": b"stale"})
-    changed(folder)
+    change_a_row(folder)
     head, before = lfs_hub.repos[REPO].heads["main"], len(lfs_hub.log)
 
     done = publish(lfs_hub, folder, dry_run=True)
@@ -175,7 +137,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(lfs_hub, folder):
     assert lfs_hub.repos[REPO].heads["main"] == head
     assert all(request.startswith("GET") for request in lfs_hub.log[before:])
     lines = done.plan.summary().splitlines()
-    size = shard(folder).stat().st_size
+    size = shard_of(folder).stat().st_size
     assert f"~ bus/train-00000-of-00001.parquet ({size:,} bytes)" in lines
     assert "- crc/train-00001-of-00002.parquet" in lines
     assert lines[-1] == f"One commit, at most {done.plan.bytes:,} bytes to send."
@@ -232,7 +194,7 @@ def test_configs_of_others_stay_loadable(lfs_hub, tmp_path):
     publish(lfs_hub, folder)
     push_elsewhere(lfs_hub, tmp_path, "episodes_bus_1shot")
     theirs = {path: data for path, data in lfs_hub.files(REPO).items() if path.startswith("episodes_")}
-    changed(folder)
+    change_a_row(folder)
 
     done = publish(lfs_hub, folder)
 
@@ -296,7 +258,7 @@ def test_a_tag_names_one_release(lfs_hub, folder):
     first = publish(lfs_hub, folder, tag="v1.0.0")
     assert lfs_hub.repos[REPO].tags == {"v1.0.0": first.commit}
     assert publish(lfs_hub, folder, tag="v1.0.0").commit == first.commit
-    changed(folder)
+    change_a_row(folder)
     sent = lfs_hub.received
     with pytest.raises(PushRefused, match=r"v1\.0\.0 names another release"):
         publish(lfs_hub, folder, tag="v1.0.0")
@@ -324,7 +286,7 @@ def test_a_killed_push_leaves_the_tag_to_the_next(lfs_hub, folder):
 def test_a_branch_is_made_and_main_stays(lfs_hub, folder):
     publish(lfs_hub, folder)
     main = lfs_hub.repos[REPO].heads["main"]
-    changed(folder)
+    change_a_row(folder)
 
     for _ in range(2):
         publish(lfs_hub, folder, revision="next")
@@ -338,7 +300,7 @@ def test_a_branch_is_made_and_main_stays(lfs_hub, folder):
 def test_a_pull_request_is_opened_once(hub, folder):
     publish(hub, folder)
     main = hub.repos[REPO].heads["main"]
-    changed(folder)
+    change_a_row(folder)
 
     first = publish(hub, folder, create_pr=True)
     again = publish(hub, folder, create_pr=True)
@@ -384,155 +346,6 @@ def test_what_may_not_be_passed_on(lfs_hub, tmp_path):
     assert "assets/skinl_derm-montage.png" not in lfs_hub.files(REPO)
 
 
-def remove_record(folder):
-    (folder / "records" / "bus" / "build.json").unlink()
-
-
-def remove_card(folder):
-    (folder / "README.md").unlink()
-
-
-def remove_shards(folder):
-    for path in (folder / "bus").glob("*.parquet"):
-        path.unlink()
-
-
-def tear_shards(folder):
-    shard(folder, split="test").rename(folder / "bus" / "test-00000-of-00002.parquet")
-
-
-def unnamed_label(folder):
-    set_values(shard(folder), 0, malignancy=7)
-
-
-def picture_outside(folder):
-    set_values(shard(folder), 0, image={"bytes": None, "path": "/home/me/a.png"})
-
-
-def no_rows(folder):
-    edit(shard(folder, split="test"), lambda rows: rows.clear())
-
-
-@pytest.mark.parametrize(
-    ("damage", "options", "error", "words"),
-    [
-        (None, {"partial": False}, PushRefused, r"Incomplete: bus \(9 of 780 images\).*--partial"),
-        (None, {"only": ("pbc",)}, UnknownName, r"Unknown dataset in .*'pbc'.*bus, crc, pneumonia"),
-        (None, {"remove": ("bus",)}, PushRefused, "--only"),
-        (None, {"remove": ("bsu",)}, UnknownName, "Did you mean 'bus'"),
-        (None, {"gated": "yes"}, PushRefused, "auto, manual"),
-        (None, {"create_pr": True, "revision": "next"}, PushRefused, "--revision or --create-pr"),
-        (None, {"create_pr": True, "tag": "v1"}, PushRefused, "Merge it, then push with --tag"),
-        (None, {"create_pr": True}, PushRefused, "--create-pr"),
-        (remove_record, {}, PushRefused, r"bus lacks its build\.json. Build it again, or leave it out with --only"),
-        (remove_card, {}, PushRefused, r"has no README\.md.*medimeta card"),
-        (remove_shards, {}, PushRefused, "bus lacks its shards"),
-        (tear_shards, {}, SourceBroken, "incomplete set of test shards"),
-        (
-            unnamed_label,
-            {},
-            PushRefused,
-            r"bus: error: labels: 1 row\(s\) have a label without a name(.|\n)*Nothing was",
-        ),
-        (picture_outside, {}, PushRefused, r"bus: error: embedded: 1 row\(s\) have a picture outside the file"),
-        (no_rows, {}, PushRefused, "viewer: empty split: .*0 rows"),
-        (lambda f: (f / "medimeta.py").touch(), {}, PushRefused, r"holds medimeta\.py.*would fail.*Delete it"),
-    ],
-)
-def test_refused_before_anything_is_sent(lfs_hub, folder, damage, options, error, words):
-    if damage:
-        damage(folder)
-
-    with pytest.raises(error, match=words):
-        publish(lfs_hub, folder, **options)
-
-    assert not lfs_hub.repos
-
-
-ON_THE_HUB = [
-    ({"medimeta.py": b""}, {}, r"repository ns/medimeta holds medimeta\.py.*Delete it"),
-    ({"bus/train-extra.parquet": b""}, {}, r"holds bus/train-extra\.parquet.*read as rows.*Delete or rename"),
-    ({"crc/test-x.parquet": b""}, {"only": ("bus",)}, r"holds crc/test-x\.parquet"),
-    ({"records/crc/card.json": None}, {"only": ("bus",)}, r"crc/card\.json.*--remove crc"),
-    ({"records/crc/card.json": b"{}"}, {"only": ("bus",)}, r"card\.json of crc .* of another version.*--remove crc"),
-    ({}, {"private": True}, "--private"),
-    ({"README.md": b"---\nconfigs: [\n---\n"}, {}, "--overwrite-card"),
-    ({"README.md": b"---\ndate: 2024-13-45\n---\n"}, {}, "--overwrite-card"),
-    ({"README.md": b"# A card without YAML"}, {}, "--overwrite-card"),
-]
-
-
-def test_refused_for_what_is_on_the_hub(lfs_hub, folder):
-    publish(lfs_hub, folder)
-    first = lfs_hub.repos[REPO].heads["main"]
-    changed(folder)
-    for files, options, words in ON_THE_HUB:
-        lfs_hub.repos[REPO].heads["main"] = first
-        head, received = lfs_hub.commit(REPO, files).oid, lfs_hub.received
-
-        with pytest.raises(MedIMetaError, match=words):
-            publish(lfs_hub, folder, **options)
-
-        assert lfs_hub.repos[REPO].heads["main"] == head
-        assert lfs_hub.received == received
-
-
-def test_a_dry_run_does_not_wait_long_for_a_hub_that_does_not_answer(small, monkeypatch):
-    waits = without_waiting(monkeypatch, lfs=True)
-    api = HfApi("http://127.0.0.1:9", token="hf_x")
-
-    with pytest.raises(PushFailed):
-        push(small, REPO, PushOptions(partial=True, dry_run=True), version="0", api=api)
-
-    assert sum(waits) < 10
-
-
-def test_a_card_that_cannot_be_read_is_replaced_when_told(lfs_hub, folder):
-    publish(lfs_hub, folder)
-    lfs_hub.commit(REPO, {"README.md": b"---\nconfigs: [\n---\n"})
-
-    publish(lfs_hub, folder, overwrite_card=True)
-
-    assert holds(lfs_hub, folder)
-
-
-def test_a_folder_without_datasets_and_a_name_without_owner(tmp_path, small, lfs_hub):
-    with pytest.raises(NotAHubFolder, match="medimeta build"):
-        publish(lfs_hub, tmp_path)
-    with raises(PushRefused, "invalid-repository", "'medimeta'"):
-        push(small, "medimeta", version="0")
-
-
-def test_a_folder_that_changes_while_it_is_sent(lfs_hub, folder):
-    publish(lfs_hub, folder)
-    old = lfs_hub.files(REPO)
-    changed(folder)
-    lfs_hub.fail(Fault("meanwhile", "POST .*/preupload/", act=lambda: set_values(shard(folder), 1, subject_id="x")))
-
-    with pytest.raises(PushFailed, match=r"train-00000-of-00001\.parquet"):
-        publish(lfs_hub, folder)
-
-    assert lfs_hub.files(REPO) == old
-
-
-@pytest.mark.parametrize(
-    ("token", "words"),
-    [(READ_TOKEN, "write access"), ("hf_" + "UnknownTokenOfNobody" * 2, "Log in with: hf auth login")],
-)
-def test_no_message_holds_a_token(lfs_hub, small, monkeypatch, capfd, token, words):
-    api = HfApi(lfs_hub.url, token)
-    with pytest.raises(PushFailed, match=words) as caught:
-        push(small, REPO, PushOptions(partial=True), version="0", api=api)
-    lfs_hub.fail(Fault("status", times=10_000, status=500))  # its message repeats the token
-    with pytest.raises(PushFailed, match=r"rerun the command") as again:
-        push(small, REPO, PushOptions(partial=True), version="0", api=api)
-
-    shown = [str(caught.value), repr(caught.value), str(again.value), repr(again.value), *capfd.readouterr()]
-    assert not any(token in text for text in shown)
-    assert "hf_..." in str(again.value)
-    assert caught.value.__cause__ is None
-
-
 LOAD = """
 import hashlib, json, sys
 import datasets
@@ -555,7 +368,7 @@ def rows_in(folder):
     """All rows of crc, with the hash of the decoded pixels for an image."""
     found = {}
     for split in ("train", "validation", "test"):
-        found[split] = rows_of(shard(folder, "crc", split))
+        found[split] = rows_of(shard_of(folder, "crc", split))
         for row in found[split]:
             image = Image.open(io.BytesIO(row["image"]["bytes"]))
             row["image"] = [image.mode, hashlib.sha256(image.tobytes()).hexdigest()]
@@ -615,7 +428,7 @@ def test_other_readers_of_parquet(lfs_hub, small, tmp_path):
     publish(lfs_hub, small)
     api = HfApi(lfs_hub.url, lfs_hub.token)
     copy = Path(api.snapshot_download(REPO, repo_type="dataset", local_dir=tmp_path / "copy"))
-    rows = [row for split in ("train", "test") for row in rows_of(shard(small, "bus", split))]
+    rows = [row for split in ("train", "test") for row in rows_of(shard_of(small, "bus", split))]
 
     frame = polars.read_parquet(copy / "bus" / "*.parquet").sort("index")
     counts = duckdb.sql(f"select malignancy, count(*) from '{copy}/bus/*.parquet' group by all order by all").fetchall()
