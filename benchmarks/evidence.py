@@ -3,7 +3,8 @@
     python benchmarks/evidence.py --bus hub --pbc pbc
 
 `--bus` is a Hub folder (`medimeta build bus`) or the raw archive of bus, `--pbc` the raw source of pbc, complete or a
-part of it. The encoders are those of benchmarks/backbones.py. Only numbers, tables and curves are written: no image.
+part of it. The encoders are those of benchmarks/backbones.py and the shortcuts. Only numbers, tables and curves are
+written: no image.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import shutil
 from pathlib import Path
 
 import medimeta
+from medimeta.learn.benchmark.plan import SHORTCUTS
 from medimeta.learn.evaluation.comparing.result_table import markdown_head, markdown_row
 from medimeta.learn.evaluation.results import results
 
 HERE = Path(__file__).parent
-NAMES = ("imagenet", "untrained", "vit", "colour", "histogram", "compressed")
+BACKBONES = ("imagenet", "untrained", "vit")
+NAMES = (*BACKBONES, *SHORTCUTS)
 PROTOCOLS = ("probe", "knn", "prototype", "few-shot", "label-efficiency", "retrieval")
 WHOLE = "train+validation+test"
 SHOTS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
@@ -63,7 +66,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--episodes", type=int, default=100)
     arguments = parser.parse_args()
-    encoders = [f"{HERE / 'backbones.py'}:{name}" for name in arguments.encoders]
+    encoders = [f"{HERE / 'backbones.py'}:{name}" if name in BACKBONES else name for name in arguments.encoders]
     failures = []
     for dataset in arguments.datasets:
         done = medimeta.bench(
@@ -82,7 +85,7 @@ def main() -> None:
         failures += done.failures
     if set(arguments.encoders) != set(NAMES):
         return
-    order = {model: number for number, model in enumerate(_names(arguments.work))}
+    order = {model: number for number, model in enumerate(_names())}
     loaded = sorted(results([arguments.work]), key=lambda one: order[one[1].model])
     done = medimeta.Benchmark(tuple(loaded), tuple(failures))
     shutil.rmtree(arguments.out / "figures", ignore_errors=True)
@@ -91,10 +94,10 @@ def main() -> None:
     print(short_table(done))
 
 
-def _names(work: Path) -> list[str]:
+def _names() -> list[str]:
     import backbones
 
-    return [getattr(backbones, name)().name for name in NAMES]
+    return [*(getattr(backbones, name)().name for name in BACKBONES), *SHORTCUTS]
 
 
 if __name__ == "__main__":

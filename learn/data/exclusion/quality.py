@@ -111,12 +111,6 @@ def write_flags(ledger: Ledger, folder: Path) -> None:
                 pq.write_table(table, partial, compression="zstd")
 
 
-def merged(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return several tables of flags as one, sorted, each row once."""
-    frame = pa.concat_tables(tables).to_pandas()
-    return _table(list(frame.itertuples(index=False, name=None)))
-
-
 def _table(rows: Sequence[tuple[str, str, str, str]]) -> pa.Table:
     frame = pd.DataFrame(sorted(set(rows)), columns=SCHEMA.names)
     return pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
