@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import shutil
 import signal
 import threading
 import time
@@ -58,7 +59,7 @@ def releases(tmp_path_factory):
     home = tmp_path_factory.mktemp("faults")
     old = build_folder(home, {"bus": 3, "crc": 1}, name="old")
     new = build_folder(home, {"bus": 4}, seed=1, name="new")
-    build_folder(home, {"crc": 1}, name="both")
+    shutil.copytree(old, home / "both")  # not built again: old versions of libtiff pad crc's files at random
     return old, new, build_folder(home, {"bus": 4}, seed=1, name="both")
 
 
