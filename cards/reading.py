@@ -27,7 +27,8 @@ def read_card(path: Path) -> DatasetCard:
     from pydantic import ValidationError
 
     facts = read_facts(path)
-    for position, task in enumerate(facts.get("tasks") or ()):
+    tasks = facts.get("tasks")
+    for position, task in enumerate(tasks if isinstance(tasks, list) else ()):
         if isinstance(task, dict):
             task |= {"dataset": facts.get("id"), "is_main": position == 0}
     try:

@@ -32,7 +32,7 @@ from ..reading.axes import other_axes
 from ..reading.raw import Raw, Row
 
 MARKERS = ("LITS Challenge", "LITS-Challenge-Test-Data")
-ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d+\.txt", re.IGNORECASE)
+ANNOTATION = re.compile(r"(.*/)?(test-)?segmentation-\d{1,6}\.txt", re.IGNORECASE)
 OWN_FOLDER = re.compile(r"(^|/)annotations_of_(training|testing)_set/[^/]+$", re.IGNORECASE)
 FIRST_OF_BATCH_2 = 28
 SWAPPED = "test-volume-59.nii"  # stored with its second and third axis exchanged; its boxes are right

@@ -125,8 +125,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else f"{text[:12]}..."
 
 
-def _by_size(key: tuple[str, str]) -> list[list[str | int]]:
-    return [[int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)] for text in key]
+def _by_size(key: tuple[str, str]) -> list[str]:
+    return [re.sub(r"\d+", lambda digits: digits[0].zfill(20), text) for text in key]
 
 
 def _table(protocol: str, split: str, metric: str, found: list[Sourced]) -> ResultTable:
