@@ -13,14 +13,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from fakes.habits import EQUAL, KINDS  # noqa: E402
-from medimeta.builders.images import MASKS, read_image  # noqa: E402
-from medimeta.builders.locate import open_source  # noqa: E402
-from medimeta.builders.phantoms import write_miniature  # noqa: E402
-from medimeta.builders.source import Options  # noqa: E402
-from medimeta.errors import MedIMetaError  # noqa: E402
+from fakes.habits import EQUAL, KINDS
+from medimeta.builders.images import MASKS, read_image
+from medimeta.builders.locate import open_source
+from medimeta.builders.phantoms import write_miniature
+from medimeta.builders.source import Options
+from medimeta.errors import MedIMetaError
 
 DATASETS = (  # one of each source
     "aml", "bus", "crc", "cxr", "derm", "dr_regular", "fundus", "glaucoma", "mammo_mass", "oct", "organs_axial", "pbc",
