@@ -41,7 +41,8 @@ def bench(context: typer.Context) -> None:
     names += ["exclude_leaks", "corruptions", "severities"]
     settings: dict[str, Any] = {name: getattr(args, name) for name in names}
     if args.list:
-        print_text(Plan.of(args.tasks, **settings).summary(args.models or [TINY_ENCODER]))
+        plan = Plan.of(args.tasks, **settings)
+        print_text(plan.summary(args.models or [TINY_ENCODER], drawn=args.tiny and args.data_dir is None))
         return
     settings |= {name: getattr(args, name) for name in ("tasks", "data_dir", "out", "jobs", "batch_size", "dtype")}
     settings |= {"partial": True} if args.partial else {}

@@ -92,7 +92,8 @@ def bench(
     if jobs > 1 and len(names) < len(given):
         raise MedIMetaError("Other processes load encoders by name: with jobs above 1, give names only.")
     say = say or (lambda line: None)
-    say(plan.summary([model if isinstance(model, str) else model.name for model in given]))
+    drawn = tiny and data_dir is None and DATA_VARIABLE not in os.environ
+    say(plan.summary([model if isinstance(model, str) else model.name for model in given], drawn=drawn))
     try:
         from .processes import helpers
         from .running import Run
@@ -100,7 +101,7 @@ def bench(
     except ModuleNotFoundError as error:
         raise missing_extra(str(error.name), "train", "medimeta.bench") from error
     place: Any = data_dir
-    if tiny and data_dir is None and DATA_VARIABLE not in os.environ:
+    if drawn:
         place, options = source, {**options, "partial": True}
     run = Run(plan, Path(out), say, place, options, batch_size, dtype)
     with helpers(run, names, jobs):

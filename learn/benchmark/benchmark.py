@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..evaluation.results import Result
     from .report.content import Content
 
+WIDE = 4  # columns of results that fit a terminal
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -46,7 +48,9 @@ class Benchmark:
     failures: tuple[Failure, ...] = ()
 
     def table(self, metric: str = "auroc", baseline: str | None = None) -> str:
-        """Return a Markdown table per protocol, methods down and tasks across, robustness, and what failed.
+        """Return a Markdown table per protocol, robustness to corruptions, and what failed.
+
+        A table has methods down and tasks across; with many tasks, tasks down and methods across.
 
         Args:
             metric: What to compare by; retrieval is compared by mean average precision.
@@ -57,7 +61,8 @@ class Benchmark:
         """
         from .report.content import tables_of
 
-        parts = [one.markdown() for one in tables_of(self.results, metric)] if self.results else []
+        tables = tables_of(self.results, metric) if self.results else []
+        parts = [one.markdown(transposed=len(one.tasks) > max(WIDE, len(one.methods))) for one in tables]
         parts += self._robustness(baseline)
         if self.failures:
             lines = [f"* {' '.join(str(failure).split())}" for failure in self.failures]

@@ -137,9 +137,16 @@ class Plan:
         """Return what an episode consists of."""
         return Recipe(shots, self.queries, min_images=self.min_images)  # type: ignore[arg-type]
 
-    def summary(self, encoders: Sequence[str]) -> str:
-        """Say what will be evaluated, in lines for people."""
+    def summary(self, encoders: Sequence[str], *, drawn: bool = False) -> str:
+        """Return what will be evaluated, in lines for people.
+
+        Args:
+            encoders: Names of the encoders.
+            drawn: Whether the data are miniatures of phantoms.
+        """
         images = sum(DATASETS[dataset].total for dataset in self.datasets)
+        data = f"{images:,} in {len(self.datasets)} complete dataset(s)"
+        data = f"miniatures of {len(self.datasets)} dataset(s), drawn here" if drawn else data
         shots, seeds = (", ".join(map(str, values)) for values in (self.shots, self.seeds))
         parts = ", ".join(f"{100 * fraction:g} %" for fraction in self.fractions)
         solvers = " and ".join(self.solvers)
@@ -152,8 +159,7 @@ class Plan:
             "encoders": ", ".join(encoders),
             "tasks": f"{len(self.tasks)}: " + ", ".join(f"{task.dataset}/{task.column}" for task in self.tasks),
             "protocols": ", ".join(protocols),
-            "images": f"{images:,} in {len(self.datasets)} complete dataset(s); each encoder sees them once, and none "
-            "whose features are in the cache",
+            "images": f"{data}; each encoder sees them once, and none whose features are in the cache",
         }
         return "\n".join(f"{name:<10} {text}" for name, text in lines.items())
 

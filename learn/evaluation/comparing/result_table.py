@@ -81,7 +81,8 @@ class ResultTable:
     def heading(self, task: str) -> str:
         """Return the heading of a column: the task and its number of classes, where known."""
         counts = sorted({cell.classes for (_, of), cell in self.cells.items() if of == task and cell.classes})
-        return f"{task}, {' or '.join(map(str, counts))} classes" if counts else task
+        noun = "class" if counts == [1] else "classes"
+        return f"{task}, {' or '.join(map(str, counts))} {noun}" if counts else task
 
     def grid(self, *, transposed: bool = False) -> list[list[str]]:
         """Return headings and cells, the best value of each task in `**`.
