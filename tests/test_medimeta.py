@@ -15,8 +15,8 @@ import pytest
 from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset, load_dataset_builder
 
 import medimeta
+from fakes.processes.workers import indices
 from fakes.tiers import quick
-from fakes.workers import indices
 from medimeta.builders import dataset, registration
 from medimeta.builders.phantoms import write_miniature
 

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from fakes import axe
-from fakes.browser import chromium
+from fakes.browser import axe, chromium
 from fakes.pages import ROOT
 
 PAGES = ("index", "first-lines", "tutorial", "train", "troubleshooting", "api")

@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from fakes.errors import raises
-from fakes.release_server import FILE, Answer, Handler, archive, md5, running
+from fakes.release.server import FILE, Answer, Handler, archive, md5, running
 from medimeta.builders.release import download
 from medimeta.builders.release.download import download_release
 from medimeta.errors import DownloadFailed, SourceNotFound, UnknownName

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.shell import medimeta, new_process
+from fakes.processes.shell import medimeta, new_process
 from medimeta import DATASETS
 from medimeta.builders.phantoms import write_miniature
 from medimeta.cli import app as cli

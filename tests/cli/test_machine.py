@@ -10,7 +10,7 @@ import pytest
 import medimeta
 from fakes.errors import raises
 from fakes.release import write_release, zip_release
-from fakes.release_server import FILE, Answer, md5, running
+from fakes.release.server import FILE, Answer, md5, running
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from fakes.pages import ROOT
-from fakes.shell import new_process
+from fakes.processes.shell import new_process
 from medimeta import DATASETS
 from medimeta.cli import app as cli
 from medimeta.cli.shared import console

@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from .shell import EDITABLE, medimeta, new_process
+from .processes.shell import EDITABLE, medimeta, new_process
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from fakes.errors import raises
-from fakes.work import end, where
+from fakes.processes.work import end, where
 from medimeta.errors import MedIMetaError
 from medimeta.files import parallel
 from medimeta.files.parallel import ordered_map, pool

@@ -18,7 +18,7 @@ from datasets import Features, load_dataset
 
 import medimeta
 from fakes.golden import RAW, as_golden, golden_rows
-from fakes.killed import build_slices, start
+from fakes.processes.killed import build_slices, start
 from fakes.tiers import quick
 from medimeta.builders import rows
 from medimeta.builders.locate import open_source

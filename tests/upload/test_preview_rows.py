@@ -10,8 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from fakes import axe
-from fakes.browser import chromium
+from fakes.browser import axe, chromium
 from medimeta.errors import UnknownName
 from medimeta.upload.folder.miniatures import build_miniatures
 from medimeta.upload.preview import finder as finding

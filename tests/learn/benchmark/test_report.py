@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import medimeta
-from fakes import axe
-from fakes.browser import chromium
+from fakes.browser import axe, chromium
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.benchmark.benchmark import Benchmark, Failure
 from medimeta.learn.evaluation.results import Measured, Result

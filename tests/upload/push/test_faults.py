@@ -18,7 +18,7 @@ import pytest
 from huggingface_hub import HfApi, file_download
 
 from fakes.hub import Fault, Hub
-from fakes.killed import push_pieces, start
+from fakes.processes.killed import push_pieces, start
 from fakes.publishing import PARTIAL, REPO, TRANSPORTS, build_folder, holds, other_client, publish, without_waiting
 from medimeta.builders import rows
 from medimeta.builders.locate import open_source

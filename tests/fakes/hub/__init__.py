@@ -4,7 +4,7 @@
         hub.fail(Fault("status", r"POST .*/commit/", status=503))
         HfApi(hub.url, hub.token).upload_folder(...)
 
-Dataset repositories only; files arrive as they are, through LFS or through Xet. `hub_routes` has the answers.
+Dataset repositories only; files arrive as they are, through LFS or through Xet. `routes` has the answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from .hub_routes import Refused, answer
+from .routes import Refused, answer
 
 TOKEN = "hf_" + "WriteTokenOfTheTester" * 2
 READ_TOKEN = "hf_" + "ReadTokenOfTheTester" * 2

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 import huggingface_hub.constants
 from huggingface_hub import HfApi
 
+from fakes.publishing import PARTIAL, REPO
 from medimeta.builders import rows
 from medimeta.builders.locate import open_source
 from medimeta.files.parallel import pool
@@ -22,8 +23,6 @@ from medimeta.upload.folder import shards
 from medimeta.upload.folder.writing import build
 from medimeta.upload.push import publish as push
 from medimeta.upload.push.options import PushOptions
-
-from .publishing import PARTIAL, REPO
 
 CHANGES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "shutil.rmtree"}
 

@@ -13,7 +13,7 @@ import pytest
 
 from medimeta.cli.app import main
 
-EDITABLE = Path(__file__).parents[2] / ".editable"
+EDITABLE = Path(__file__).parents[3] / ".editable"
 WIDE = {"COLUMNS": "200"}
 
 
