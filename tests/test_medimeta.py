@@ -90,6 +90,7 @@ def test_split_expressions(raw, split, rows):
     assert len(medimeta.load_dataset("bus", data_dir=raw, partial=True, split=split)) == rows
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_rows(tmp_path):
     folder = write_miniature("pbc", tmp_path / "raw", per_class=30)  # 168 rows in train: two batches
     one = medimeta.load_dataset("pbc", data_dir=folder, partial=True)

@@ -41,6 +41,7 @@ def run_page(page, folder, monkeypatch):
     return len(blocks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
 def test_examples_give_what_is_shown(page, demo, monkeypatch):
     datasets.disable_progress_bars()
@@ -57,7 +58,7 @@ def test_examples_give_what_is_shown(page, demo, monkeypatch):
     )
 
 
-def test_a_wrong_output_is_noticed(demo, tmp_path):
+def test_a_wrong_output_is_noticed():
     with pytest.raises(AssertionError, match="medimeta --version"):
         run_console("$ medimeta --version\n9.9.9\n", "page")
 

@@ -396,6 +396,7 @@ def test_a_file_that_another_process_finished_meanwhile_is_taken(server, fetch, 
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_download_once(server, tmp_path):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         calls = [pool.submit(download_release, "bus", base_url=server.base, cache_dir=tmp_path) for _ in range(2)]

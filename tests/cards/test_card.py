@@ -200,6 +200,7 @@ def test_subjects_overlaps_and_provenance(card):
     assert "* `medimeta-hf` 0.1.0 built `bus`, `cxr`, `dr_regular`, `mammo_calc`, `skinl_derm`." in card.text
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(raw, hub, tmp_path):
     """Another folder, another order, another number of workers."""
     with pool(2, at_once=True) as (executor, workers):

@@ -34,7 +34,9 @@ from medimeta.upload.push.options import PushOptions
 REPO = "ns/medimeta"
 # Older clients have no Xet, or one that the Hub of the tests does not know.
 XET = hasattr(xet, "XetSessionHolder")
-TRANSPORTS = [pytest.param("xet", marks=pytest.mark.skipif(not XET, reason="needs a newer client")), "lfs"]
+NEEDS_XET = pytest.mark.skipif(not XET, reason="needs a newer client")
+BOTH = [pytest.param("xet", marks=NEEDS_XET), "lfs"]
+TRANSPORTS = [pytest.param("xet", marks=[NEEDS_XET, pytest.mark.slow]), "lfs"]
 PARTIAL = Options(partial=True)
 
 

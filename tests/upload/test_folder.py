@@ -267,6 +267,7 @@ def raws(tmp_path_factory):
     return [write_miniature("bus", tmp_path_factory.mktemp("raws"), per_class=number) for number in (2, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("slices")
 def test_killed_at_some_steps_the_dataset_is_old_or_new_and_the_next_build_completes_it(raws, tmp_path):
     seen = check_killed_at(range(3, 1000, 14), raws, tmp_path)

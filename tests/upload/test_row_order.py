@@ -112,6 +112,7 @@ def test_the_published_order_is_an_option(pbc, tmp_path):
     assert record.order == "published"
 
 
+@pytest.mark.slow
 def test_every_source_is_stored_in_the_same_order_and_loaded_in_the_published_one(hub, pbc, tmp_path):
     build(open_source("pbc", hub), tmp_path / "again", version="0")
     build(open_source("pbc", hub), tmp_path / "plain", version="0", order="published")
@@ -168,6 +169,7 @@ def test_a_source_is_read_in_its_own_order(pbc, tmp_path, monkeypatch):
     assert len(seen) == len(set(seen)) == len(source.manifest())
 
 
+@pytest.mark.slow
 def test_what_was_spooled_is_not_rendered_again(pbc, hub, tmp_path, monkeypatch):
     monkeypatch.setattr(spool, "PIECE", 1)
     source = open_source("pbc", pbc, PARTIAL)

@@ -186,6 +186,7 @@ def test_a_dataset_that_only_the_card_lists(hub):
     assert {"build record", "shards", "row counts"} <= errors(findings)
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_finds_the_same(colours):
     same_image_in_two_splits(colours, "pbc")
     set_values(shard(colours, dataset="pbc"), 105, cell_class=99)

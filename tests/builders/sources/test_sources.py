@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from fakes.golden import golden_folder
+from fakes.tiers import quick
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.source import Options, RawSource
@@ -24,7 +25,7 @@ def source(dataset, folder, options=PARTIAL, per_class=3):
     return RawSource(dataset, write_miniature(dataset, folder, per_class=per_class, packed=False), options)
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", quick("bus", "cxr", "fundus", "mammo_calc", "organs_axial", of=DATASETS))
 def test_miniatures_show_every_task(dataset, tmp_path):
     manifest = RawSource(dataset, write_miniature(dataset, tmp_path), PARTIAL).manifest()
 
@@ -35,7 +36,7 @@ def test_miniatures_show_every_task(dataset, tmp_path):
     assert set(manifest["split"]) <= {"train", "validation", "test"}
 
 
-@pytest.mark.parametrize("dataset", ["bus", "pbc", "skinl_derm"])
+@pytest.mark.parametrize("dataset", quick("bus", of=["bus", "pbc", "skinl_derm"]))
 def test_packed_and_unpacked_miniatures_give_the_same_rows(dataset, tmp_path):
     packed = RawSource(dataset, write_miniature(dataset, tmp_path / "zip"), PARTIAL)
     unpacked = RawSource(dataset, write_miniature(dataset, tmp_path / "folder", packed=False), PARTIAL)

@@ -150,6 +150,7 @@ def test_interrupted_after_any_epoch_and_resumed_is_the_same(engine, tiny, tmp_p
     assert run("train", *options, tmp_path / "2", "--resume") == [resumed]
 
 
+@pytest.mark.slow
 def test_seeds_reproduce(tiny, tmp_path):
     options = [*tiny, "--tasks", "bus", "--epochs", "1", "--report-to", "tensorboard"]
     first, again, other = (

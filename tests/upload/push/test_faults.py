@@ -20,6 +20,7 @@ from huggingface_hub import HfApi, file_download
 from fakes.hub import Fault, Hub
 from fakes.processes.killed import push_pieces, start
 from fakes.publishing import PARTIAL, REPO, TRANSPORTS, build_folder, holds, other_client, publish, without_waiting
+from fakes.tiers import quick
 from medimeta.builders import rows
 from medimeta.builders.locate import open_source
 from medimeta.errors import PushFailed
@@ -118,7 +119,7 @@ def is_old(hub, releases):
     return holds(hub, releases[0], foreign=FOREIGN)
 
 
-@pytest.mark.parametrize("kind", [429, 503, "reset", "cut", "lost", "truncate"])
+@pytest.mark.parametrize("kind", quick(429, "cut", of=[429, 503, "reset", "cut", "lost", "truncate"]))
 def test_every_step_fails_twice(hub, releases, published, kind):
     fault = (
         {"kind": "status", "status": kind, "headers": {"Retry-After": "3"}} if isinstance(kind, int) else {"kind": kind}
@@ -266,6 +267,7 @@ def test_the_hub_says_how_long_to_wait(hub, transport, releases):
     assert is_new(hub, releases)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["lfs"], indirect=True)  # which of them wins does not depend on it
 def test_two_pushes_at_once(hub, releases, published, tmp_path):
     """Both end, and the later one's release is whole; of the same release there is one commit."""
@@ -289,6 +291,7 @@ def test_two_pushes_at_once(hub, releases, published, tmp_path):
             assert not publish(hub, releases[1]).made
 
 
+@pytest.mark.slow
 def test_downloads_through_faults(published, tmp_path, monkeypatch):
     """Torn downloads continue, at the latest in the next call; damage is found by asking for the hashes."""
     without_waiting(monkeypatch, lfs=True)

@@ -23,6 +23,7 @@ import medimeta
 from fakes.hub import Fault, Hub
 from fakes.parquet import rows_of
 from fakes.publishing import (
+    BOTH,
     PARTIAL,
     REPO,
     TRANSPORTS,
@@ -89,6 +90,7 @@ def titles(hub):
     return [commit.title for commit in hub.repos[REPO].history()]
 
 
+@pytest.mark.parametrize("hub", BOTH, indirect=True)
 def test_everything_in_one_commit_and_nothing_the_second_time(hub, small):
     pushed = publish(hub, small)
 
@@ -189,6 +191,7 @@ def test_a_dataset_goes_only_when_it_is_named(lfs_hub, small):
     assert [entry["config_name"] for entry in front["configs"]] == ["bus", "crc"]
 
 
+@pytest.mark.slow
 def test_configs_of_others_stay_loadable(lfs_hub, tmp_path):
     folder = build_folder(tmp_path, {"bus": 3, "crc": 1})
     publish(lfs_hub, folder)
@@ -213,6 +216,7 @@ def test_configs_of_others_stay_loadable(lfs_hub, tmp_path):
     assert rows["episodes_bus_1shot"] == [{"episode": 0, "support": [1, 2]}, {"episode": 1, "support": [0, 5]}]
 
 
+@pytest.mark.slow
 def test_a_downloaded_copy_with_configs_of_others_is_clean_and_can_be_pushed(lfs_hub, small, tmp_path):
     publish(lfs_hub, small)
     push_elsewhere(lfs_hub, tmp_path, "episodes_bus_1shot")
@@ -243,6 +247,7 @@ def test_a_default_config_of_others_stays_the_only_one(lfs_hub, small, default):
     assert not any("default" in entry for entry in front["configs"][:-1])
 
 
+@pytest.mark.slow
 def test_changed_features_are_told_by_the_card(lfs_hub, tmp_path):
     plain = build_folder(tmp_path, {"bus": 3, "crc": 1}, name="plain")
     masks = build_folder(tmp_path, {"bus": 3}, options=Options(partial=True, with_masks=True), name="masks")
@@ -328,6 +333,7 @@ def test_private_and_gated_before_anything_is_in_it(lfs_hub, small):
     assert len(titles(lfs_hub)) == 2
 
 
+@pytest.mark.slow
 def test_what_may_not_be_passed_on(lfs_hub, tmp_path):
     derm7pt = build_folder(tmp_path, {"skinl_derm": 1, "bus": 3})
 

@@ -105,6 +105,7 @@ def test_other_splits_and_numbers_are_looked_up_by_path():
     assert copies.excluded(ledger, "bus", "train") == [7]
 
 
+@pytest.mark.slow
 def test_images_of_a_partial_source_are_looked_up_by_path(tmp_path):
     raw = write_miniature("bus", tmp_path / "raw", per_class=80)
     options = {"data_dir": raw, "partial": True}
