@@ -84,7 +84,7 @@ def batches(
         drop_last: Leave out a last batch with fewer images.
         device: As for `PixelDataset.batch`.
         ahead: Number of batches prepared in advance, each in its own thread; 0 uses no threads. By default 1, or one
-            per core (at most 8) where images are decoded each time or augmented on the CPU. A callable in the place of
+            per core (at most 8) where images are decoded each time or augmented on the CPU. A callable used instead of
             an `Augmentation` is always called in the caller's thread.
 
     Yields:

@@ -15,8 +15,8 @@ from PIL import Image
 from ...builders.images import own_settings
 from ...errors import MedIMetaError
 
-FORMATS = ("WEBP", "PNG", "JPEG")  # the formats that datasets hold; trying all of Pillow's costs a tenth of the time
-MAX_PIXELS = 1 << 26  # of one image: more is damage or an attack, and would fill the memory
+FORMATS = ("WEBP", "PNG", "JPEG")  # the formats of all datasets; trying all formats of Pillow takes a tenth longer
+MAX_PIXELS = 1 << 26  # per image; a larger one is damaged or an attack, and would fill the memory
 PixelArray = NDArray[np.uint8]  # images of one shape: (rows, height, width, channels), 0 to 255
 
 

@@ -1,9 +1,9 @@
 """Random numbers that are the same on every machine, in every process and with every version of NumPy.
 
 The methods of `numpy.random.Generator` may draw differently from one version of NumPy to the next (NEP 19), but the
-output of a bit generator may not. So only that is used: Philox 4x64-10 (J. K. Salmon et al., "Parallel random numbers:
-as easy as 1, 2, 3", SC 2011), seeded by `numpy.random.SeedSequence(seed, spawn_key=numbers)`, and integer arithmetic of
-unlimited width on its 64-bit words.
+output of a bit generator may not. So this module uses only the bit generator Philox 4x64-10 (J. K. Salmon et al.,
+"Parallel random numbers: as easy as 1, 2, 3", SC 2011), seeded by `numpy.random.SeedSequence(seed, spawn_key=numbers)`,
+and Python integer arithmetic on its 64-bit words.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Draws:
 
     Args:
         seed: 0 or more, of any size.
-        *numbers: Which of the seed's streams, e.g. the number of an episode; each 0 or more. Streams with different
-            numbers are independent.
+        *numbers: Numbers that select one of the seed's streams, e.g. the number of an episode; each 0 or more. Streams
+            with different numbers are independent.
 
     Raises:
         MedIMetaError: If the seed is negative.
@@ -40,7 +40,7 @@ class Draws:
         self._words: list[int] = []
 
     def below(self, bound: int) -> int:
-        """Draw a uniform integer in [0, bound), by rejection sampling.
+        """Return a uniform random integer in [0, bound), by rejection sampling.
 
         Args:
             bound: 1 to 2**64.
@@ -55,7 +55,7 @@ class Draws:
     def walk(self, count: int) -> Iterator[int]:
         """Yield the numbers from 0 to `count - 1` in uniformly random order, drawing only as many as are read.
 
-        The Fisher-Yates shuffle (Knuth, TAOCP 2, 3.4.2, algorithm P), which stores only the places that it changed.
+        This is the Fisher-Yates shuffle (Knuth, TAOCP 2, 3.4.2, algorithm P); it stores only the places it changed.
         """
         moved: dict[int, int] = {}
         for place in range(count):
@@ -64,7 +64,7 @@ class Draws:
             moved[chosen] = moved.pop(place, place)
 
     def order(self, count: int) -> Positions:
-        """Draw a uniformly random permutation of the numbers from 0 to `count - 1`, by sorting one word each.
+        """Return a uniformly random permutation of the numbers from 0 to `count - 1`, sorted by one random word each.
 
         Returns:
             int64, shape (count,).

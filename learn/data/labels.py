@@ -38,13 +38,17 @@ def multi_hot(lists: pa.Array | pa.ChunkedArray, labels: int) -> np.ndarray:
 
 
 def check_labels(labels: Sequence[Any] | np.ndarray, task: Task) -> np.ndarray:
-    """Return the labels of a task as an array, after checking that they fit it.
+    """Return the labels of a task as an array, after checking that they fit the task.
+
+    Args:
+        labels: Labels of the rows, in the form that is returned.
+        task: The task.
 
     Returns:
         int64 ids from 0 to k - 1, shape (N,). Multilabel: float32 of 0, 1 or NaN (unknown), shape (N, k).
 
     Raises:
-        MedIMetaError: If the shape or a value does not fit.
+        MedIMetaError: If the shape or a value does not fit the task.
     """
     count = len(task.labels)
     try:

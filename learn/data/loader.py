@@ -47,9 +47,9 @@ def loader(
         shuffle: Whether rows come in random order, a new one in every epoch.
         augment: True for the published training augmentation (flips, crops, rotation), an `Augmentation` of other
             operations, or any callable that takes and returns an image, such as a transform of torchvision (v2),
-            Albumentations or Kornia; see `learn.data.stand_in`.
+            Albumentations or Kornia; see `learn.data.augmentation.stand_in`.
         dtype: "float32", "bfloat16" or "float16" for normalised images, shape (N, 3, height, width), or "uint8" for
-            pixels from 0 to 255, shape (N, height, width, channels). A torch.dtype, too.
+            pixels from 0 to 255, shape (N, height, width, channels). The same as a torch.dtype.
         mean: Mean per channel of the model's input, on a scale from 0 to 1; that of ImageNet by default.
         std: Standard deviation per channel, on the same scale.
         device: Device of the batches, e.g. "cuda"; augmentation and normalisation run there.

@@ -13,11 +13,11 @@ from ...files.version import VERSION
 
 
 def miniature(dataset: str, cache_dir: str | None = None, *, per_class: int) -> Path:
-    """Return the miniature source of a dataset, drawn into the cache when it is first asked for.
+    """Return the folder of a dataset's miniature, drawn into the cache on first use.
 
     Args:
-        dataset: Its id.
-        cache_dir: The cache; that of `datasets` by default.
+        dataset: Id of the dataset.
+        cache_dir: Folder of the cache; that of `datasets` by default.
         per_class: Images per class of the main task.
     """
     folder = Path(cache_dir or config.HF_DATASETS_CACHE) / "medimeta-miniatures" / VERSION

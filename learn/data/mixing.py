@@ -1,9 +1,9 @@
-"""Mixed-task batches: the order in which a training on several tasks sees its batches, each of one task.
+"""Mixed-task batches: the order of batches in training on several tasks, where each batch holds rows of one task.
 
 Three ways to choose the task of the next batch:
 
 * "proportional", as published (mm-PT): in proportion to the remaining batches of each task, until none are left. Every
-  row is served exactly once. This is the same as shuffling all batches of all tasks, and is done that way.
+  row is served exactly once. This is equivalent to shuffling all batches of all tasks, which is how it is computed.
 * "temperature": in proportion to `batches ** (1 / temperature)`, for a fixed number of steps. 1 is proportional with
   replacement; larger temperatures are more even (as for languages in N. Arivazhagan et al., arXiv 1907.05019).
 * "uniform": all tasks with equal probability, for a fixed number of steps.
@@ -34,7 +34,8 @@ class MixedBatches:
     """The batches of one epoch: `batches[i]` is a task and row positions, or what `fetch` returns for them.
 
     It has a length and no state, so it is a map-style dataset for torch: `DataLoader(batches, batch_size=None,
-    num_workers=4)` returns every batch once and in this order. Each of several processes takes its own `shard`.
+    num_workers=4)` returns every batch once and in this order. In training with several processes, each takes its own
+    `shard`.
 
     Attributes:
         sizes: Number of rows of each task, in the order of the pool.

@@ -1,4 +1,4 @@
-"""Normalise pixels: from uint8 to floating-point channels with the mean and deviation that a model expects."""
+"""Normalise pixels: from uint8 to floating-point channels, with a model's mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def normalise(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> torch.Tensor:
-    """Compute (pixel / 255 - mean) / std in float32.
+    """Return (pixel / 255 - mean) / std, computed in float32.
 
     Args:
         images: uint8, shape (N, height, width, channels), on any device.
-        dtype: float32, bfloat16 or float16.
+        dtype: Type of the result: float32, bfloat16 or float16.
         mean: Mean per channel of the result, on a scale from 0 to 1.
         std: Standard deviation per channel, on the same scale.
 

@@ -1,7 +1,7 @@
-"""Source pools of the cross-domain protocols: the tasks that may be trained on for a given target.
+"""Source pools of the cross-domain protocols: the tasks that may be used in training for a given target.
 
-The published rule leaves out the target's dataset, datasets of its domain and datasets with common subjects. Subject
-overlaps that this project found (see `SubjectOverlap.published`) count like published ones.
+The published rule leaves out the target's dataset, datasets of its domain and datasets that share subjects with it.
+Subject overlaps that this project found (see `SubjectOverlap.published`) count like published ones.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ View: TypeAlias = Dataset | Sequence[Any] | np.ndarray  # a view, or its labels 
 
 
 def labels_of(view: View, task: TaskLike) -> np.ndarray:
-    """Return the labels of a view, from its label column alone, or labels as given; checked as in `check_labels`."""
+    """Return the labels of a view, or labels as given, after `check_labels`; only the label column is read."""
     labels = view.select_columns(["label"]).with_format("numpy")[:]["label"] if isinstance(view, Dataset) else view
     return check_labels(labels, DATASETS.find_task(task))
 
 
 def label_counts(view: View, task: TaskLike) -> np.ndarray:
-    """Count the rows with each label; only the label column is read.
+    """Return the number of rows with each label; only the label column is read.
 
     Args:
         view: A view of the task, or its labels alone: ids of shape (N,), or multi-hot vectors of shape (N, k).
@@ -45,7 +45,7 @@ def label_counts(view: View, task: TaskLike) -> np.ndarray:
 
 
 def class_weights(view: View, task: TaskLike | None = None) -> np.ndarray:
-    """Compute weights with which every class counts the same in a loss: N / (classes present * rows of the class).
+    """Return weights with which every class counts the same in a loss: N / (classes present * rows of the class).
 
     They average 1 over the rows, like scikit-learn's "balanced" weights.
 
@@ -54,8 +54,8 @@ def class_weights(view: View, task: TaskLike | None = None) -> np.ndarray:
 
     Args:
         view: As for `label_counts`.
-        task: A binary, multiclass or ordinal task: a `Task`, "id" (the main task), "id/task" or (id, task). Views know
-            their classes; labels alone need it.
+        task: A binary, multiclass or ordinal task: a `Task`, "id" (the main task), "id/task" or (id, task). Required
+            for labels alone; the classes of a view are read from its features.
 
     Returns:
         float32, shape (k,). The weight of a class without rows is 0.
@@ -77,7 +77,7 @@ def _counts_of_task(view: View, task: Task) -> np.ndarray:
 
 
 def _counts_of_view(view: View) -> np.ndarray:
-    """Count the rows of a view with each label; the column of labels knows the classes."""
+    """Return the number of rows of a view with each class of its `label` feature."""
     if not isinstance(view, Dataset) or "label" not in view.column_names:
         raise MedIMetaError("class_weights needs a view of medimeta.load_task, or labels and their task.")
     if not isinstance(classes := view.features["label"], ClassLabel):
@@ -92,15 +92,14 @@ _POSITIVE = "Use medimeta.learn.data.statistics.positive_weights(view, task) wit
 
 
 def positive_weights(view: View, task: TaskLike) -> np.ndarray:
-    """Compute weights of positives that balance each label in binary cross-entropy: negatives / positives.
+    """Return weights of positives that balance each label in binary cross-entropy: negatives / positives.
 
     Args:
         view: As for `label_counts`.
         task: A multilabel task, or a binary one with a single logit; named as for `label_counts`.
 
     Returns:
-        float32, never negative, shape (k,) for multilabel, (1,) for binary. The weight of a label without positives
-        is 1.
+        float32, 0 or more, shape (k,) for multilabel, (1,) for binary. The weight of a label without positives is 1.
 
     Raises:
         UnknownName: If the task does not exist.

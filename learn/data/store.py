@@ -1,12 +1,12 @@
 """The pixel store: the images of a view, decoded once into memory-mapped files that all processes share.
 
 Layout  <cache of `datasets`>/medimeta-pixels/<id>.npy    uint8, (rows, height, width, channels), readable by `np.load`
-                                              <id>.name   what it was first used for, e.g. "bus train"
-                                              <key>.key   name of that file, by what its images were decoded from
+                                              <id>.name   dataset and split of its first use, e.g. "bus train"
+                                              <key>.key   name of the .npy file that belongs to this key
 
 The id is a hash of the pixels, so equal images give the same file whether they come from Parquet, raw archives or a
-release. Two keys find it without decoding: the fingerprint of the view, which needs no reading at all, and a hash of
-the encoded images, which also matches other views, labels and copies of the same images.
+release. Two keys find it without decoding images: the fingerprint of the view, for which no image is read, and a hash
+of the encoded images, which also matches other views, labels and copies of the same images.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ...files.atomic import whole_file
 from ...files.parallel import ordered_map
 from .decode import PixelArray, decode_images, encoded_images, image_shape
 
-BLOCK = 32  # images read, decoded and written together; times the number of threads, it bounds the memory of a build
+BLOCK = 32  # images decoded and written together; BLOCK times the number of threads bounds the memory of a build
 THREADS = min(os.cpu_count() or 1, 16)
 
 
@@ -44,7 +44,7 @@ def folder() -> Path:
 
 
 def find_or_build(images: datasets.Dataset) -> Path:
-    """Return the store of some images, and build it if there is none yet.
+    """Return the path of the store of some images, and build it if there is none yet.
 
     A store appears under its name only when it is complete. Threads and processes that ask for the same store at once
     wait for the first of them to build it.
@@ -77,7 +77,7 @@ class CacheEntry:
 
     Attributes:
         path: The file.
-        name: What it was first used for, e.g. "bus train"; empty if that is not known.
+        name: Dataset and split of its first use, e.g. "bus train"; empty if unknown.
         images: Number of images.
         bytes: Size of the file.
         used: Time of last use, in seconds since 1970.
@@ -101,7 +101,7 @@ class CacheEntry:
 
 
 def cache_entries() -> list[CacheEntry]:
-    """List all stores in the cache, the most recently used first."""
+    """Return all stores in the cache, the most recently used first."""
     entries = []
     for path in folder().glob("*.npy"):
         state = path.stat()
@@ -112,9 +112,9 @@ def cache_entries() -> list[CacheEntry]:
 
 
 def clean_cache(unused_days: float = 0) -> int:
-    """Delete stores, and the remains of interrupted builds. Stores that are being built are kept.
+    """Delete stores and what interrupted builds left. Stores that are being built are kept.
 
-    Files that may not be deleted, such as those of other users, are kept, too.
+    Files that this user may not delete are kept as well.
 
     Args:
         unused_days: Keep stores that were used within this many days; by default all are deleted.
@@ -177,7 +177,7 @@ def _name(path: Path, images: datasets.Dataset) -> None:
 
 
 def _linked(key: str) -> Path | None:
-    """Return the store that a key leads to, if there is one."""
+    """Return the path of the store with a key; None if there is none."""
     try:
         path = folder() / (folder() / f"{key}.key").read_text(encoding="ascii")
     except FileNotFoundError:
@@ -218,7 +218,7 @@ def _decode(shape: tuple[int, ...], block: Block) -> tuple[PixelArray, bytes]:
 
 
 def _build(images: datasets.Dataset, part: Path, executor: Executor) -> Path:
-    """Decode all images into a file, and give it its name when it is complete."""
+    """Decode all images into a file, rename it once it is complete, and return its path."""
     shape = image_shape(images)
     _check_space(len(images), shape)
     digest = hashlib.sha256(repr(shape).encode())
@@ -226,7 +226,7 @@ def _build(images: datasets.Dataset, part: Path, executor: Executor) -> Path:
         with part.open("wb") as file, tqdm(total=len(images), desc="Decoding", unit=" images") as bar:
             header: Any = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *shape)}
             np.lib.format.write_array_header_1_0(file, header)
-            # Written, not mapped: a full disk is an error here, but kills a process that writes to a map.
+            # Written, not memory-mapped: a full disk raises an error here, but kills a process that writes to a map.
             for pixels, hashes in ordered_map(partial(_decode, shape), _blocks(images), executor, 2 * THREADS):
                 file.write(pixels.data)
                 digest.update(hashes)

@@ -132,16 +132,19 @@ def load_task(
         flags: Add a column `flags`, the list of the image's quality flags.
         corruption: Corrupt images when they are decoded, e.g. by "speckle_noise", to measure the robustness of a model;
             one of `medimeta.corruptions(dataset)`.
-        severity: Of the corruption, 1 to 5, 3 by default; 0 leaves the images as they are.
+        severity: Severity of the corruption, 1 to 5, 3 by default; 0 leaves the images as they are.
         streaming: Return an `IterableDataset`, which reads rows as they are asked for; `split` is then one whole split.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
+
+    Returns:
+        A `Dataset` with the columns described above, or an `IterableDataset` if `streaming`.
 
     Raises:
         UnknownName: If the dataset, task, split, mode, flag, corruption, severity or option does not exist, or the
             ledger does not cover the dataset.
         SourceNotFound: If there are no data.
-        MedIMetaError: If a task is named twice, or none is, if a severity is given without a corruption, or if no
-            ledger or flags ship for the dataset.
+        MedIMetaError: If the list of tasks is empty or names a task twice, if a severity is given without a corruption,
+            or if no ledger or flags ship for the dataset.
     """
     if not isinstance(split, str):
         raise unknown(
@@ -170,7 +173,7 @@ def load_task(
 
 
 def task_view(rows: Dataset, task: Task) -> Dataset:
-    """Project rows with one column per task onto one task.
+    """Return the view of one task from rows that have one column per task.
 
     Args:
         rows: Rows of `task.dataset`, or a subset of them.

@@ -1,4 +1,4 @@
-"""What an episode set says of itself: task, split, seed, recipe, classes and hash."""
+"""The description of an episode set: task, split, seed, recipe, classes and hash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 10  # episodes that notebooks show
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Described:
-    """A table of episodes with its description.
+    """A table of episodes and its description; base class of `EpisodeSet`.
 
     Attributes:
         table: One row per episode; see module `table`. The metadata of its schema hold the description.
@@ -29,7 +29,7 @@ class Described:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """Version, task, split, seed and recipe, and the number and fingerprint of the rows drawn from."""
+        """The description: version, task, split, seed, recipe, and number and fingerprint of the rows drawn from."""
         about: dict[str, Any] = json.loads(self.table.schema.metadata[tables.ABOUT])
         return about
 
@@ -47,7 +47,7 @@ class Described:
 
     @property
     def seed(self) -> int:
-        """The seed."""
+        """The seed that the episodes were drawn with."""
         return int(self.about["seed"])
 
     @property
@@ -58,7 +58,7 @@ class Described:
 
     @cached_property
     def ways(self) -> str:
-        """Number of classes per episode: "5", or "2-5" if it was drawn."""
+        """Number of classes per episode: "5", or "2-5" if episodes differ."""
         ways = {len(classes) for classes in self.table["classes"].to_pylist()}
         return "-".join(map(str, sorted({min(ways), max(ways)})))
 
@@ -94,7 +94,7 @@ class Described:
         return html_table(self.summary(), columns, rows)
 
     def summary(self) -> str:
-        """Describe the set in a few sentences, with the classes that were left out."""
+        """Return a description of the set in a few sentences, including the classes that were left out."""
         support, query = (self.table[name].combine_chunks().value_lengths().to_numpy() for name in ("support", "query"))
         text = (
             f"{self.table.num_rows:,} episodes of {self.task.dataset} / {self.task.name}, split {self.split}, "

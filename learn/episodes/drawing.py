@@ -44,11 +44,11 @@ def episodes(
         support, query = episodes[0]  # positions in episodes.rows
         images = episodes.rows.select(support)["image"]
 
-    Positions count the rows of `split`, which `EpisodeSet.rows` holds; in another split they mean other images.
+    Positions are row numbers within `split`, whose rows are in `EpisodeSet.rows`; they do not apply to other splits.
 
     The published evaluation is `shots=5, queries=10, n=100, min_images=50, subject_disjoint=False,
-    split="train+validation+test"`: both threshold and draws are over whole datasets, regardless of subjects. With
-    another split, `min_images="published"` keeps to the same classes as far as the split has enough images. The
+    split="train+validation+test"`: classes are selected and episodes drawn over whole datasets, regardless of subjects.
+    With another split, `min_images="published"` selects the same classes as far as the split has enough images. The
     published meta-training is `shots=(1, 10), queries=10, ways="random", n=1000, min_images=40`.
 
     Args:
@@ -57,9 +57,9 @@ def episodes(
         task: Name or column of the task, in any case, or a `Task`; the main task by default.
         shots: Support images per class; (a, b) or "a-b" draws a number from a to b for each episode. Multilabel: the
             least number of positives, and of negatives, per label.
-        queries: Query images per class.
+        queries: Query images per class; multilabel as for `shots`.
         n: Number of episodes.
-        seed: Seed, 0 or more: it gives the same episodes with any number of workers and on any machine.
+        seed: Seed, 0 or more; the same seed gives the same episodes with any number of workers and on any machine.
         split: "train", "validation" (or "val"), "test", or several joined with "+".
         ways: Number of classes, drawn at random for each episode; "random" draws the number as well. By default all.
         min_images: Leave out classes with fewer images in the split; by default those that cannot fill the largest
@@ -73,6 +73,9 @@ def episodes(
         workers: Number of processes that draw; 0 draws in this process.
         data_dir: Where the data are, as for `medimeta.load_dataset`.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
+
+    Returns:
+        The episodes, with the rows that they were drawn from.
 
     Raises:
         UnknownName: If the dataset, task, split, class or option does not exist.

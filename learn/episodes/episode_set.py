@@ -1,7 +1,8 @@
 """Sets of episodes: one Parquet table that any library can read, tied to the rows that it was drawn from.
 
-Module `table` describes the columns. With the table are kept the task, the split, the seed, the recipe, a SHA-256 of
-each column that episodes were drawn from, and one of all of this, so that changed files and changed data are refused.
+Module `table` describes the columns. The table is stored together with the task, the split, the seed, the recipe, a
+SHA-256 of each column that episodes were drawn from, and a SHA-256 of all of this, so that changed files and changed
+data are refused.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from .rows import fingerprint, gatherer, labels_and_subjects
 class EpisodeSet(Described):
     """Episodes in order: `for support, query in episodes` yields row positions, and `episodes[3]` is an `Episode`.
 
-    Positions count the rows of the split that the set was drawn from, which are `rows`:
+    Positions are row numbers in the split that the set was drawn from, that is, in `rows`:
 
         episodes.rows.select(episodes[3].support)["image"]
 
     Attributes:
         table: One row per episode; see module `table`.
-        rows: The rows that the episodes were drawn from, if they are at hand. They are not saved.
+        rows: The rows that the episodes were drawn from; None if they were not given. They are not saved.
     """
 
     rows: Dataset | None = None
@@ -44,14 +45,14 @@ class EpisodeSet(Described):
     def of(
         cls, episodes: Sequence[Episode], task: Task, rows: Dataset, recipe: Recipe, *, seed: int, split: str
     ) -> EpisodeSet:
-        """Make a set of episodes.
+        """Return a set of given episodes.
 
         Args:
             episodes: The episodes.
-            task: Their task.
-            rows: The rows that they were drawn from.
-            recipe: What they consist of.
-            seed: Their seed.
+            task: The task of the episodes.
+            rows: The rows that the episodes were drawn from.
+            recipe: The recipe that the episodes follow.
+            seed: The seed that the episodes were drawn with.
             split: Name of the split.
         """
         about = tables.describe(task, rows, recipe, seed=seed, split=split)
@@ -74,13 +75,13 @@ class EpisodeSet(Described):
         return (self[number] for number in range(len(self)))
 
     def check(self, rows: Dataset) -> None:
-        """Check that rows are those the episodes were drawn from: same labels, subjects, numbers, files and order.
+        """Check that rows are those that the episodes were drawn from: same labels, subjects, index, files and order.
 
         Args:
             rows: The split as `medimeta.load_dataset` returns it, with all columns.
 
         Raises:
-            MedIMetaError: If they are other rows, naming what differs.
+            MedIMetaError: If they are other rows; the message names the differences.
         """
         actual, expected = fingerprint(rows, self.task), self.about["fingerprint"]
         different = [f"{column} differs" for column in expected if actual[column] != expected[column]]
@@ -95,16 +96,16 @@ class EpisodeSet(Described):
         reading.check_labels(self.table, labels_and_subjects(rows, self.task)[0], where)
 
     def batches(self, images: Any = None) -> Iterator[EpisodeBatch]:
-        """Return the episodes with their pixels.
+        """Return an iterator over the episodes with their pixels.
 
         Args:
-            images: Where the pixels of row positions come from; by default `rows`. Rows of the split are checked, and
-                decoded to uint8, shape (n, height, width, channels). A `PixelDataset` or a pixel store of the whole
-                split is faster. An array works as well, and so does any function of row positions or object with such
-                a method `take`, `gather` or `__getitems__`.
+            images: Source of the pixels; by default `rows`. Rows of the split are checked, and decoded to uint8, shape
+                (n, height, width, channels). A `PixelDataset` or a pixel store of the whole split is faster. An array
+                works as well, and so does a function that takes row positions and returns pixels, or an object with
+                such a method `take`, `gather` or `__getitems__`.
 
         Raises:
-            MedIMetaError: If there are no images, or they are of other rows.
+            MedIMetaError: If there are no images, or the images belong to other rows.
         """
         images = self.rows if images is None else images
         if isinstance(images, Dataset):
@@ -118,7 +119,7 @@ class EpisodeSet(Described):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], rows: Dataset | None = None) -> EpisodeSet:
-        """Read a file written by `save`.
+        """Return the set in a file written by `save`.
 
         Args:
             path: The file.
@@ -126,7 +127,7 @@ class EpisodeSet(Described):
 
         Raises:
             MedIMetaError: If the file is missing, not an episode set, of another version, changed or inconsistent, or
-                if the rows are others.
+                if the episodes were drawn from other rows.
         """
         return cls._validated(reading.read(path), rows)
 
@@ -136,7 +137,7 @@ class EpisodeSet(Described):
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, rows: Dataset | None = None) -> EpisodeSet:
-        """Read a dataset made by `to_dataset`.
+        """Return the set in a dataset made by `to_dataset`.
 
         Args:
             dataset: All episodes of the set, in their order.
@@ -189,7 +190,7 @@ class EpisodeSet(Described):
     def pull(
         cls, repo: str, name: str, rows: Dataset | None = None, *, token: str | None = None, revision: str | None = None
     ) -> EpisodeSet:
-        """Read a set published by `push`.
+        """Return a set published by `push`.
 
         Args:
             repo: Name of the dataset repository.
@@ -200,7 +201,7 @@ class EpisodeSet(Described):
 
         Raises:
             UnknownName: If the repository has no such config.
-            MedIMetaError: If it cannot be read, and as for `load`.
+            MedIMetaError: If the set cannot be read; also as for `load`.
         """
         from . import hub
 

@@ -29,7 +29,7 @@ def check(repo: str, name: str | None = None, *, token: str | None = None, priva
         PushRefused: If the repository name has no owner, the repository is public and should not be, or nobody is
             logged in.
         MedIMetaError: If the name of the config is that of a dataset, or not a valid name.
-        PushFailed: If the Hub cannot be reached, or does not know the user.
+        PushFailed: If the Hub cannot be reached or rejects the token.
     """
     repository_name(repo)
     if name is not None and (name in DATASETS or not re.fullmatch(r"\w[\w.-]*", name)):
@@ -70,9 +70,9 @@ def push(
 
 
 def pull(repo: str, name: str, *, token: str | None, revision: str | None) -> Dataset:
-    """Read a published set as a dataset; see `EpisodeSet.pull`."""
+    """Return a published set as a dataset; see `EpisodeSet.pull`."""
     where: dict[str, Any] = {"token": token, "revision": revision}
-    # Neither can be retried: the first hides its cause, which would say whether to retry, the second is damage.
+    # Neither is retried: the first hides its cause, so it may be permanent; the second means that files are damaged.
     final = (DatasetNotFoundError, DatasetGenerationError)
     try:
         names = patiently(lambda: get_dataset_config_names(repo, **where), final)

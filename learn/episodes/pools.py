@@ -1,4 +1,4 @@
-"""Pools: the images of each class that episodes are drawn from, and whether they suffice for a recipe."""
+"""Pools: the images of each class that episodes are drawn from, and checks that they suffice for a recipe."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Pools:
         task: The task.
         labels: As for `memberships`.
         subjects: Subject ids, None where unknown, length N.
-        where: What the rows are, for messages, e.g. "crc / tissue class, split test".
+        where: Description of the rows for messages, e.g. "crc / tissue class, split test".
 
     Attributes:
-        member: Which pools each row is in; see `memberships`.
+        member: The pools that each row is in: bool, shape (N, pools); see `memberships`.
         rows: Row positions of each pool, ascending.
         subjects: A number per row, int64, shape (N,), equal for rows of one subject.
     """
@@ -100,7 +100,7 @@ class Pools:
         return tuple(chosen)
 
     def describe(self, pool: int) -> str:
-        """Describe a pool, e.g. "crc / tissue class, split test: class 'mucus' has 7 images of 4 subjects"."""
+        """Return text such as "crc / tissue class, split test: class 'mucus' has 7 images of 4 subjects"."""
         rows = self.rows[pool]
         what = "images" if not self.multilabel else "positives" if pool < len(self.names) else "negatives"
         subjects = f" of {len(np.unique(self.subjects[rows])):,} subjects" if self._any_subject else ""
@@ -128,13 +128,13 @@ class Pools:
 
 
 def advice(recipe: Recipe) -> str:
-    """Return what to do when there are too few images."""
+    """Return the advice of error messages about too few images."""
     sharing = ", or subject_disjoint=False" if recipe.subject_disjoint else ""
     return f"Ask for fewer shots or queries, for other classes=[...], for a larger split{sharing}."
 
 
 def _divisible(counts: Sequence[int], shots: int, queries: int) -> bool:
-    """Whether subjects with these numbers of images can be divided into at least `shots` and `queries` images.
+    """Return whether subjects with these numbers of images can be divided into at least `shots` and `queries` images.
 
     Dynamic programming over subjects: for each number of support images so far (capped at `shots`), keep the largest
     possible number of query images.

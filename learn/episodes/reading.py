@@ -1,7 +1,7 @@
 """Read episode sets from files and datasets, and refuse those that are damaged, changed or inconsistent.
 
-A set may come from anywhere, so nothing in it is trusted: not the description, not the table, and not that they match
-each other. `validated` is the only way in.
+A set may come from anywhere, so neither its description nor its table is trusted, nor that they match each other. Every
+set that is read passes through `validated`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
     """A set as it was read, not yet validated.
 
     Attributes:
-        where: Where it was read from, for messages.
+        where: File or dataset that it was read from, for messages.
         table: One row per episode.
         about: The description, as JSON.
         sha256: SHA-256 of table and description when they were written.
@@ -98,7 +98,7 @@ def validated(stored: Stored) -> pa.Table:
     Raises:
         MedIMetaError: If the version is another one, the description or the table is malformed, the hash differs, or
             an episode is impossible: positions out of range, an image in both support and query, labels out of range,
-            or another number of classes, shots or queries than the recipe says.
+            or numbers of classes, shots or queries that differ from the recipe.
     """
     about = _description(stored)
     try:
@@ -125,10 +125,10 @@ def check_labels(table: pa.Table, labels: np.ndarray, where: str) -> None:
     Args:
         table: One row per episode, validated.
         labels: Labels of the rows of the split, as for `sampler.EpisodeSampler`.
-        where: What the rows are, for messages.
+        where: Description of the rows, for messages.
 
     Raises:
-        MedIMetaError: Naming the first episode with other labels.
+        MedIMetaError: If labels differ; the message names the first such episode.
     """
     for row in table.to_pylist():
         for side in ("support", "query"):
@@ -143,7 +143,7 @@ def check_labels(table: pa.Table, labels: np.ndarray, where: str) -> None:
 
 
 def unusable(where: str | os.PathLike[str], why: str) -> MedIMetaError:
-    """Compose the error for something that is not a usable set."""
+    """Return the error for a file or dataset that is not a usable set."""
     path = "FILE" if where == _DATASET else where
     return MedIMetaError(f"{where} {why}. Draw the set again: medimeta episodes ID [TASK] --out {path}")
 
@@ -212,7 +212,7 @@ def _has_nulls(column: pa.ChunkedArray) -> bool:
 
 
 def _problems(number: int, row: Mapping[str, Any], about: Mapping[str, Any], recipe: Recipe) -> Iterator[str]:
-    """Yield what is impossible in an episode."""
+    """Yield the contradictions in an episode, as text."""
     low, high = recipe.shot_range
     classes, count = row["classes"], len(row["classes"])
     if row["episode"] != number:
@@ -247,5 +247,5 @@ def _problems(number: int, row: Mapping[str, Any], about: Mapping[str, Any], rec
 
 
 def _ascending(numbers: Sequence[int], bound: int) -> bool:
-    """Whether numbers are from 0 to `bound - 1` and each is larger than the one before."""
+    """Return whether numbers are from 0 to `bound - 1` and each is larger than the one before."""
     return list(numbers) == sorted(set(numbers)) and all(0 <= number < bound for number in numbers)

@@ -1,4 +1,4 @@
-"""What an episode consists of, and episodes themselves: row positions and, with images, pixels."""
+"""Recipes, which set the sizes of episodes, and episodes: row positions, or pixels, with labels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PUBLISHED = 50  # images that a class of a target has in the whole dataset, as p
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an episode consists of.
+    """The sizes, classes and rules of an episode.
 
     Attributes:
         shots: Support images per class; multilabel: the least number of positives, and of negatives, per label. A pair
             (a, b), or "a-b", draws a number from a to b for each episode.
-        queries: The same for the query set.
+        queries: Query images per class; multilabel as for `shots`.
         ways: Number of classes, drawn at random for each episode. "random" draws the number as well, from 2 to all;
             None takes all classes. A binary task always has two.
         min_images: Leave out classes with fewer images (multilabel: positives or negatives) in the split. By default
@@ -35,8 +35,8 @@ class Recipe:
             those that cannot fill an episode from this split. The classes of a binary task are never left out: too few
             images are an error.
         classes: Names of the classes to use; each must have enough images.
-        subject_disjoint: Whether support and query share no subject. Images without a known subject count as a subject
-            each.
+        subject_disjoint: Whether support and query share no subject. Each image without a known subject counts as its
+            own subject.
 
     Raises:
         MedIMetaError: If a value is out of range.
@@ -70,7 +70,7 @@ class Recipe:
 
     @property
     def need(self) -> int:
-        """Images of a class that the largest episode takes."""
+        """Number of images per class in the largest episode."""
         return self.shot_range[1] + self.queries
 
 
@@ -80,10 +80,10 @@ class Episode:
 
     Attributes:
         number: Its number in the set.
-        classes: Ids of its classes in the task, ascending. The labels of the episode are their indices here.
-        shots: Support images of every class; multilabel: every label has at least so many positives and negatives.
-        support: Positions of rows in the split, int64, shape (s,); by class, in the order drawn.
-        query: The same, shape (q,). No row, and with `subject_disjoint` no subject, is in both.
+        classes: Ids of its classes in the task, ascending. The labels of the episode are indices into this tuple.
+        shots: Support images per class; multilabel: least number of positives, and of negatives, per label.
+        support: Positions of support rows in the split, int64, shape (s,); by class, in the order drawn.
+        query: Positions of query rows, int64, shape (q,). No row, and with `subject_disjoint` no subject, is in both.
         support_labels: int64 from 0 to `len(classes) - 1`, shape (s,); multilabel: float32 of 0 and 1, shape
             (s, len(classes)).
         query_labels: The same for the query set.
@@ -116,13 +116,13 @@ class EpisodeBatch(NamedTuple):
 
 
 def whole_number(name: str, value: Any, least: int, choices: str = "") -> int:
-    """Check an argument that must be a whole number, and return it; digits in a string count.
+    """Return an argument that must be a whole number, after checking it; a string of digits is converted.
 
     Args:
         name: Name of the argument, for messages.
         value: Its value.
         least: Smallest value allowed.
-        choices: What else is allowed, for messages.
+        choices: Other allowed values, for messages.
 
     Raises:
         MedIMetaError: If it is not a whole number, or less than `least`.
@@ -151,7 +151,7 @@ def _shots(shots: Any) -> int | tuple[int, int]:
 
 
 def task_of(task: Task, classes: Sequence[int]) -> Task:
-    """Return the task that an episode poses: with its classes only, whose ids are their places in the episode.
+    """Return the task restricted to the classes of an episode, numbered as in the episode.
 
         >>> import medimeta
         >>> task_of(medimeta.DATASETS["oct"].task("disease class"), (1, 3)).labels

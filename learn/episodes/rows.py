@@ -1,4 +1,4 @@
-"""What episodes need of the rows of a split: labels, subjects, a fingerprint and pixels."""
+"""Labels, subjects, fingerprint and pixels of the rows that episodes are drawn from."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def labels_and_subjects(rows: Dataset, task: Task) -> tuple[np.ndarray, list[str
     """Return the labels and subjects of rows, as a sampler takes them.
 
     Returns:
-        Ids, int64, shape (N,), -1 for unknown; multilabel: float32 of 0, 1 or NaN (unknown), shape (N, k). And what
-        counts as one subject, None where unknown: known copies of an image share it; see `copies.units`.
+        Labels: ids, int64, shape (N,), -1 for unknown; multilabel: float32 of 0, 1 or NaN (unknown), shape (N, k).
+        Subjects: one text per row, None where unknown; known copies of an image share it (see `copies.units`).
     """
     columns = columns_of(rows, task)
     return _labels(columns["labels"], task), units_of(columns, task)
 
 
 def units_of(columns: Mapping[str, pa.ChunkedArray], task: Task) -> list[str | None]:
-    """Return what counts as one subject in rows, from what `columns_of` returns; see `copies.units`."""
+    """Return the subject of each row, equal for known copies, from the columns of `columns_of`; see `copies.units`."""
     subjects: list[str | None] = columns["subject_id"].to_pylist()
     if shipped(task.dataset) is None:
         return subjects
@@ -55,7 +55,7 @@ def units_of(columns: Mapping[str, pa.ChunkedArray], task: Task) -> list[str | N
 
 
 def pool_sizes(rows: Dataset, task: Task) -> np.ndarray:
-    """Count the images of each pool (see `pools.memberships`) in some rows: shape (pools,)."""
+    """Return the number of images of each pool (see `pools.memberships`) in some rows: int64, shape (pools,)."""
     labels = rows.select_columns([task.column]).with_format("arrow")[:][task.column]
     sizes: np.ndarray = memberships(task, _labels(labels, task)).sum(axis=0)
     return sizes
@@ -79,21 +79,21 @@ def columns_of(rows: Dataset, task: Task) -> dict[str, pa.ChunkedArray]:
 
 
 def gatherer(images: Any, count: int, split: str) -> Callable[[Positions], Any]:
-    """Return a function from row positions to pixels; see `EpisodeSet.batches` for what it can be made from.
+    """Return a function that takes row positions and returns pixels.
 
     Args:
-        images: Where pixels come from.
+        images: Source of the pixels; see `EpisodeSet.batches`.
         count: Number of rows of the split.
         split: The split.
 
     Raises:
-        MedIMetaError: If it cannot provide pixels, or provides those of another split.
+        MedIMetaError: If the source cannot provide pixels, or provides those of another split.
     """
     provider: Any = pixels(images, store=False) if isinstance(images, Dataset) else images
     size = provider.shape[0] if hasattr(provider, "shape") else len(provider) if hasattr(provider, "__len__") else count
     if size != count:
         raise MedIMetaError(
-            f"The episodes were drawn from {count:,} rows, but there are images of {size:,}. Give those of the split."
+            f"The episodes were drawn from {count:,} rows, but there are {size:,} images. Give those of the split."
         )
     other = getattr(provider, "split", None)
     if split and isinstance(other, str) and other != split:

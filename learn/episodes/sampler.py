@@ -5,9 +5,9 @@ all negatives of a label. Every pool that an episode uses must give `shots` imag
 the query set. Pools are filled one after the other, the smallest first (ties: the lower label first; multilabel: all
 positives before all negatives). To fill a pool, go through it in random order:
 
-* An image whose subject is new to the episode goes to support or query with odds given by the places still open in
-  this pool, e.g. 5 to 10, and its subject stays on that side for the whole episode.
-* An image whose subject has a side goes there if a place is open; otherwise it is skipped.
+* An image whose subject is new to the episode goes to support or query with probabilities proportional to the places
+  still open there in this pool, e.g. 5 to 10. Its subject stays on that side for the whole episode.
+* An image whose subject already has a side goes there if a place is open; otherwise it is skipped.
 * Stop when both sides are full. A multilabel image counts for all pools that it is in.
 
 If a pool runs out of images first, the whole draw is discarded and the episode starts again, up to 1,000 times.
@@ -16,15 +16,15 @@ Consequences for the distribution:
 
 * Binary, multiclass and ordinal tasks without subjects (none known, or `subject_disjoint=False`), or with one image
   per subject: every pair of disjoint support and query sets is equally likely, as published.
-* With several images per subject, no sampler can keep all images equally likely (of a class of two subjects with 9
-  images and 1, one shot and one query always include that 1). Here the images of a class are equally likely except for
-  those skipped, which are further images of a subject whose side is full. Images of one subject occur together more
-  often than by chance. Subjects with the same labels are treated alike.
+* With several images per subject, no sampler can keep all images equally likely. For example, if a class has one
+  subject with 9 images and one with a single image, one shot and one query always include the single image. Here the
+  images of a class are equally likely except for those skipped, which are further images of a subject whose side is
+  full. Images of one subject occur together more often than by chance. Subjects with the same labels are treated alike.
 * Multilabel: an image with several labels can enter through several pools, and those of rare labels are drawn first,
   so images are not equally likely. Labels share images, so sets are small, but not the smallest possible: with labels
-  like those of cxr, 5 shots and 10 queries, 37 and 73 images. The published sampler, which draws more and then removes
-  what it can spare, gives 36 and 67 there, and other probabilities.
-* Discarding draws that cannot be finished conditions all of this on draws that can.
+  like those of cxr, 5 shots and 10 queries, there are 37 support and 73 query images. The published sampler, which
+  draws more images and then removes those it can spare, gives 36 and 67 there, with other probabilities.
+* Draws that cannot be finished are discarded, so all of these distributions are conditional on finished draws.
 
 Episode `i` depends only on the seed, on `i`, and on the labels and subjects; see `draws`.
 """
@@ -60,17 +60,21 @@ def sample_episodes(
     workers: int = 0,
     totals: np.ndarray | None = None,
 ) -> EpisodeSet:
-    """Draw episodes from rows that are already loaded; see `medimeta.episodes`.
+    """Return episodes drawn from rows that are already loaded; see `medimeta.episodes`.
 
     Args:
         rows: Rows of a dataset with the columns of its task, `subject_id`, `index` and `original_filepath`.
         task: The task.
-        recipe: What an episode consists of.
+        recipe: Sizes, classes and rules of the episodes.
         n: Number of episodes, 1 or more.
-        seed: 0 or more.
+        seed: Seed, 0 or more.
         split: Name of the split, as it is written into the set.
         workers: Number of processes that draw; 0 draws in this process.
         totals: Images of each pool in the whole dataset (`pool_sizes`), for `min_images="published"`.
+
+    Raises:
+        UnknownName: If the recipe names a class that does not exist.
+        MedIMetaError: If a class has too few images or subjects, or a value is out of range.
     """
     n, seed = whole_number("n", n, 1), whole_number("seed", seed, 0)
     workers = whole_number("workers", workers, 0)
@@ -92,13 +96,13 @@ def _sample(work: tuple[EpisodeSampler, int, range]) -> list[Episode]:
 
 
 class EpisodeSampler:
-    """Draw the episodes of one task from the labels and subjects of a split.
+    """A sampler of the episodes of one task, from the labels and subjects of a split.
 
     Args:
         task: The task.
         labels: Ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
         subjects: Subject ids, None where unknown, length N.
-        recipe: What an episode consists of.
+        recipe: Sizes, classes and rules of the episodes.
         split: Name of the split, for messages.
         totals: As for `sample_episodes`.
 
@@ -125,7 +129,7 @@ class EpisodeSampler:
         self.classes = self.pools.choose(recipe, totals)
 
     def sample(self, seed: int, number: int) -> Episode:
-        """Draw one episode, by the rule described at the head of this module.
+        """Return one episode, drawn by the rule in the docstring of this module.
 
         Args:
             seed: Seed of the set, 0 or more.

@@ -1,10 +1,10 @@
 """The table of an episode set: one row per episode, as a Parquet file or as a dataset.
 
-`support` and `query` are positions of rows in the split, in the order in which
-`medimeta.load_dataset(dataset, split=split)` returns them. `classes` are ids of the task's labels. `support_labels` and
-`query_labels` are indices into `classes`; multilabel: one list per image, of the labels present. A file keeps the
-description of the set, and a SHA-256 of table and description, in the metadata of its schema. A dataset keeps them in
-columns, since metadata do not survive everywhere.
+`support` and `query` are positions of rows in the split, in the order of
+`medimeta.load_dataset(dataset, split=split)`. `classes` are ids of the task's labels. `support_labels` and
+`query_labels` are indices into `classes`; for multilabel tasks there is one list of the labels present per image. A
+file stores the description of the set, and a SHA-256 of table and description, in the metadata of its schema. A dataset
+stores them in columns, because other tools may drop metadata.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..data.labels import multi_hot
 from .recipe import Episode, Labels, Recipe
 from .rows import columns_of, fingerprint
 
-VERSION = 1  # of the table, and of the rule by which episodes are drawn
+VERSION = 1  # raised when the table or the rule by which episodes are drawn changes
 ABOUT, SHA256 = b"medimeta", b"medimeta.sha256"  # keys of the metadata
 
 
 def schema(*, multilabel: bool) -> pa.Schema:
-    """Return the columns of the table."""
+    """Return the schema of the table: names and types of its columns."""
     numbers = pa.list_(pa.int32())
     labels = pa.list_(numbers) if multilabel else numbers
     fields = {"episode": pa.int32(), "classes": numbers, "shots": pa.int32(), "support": numbers}
@@ -71,7 +71,7 @@ def describe(task: Task, rows: Dataset, recipe: Recipe, *, seed: int, split: str
 
 
 def episode_of(table: pa.Table, number: int, *, multilabel: bool) -> Episode:
-    """Return the episode in a row.
+    """Return the episode in a row of the table.
 
     Raises:
         IndexError: If the row does not exist.

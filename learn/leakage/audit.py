@@ -45,7 +45,7 @@ def audit(
     expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Ledger:
-    """Find images and subjects that occur more than once, in one dataset or in several.
+    """Return the ledger of images and subjects that occur more than once, in one dataset or in several.
 
     Subjects are compared within each dataset, and between datasets whose `subject_overlaps` name each other; elsewhere
     equal ids mean nothing. Rotated, mirrored and cropped copies are not found.

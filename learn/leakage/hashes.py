@@ -1,10 +1,10 @@
 """Fingerprints of images, and groups of near duplicates among many.
 
 Images are near duplicates if their difference hashes agree (dHash: N. Krawetz, "Kind of Like That", hackerfactor.com,
-2013). Each bit says whether a cell of the shrunken greyscale image is brighter than its left neighbour, which
-brightness, contrast and compression hardly change. Bits are computed at two scales. The usual 8x8 cells find candidates
-quickly, but images of one layout, such as chest x-rays, share many of those 64 bits whoever they show; 24x24 cells
-distinguish them.
+2013). Each bit is 1 if a cell of the shrunken greyscale image is brighter than its left neighbour. Changes of
+brightness, contrast and compression hardly affect it. Bits are computed at two scales. The usual 8x8 cells find
+candidates quickly, but images with the same layout, such as chest x-rays of different patients, share many of those 64
+bits; 24x24 cells distinguish them.
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ def _difference_hash(grey: Image.Image, cells: int) -> NDArray[np.bool_]:
 
 
 def difference(first: Hashes, second: Hashes) -> NDArray[np.float64]:
-    """Compute the difference of images: the share of differing bits, in 64ths, at the scale where it is larger.
+    """Return the difference of images: the share of differing bits, in 64ths, at the scale where it is larger.
 
-    In flat areas no bit is set, which says nothing about the image. So at the fine scale the share is taken of at most
-    twice the bits set in the two images. In images without flat areas about 45 % are set, and all bits count.
+    In flat areas no bit is set, so equal bits there are no evidence of a copy. At the fine scale, the share is
+    therefore relative to twice the number of bits set in the two images, at most all bits. In images without flat
+    areas about 45 % are set, so that all bits count.
 
     Args:
         first: Hashes, shape (..., 10).
@@ -78,14 +79,14 @@ def near_groups(hashes: Hashes, distance: int) -> Indices:
     """Group images so that any two within a distance of each other are in one group.
 
     Groups are connected components: two members may differ by more if others link them. Equal hashes are compared once,
-    however many images have them, and never are all pairs in memory.
+    however many images have them, and pairs are held in memory only in pieces.
 
     Args:
         hashes: Shape (n, 10).
         distance: Largest difference, 0 to 16.
 
     Returns:
-        A group number per image, shape (n,). Only equality has a meaning.
+        A group number per image, shape (n,). Images with equal numbers are in one group; the values mean nothing else.
     """
     distinct, inverse = np.unique(hashes, axis=0, return_inverse=True)
     # `distinct` is sorted, so images of one coarse hash are adjacent.
@@ -102,7 +103,7 @@ def near_groups(hashes: Hashes, distance: int) -> Indices:
 
 
 def near_pairs(codes: Hashes, distance: int) -> Iterator[tuple[Indices, Indices]]:
-    """Find all pairs of codes with at most `distance` differing bits, without comparing all pairs.
+    """Yield all pairs of codes with at most `distance` differing bits, without comparing all pairs.
 
     Multi-index hashing (Norouzi, Punjani, Fleet, CVPR 2012): at least one of the four quarters of such a pair
     differs in at most `distance // 4` bits. So each quarter is looked up in a table of all, with up to that

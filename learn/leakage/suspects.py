@@ -1,7 +1,8 @@
-"""Suspect labels and near-duplicates from features: where to look first, not what is wrong.
+"""Suspect labels and near-duplicates found from features: candidates for a review, not proven errors.
 
-Labels: confident learning (C. Northcutt et al., "Confident learning: estimating uncertainty in dataset labels", Journal
-of Artificial Intelligence Research 70, 2021) on probabilities of models that have not seen the row.
+Suspect labels are found by confident learning (C. Northcutt et al., "Confident learning: estimating uncertainty in
+dataset labels", Journal of Artificial Intelligence Research 70, 2021), on probabilities of models that were fitted
+without the row.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Suspects(NamedTuple):
 
 
 def suspect_labels(scores: np.ndarray, labels: np.ndarray) -> Suspects:
-    """Find rows for which a model is confident of another label than the given one.
+    """Return the rows for which a model is confident of another label than the given one.
 
     A model is confident of a label if its probability is at least the mean probability of that label among the rows
     that have it. In simulations with three classes and 5 % of labels wrong at random, 74 % of these are found where the
@@ -54,12 +55,12 @@ def suspect_labels(scores: np.ndarray, labels: np.ndarray) -> Suspects:
 
 
 def folds(groups: Sequence[object], number: int = 5, *, seed: int = 0) -> np.ndarray:
-    """Divide rows into folds of nearly equal size; rows of one group are in one fold.
+    """Divide rows into folds of nearly equal numbers of groups; rows of one group are in one fold.
 
     Args:
-        groups: Group of each row, None for a row on its own.
+        groups: Group of each row, e.g. its subject; None for a row that is its own group.
         number: Number of folds.
-        seed: Of the order.
+        seed: Seed of the random order of the groups.
 
     Returns:
         Number of the fold of each row, shape (N,).
@@ -72,11 +73,11 @@ def folds(groups: Sequence[object], number: int = 5, *, seed: int = 0) -> np.nda
 
 
 def near_duplicates(features: np.ndarray, similarity: float) -> list[tuple[int, int, float]]:
-    """Find pairs of rows whose features point in nearly the same direction.
+    """Return pairs of rows whose features point in nearly the same direction.
 
     Args:
         features: Shape (N, width).
-        similarity: Least cosine similarity of the centred features.
+        similarity: Smallest cosine similarity of the centred features, -1 to 1.
 
     Returns:
         Row, other row and similarity, the most similar first.

@@ -28,19 +28,19 @@ class Operation(Protocol):
     draws: ClassVar[int]
 
     def matrices(self, numbers: NDArray[np.float64], height: int, width: int) -> Matrices:
-        """Return the maps from output to input coordinates, in pixels from the centre.
+        """Return the maps from output to input coordinates, in pixels from the centre: float64, shape (N, 3, 3).
 
         Args:
             numbers: Random numbers, uniform in [0, 1), shape (N, draws).
-            height: Height of the images.
-            width: Width of the images.
+            height: Height of the images in pixels.
+            width: Width of the images in pixels.
         """
         ...
 
 
 @dataclass(frozen=True)
 class HorizontalFlip:
-    """Exchange left and right, with a probability."""
+    """Mirror an image left to right, with a probability."""
 
     draws: ClassVar[int] = 1
     probability: float = 0.25
@@ -52,7 +52,7 @@ class HorizontalFlip:
 
 @dataclass(frozen=True)
 class VerticalFlip:
-    """Exchange top and bottom, with a probability."""
+    """Mirror an image top to bottom, with a probability."""
 
     draws: ClassVar[int] = 1
     probability: float = 0.25
@@ -67,8 +67,8 @@ class Crop:
     """Enlarge a random part to the size of the image, with a probability. Crops start at whole pixels.
 
     Attributes:
-        probability: How often.
-        size: Height and width of the part, as a share of those of the image.
+        probability: Probability that an image is cropped, 0 to 1.
+        size: Height and width of the part, as a share of those of the image, 0 to 1.
     """
 
     draws: ClassVar[int] = 3
@@ -92,7 +92,7 @@ class Rotation:
     """Turn about the centre by a random angle.
 
     Attributes:
-        degrees: Largest angle, in either direction.
+        degrees: Largest angle in degrees, in either direction.
     """
 
     draws: ClassVar[int] = 1
@@ -116,10 +116,10 @@ class Augmentation:
     Pixels outside the image are black. All operations are one step, so the corners of an image that is both cropped and
     rotated show pixels of the image from outside the crop.
 
-    Each operation has its own stream of random numbers: adding one, or removing one, changes what no other does.
+    Each operation has its own stream of random numbers, so adding or removing one does not change what the others do.
 
     Attributes:
-        operations: What is done, in this order.
+        operations: The operations, in the order in which they are applied.
     """
 
     operations: tuple[Operation, ...] = PUBLISHED
@@ -129,10 +129,10 @@ class Augmentation:
 
         Args:
             images: Number of images, e.g. all rows of a dataset.
-            *seed: What they depend on, e.g. the seed of a run and the number of an epoch.
+            *seed: The numbers that seed them, e.g. the seed of a run and the number of an epoch.
 
         Returns:
-            float32, shape (images, k), in [0, 1).
+            float32, shape (images, k), in [0, 1), where k is the sum of the operations' `draws`.
         """
         streams, seen = [np.empty((images, 0), np.float32)], Counter[str]()
         for operation in self.operations:

@@ -16,7 +16,7 @@ from ....errors import MedIMetaError
 
 @dataclass(frozen=True)
 class StandIn:
-    """A callable in the place of an `Augmentation`, called with one image after the other.
+    """A callable used instead of an `Augmentation`, called with one image after the other.
 
     The global generators of torch, NumPy and Python are seeded for each image and restored afterwards, and
     Albumentations' own generator is seeded, so that the result depends on seed, epoch and row alone. Since these
@@ -34,7 +34,7 @@ class StandIn:
         return torch.from_numpy(np.random.default_rng(seed).integers(0, 1 << 31, (images, 1)))
 
     def __call__(self, pixels: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
-        """Augment images; see `Augmentation`.
+        """Return augmented images; see `Augmentation`.
 
         Raises:
             MedIMetaError: If the callable returns something other than an image of the same shape.

@@ -33,8 +33,11 @@ def stain_deposit(images: PixelArray, parameters: tuple[int, int], streams: Sequ
 
     Args:
         images: uint8, shape (N, height, width, channels), 0 to 255.
-        parameters: The most marks (there is at least one), and their size, 1 to 5.
+        parameters: Largest number of marks (the smallest is 1), and their size, 1 to 5.
         streams: The stream of random numbers of each image.
+
+    Returns:
+        A new array like `images`.
     """
     most, size = parameters
     out = images.copy()
@@ -59,8 +62,11 @@ def bubble(images: PixelArray, parameters: tuple[int, int], streams: Sequence[St
 
     Args:
         images: As for `stain_deposit`.
-        parameters: The largest radius in pixels, and the most bubbles.
+        parameters: Largest radius in pixels, and largest number of bubbles.
         streams: As for `stain_deposit`.
+
+    Returns:
+        A new array like `images`.
     """
     largest, most = parameters
     out = images.copy()
@@ -85,6 +91,9 @@ def black_corner(images: PixelArray, factor: float) -> PixelArray:
     Args:
         images: As for `stain_deposit`.
         factor: Radius of the circle as a share of half the shorter side.
+
+    Returns:
+        A new array like `images`.
     """
     height, width = images.shape[1:3]
     y, x = np.ogrid[:height, :width]
@@ -101,8 +110,12 @@ def characters(images: PixelArray, parameters: tuple[int, int, float], streams: 
 
     Args:
         images: As for `stain_deposit`.
-        parameters: The most words, the most letters of a word, and the largest font scale (the smallest is 0.14).
+        parameters: Largest number of words, largest number of letters per word, and largest font scale (the smallest
+            is 0.14).
         streams: As for `stain_deposit`.
+
+    Returns:
+        A new array like `images`.
     """
     words, letters, scale = parameters
     out = images.copy()

@@ -28,6 +28,9 @@ def defocus_blur(images: PixelArray, parameters: tuple[float, float]) -> PixelAr
     Args:
         images: uint8, shape (N, height, width, channels), 0 to 255.
         parameters: Radius of the disc, and standard deviation of the Gaussian that smooths its edge, in pixels.
+
+    Returns:
+        A new array like `images`.
     """
     radius, sigma = parameters
     reach = math.floor(radius) + 1
@@ -46,7 +49,10 @@ def gaussian_blur(images: PixelArray, size: int) -> PixelArray:
 
     Args:
         images: As for `defocus_blur`.
-        size: Height and width of the kernel, an odd number.
+        size: Height and width of the kernel in pixels, an odd number.
+
+    Returns:
+        A new array like `images`.
     """
     height, width = images.shape[1:3]
     weights = whole_weights(_gaussian(size, 0.15 * size + 0.35)[None], _BITS_PER_AXIS)
@@ -61,13 +67,16 @@ def gaussian_blur(images: PixelArray, size: int) -> PixelArray:
 def motion_blur(images: PixelArray, parameters: tuple[int, float], streams: Sequence[Stream]) -> PixelArray:
     """Average along a line through the pixel, at an angle between -45 and 45 degrees, with Gaussian weights.
 
-    The line has 2 * radius + 1 pixels, as in ImageMagick, which published sets use. There it starts at the pixel, which
-    also shifts the image, and severities that differ in radius alone give nearly equal images.
+    The line has 2 * radius + 1 pixels, as in ImageMagick, which published sets use. In ImageMagick the line starts at
+    the pixel, which also shifts the image, and severities that differ in radius alone give nearly equal images.
 
     Args:
         images: As for `defocus_blur`.
         parameters: Radius, and standard deviation of the weights, in pixels.
         streams: The stream of random numbers of each image.
+
+    Returns:
+        A new array like `images`.
     """
     return _convolved(images, [whole_weights(_line(*parameters, next(fractions(stream)))) for stream in streams])
 
@@ -77,7 +86,10 @@ def zoom_blur(images: PixelArray, parameters: tuple[float, float]) -> PixelArray
 
     Args:
         images: As for `defocus_blur`.
-        parameters: The largest factor, which is excluded, and the step; factors start at 1.
+        parameters: Upper bound of the enlargement factors (excluded), and their step; factors start at 1.
+
+    Returns:
+        A new array like `images`.
     """
     end, step = parameters
     factors = np.arange(1, end, step).tolist()
@@ -94,7 +106,7 @@ def zoom_blur(images: PixelArray, parameters: tuple[float, float]) -> PixelArray
 
 
 def whole_weights(kernel: NDArray[np.float64], bits: int = _BITS) -> Kernel:
-    """Scale weights to whole numbers that sum to 2**bits; the largest one takes what rounding leaves."""
+    """Scale weights to whole numbers that sum to 2**bits; the rounding error is added to the largest weight."""
     weights: Kernel = np.rint(kernel / kernel.sum() * (1 << bits)).astype(np.int64)
     weights.flat[weights.argmax()] += (1 << bits) - weights.sum()
     return weights
@@ -117,11 +129,11 @@ def _line(radius: int, sigma: float, turn: float) -> NDArray[np.float64]:
 
 
 def _convolved(images: PixelArray, kernels: Sequence[Kernel]) -> PixelArray:
-    """Sum up the neighbours of each pixel with the weights of a kernel, one per image.
+    """Convolve each image with its own kernel.
 
-    The rows of a disc are constant but for their ends: sums over them are differences of running sums. Running sums are
-    used for kernels whose rows have fewer steps than weights. Unsigned numbers wrap around, which the results, being
-    smaller, do not notice.
+    The rows of a disc are constant except at their ends, so sums over them are differences of running sums. Running
+    sums are used for kernels whose rows have fewer steps than weights. Unsigned intermediate values may wrap around;
+    the results are small enough to be exact all the same.
     """
     height, width = images.shape[1:3]
     out = np.empty_like(images)

@@ -1,7 +1,7 @@
 """Corrupted images in a view: a feature of `datasets` that corrupts what it decodes, and its pixel path.
 
-An image in a row has a path, which is the published number of the image, such as 000123.webp. Images that were decoded
-and then encoded again, as `Dataset.map` does, have none: they are corrupted already.
+The path of an image in a row is its published number, such as 000123.webp. Images that were decoded and encoded again,
+for example by `Dataset.map`, have no path: they are corrupted already.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CorruptedImage(datasets.Image):
     _type: str = field(default="CorruptedImage", init=False, repr=False)
 
     def decode_example(self, value: Any, token_per_repo_id: Any = None) -> Image.Image:
-        """Decode and corrupt one image, then convert it to `mode`."""
+        """Return one image, decoded, corrupted and then converted to `mode`."""
         picture: Image.Image = datasets.Image().decode_example(value, token_per_repo_id)
         if value["path"] is not None:
             if picture.mode not in ("L", "RGB"):
@@ -49,7 +49,7 @@ class CorruptedImage(datasets.Image):
         return picture if self.mode in (None, picture.mode) else picture.convert(self.mode)
 
     def apply(self, pixels: PixelArray, paths: Sequence[str]) -> PixelArray:
-        """Corrupt pixels.
+        """Return corrupted pixels, a new array like `pixels`.
 
         Args:
             pixels: uint8, shape (N, height, width, channels).
@@ -104,9 +104,9 @@ class CorruptedPixels:
     """Images by row number that are corrupted each time; see `PixelProvider`.
 
     Attributes:
-        clean: The images as they are.
-        feature: How they are corrupted.
-        paths: Their paths; images without one are corrupted already.
+        clean: The images before the corruption.
+        feature: The corruption.
+        paths: The path of each image; images without one are corrupted already.
     """
 
     clean: _Provider
@@ -118,8 +118,8 @@ class CorruptedPixels:
         """Wrap the images of a column of `CorruptedImage`.
 
         Args:
-            clean: The same images as they are.
-            images: The column, alone.
+            clean: The same images before the corruption.
+            images: A dataset with this column alone.
         """
         (name,) = images.column_names
         paths = pc.struct_field(images.data.column(name), "path")  # without reading the images

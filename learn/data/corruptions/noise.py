@@ -1,7 +1,7 @@
 """Noise per value: Gaussian, speckle, impulse and shot noise.
 
-Random numbers are words of an image's stream, and a distribution is a table of its quantiles. So the noise
-depends neither on the version of NumPy nor on the processor, and its strength alone differs between severities.
+Random numbers are words of an image's stream, and each distribution is a table of its quantiles. So the noise depends
+neither on the version of NumPy nor on the processor, and only its strength differs between severities.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ def gaussian_noise(images: PixelArray, deviation: float, streams: Sequence[Strea
         images: uint8, shape (N, height, width, channels), 0 to 255.
         deviation: Standard deviation on a scale from 0 to 1.
         streams: The stream of random numbers of each image.
+
+    Returns:
+        A new array like `images`.
     """
     table = np.floor(255 * deviation * _normal()).astype(np.int16)  # floor(x + z) = x + floor(z)
     out = np.empty_like(images)
@@ -40,7 +43,16 @@ def gaussian_noise(images: PixelArray, deviation: float, streams: Sequence[Strea
 
 
 def speckle_noise(images: PixelArray, deviation: float, streams: Sequence[Stream]) -> PixelArray:
-    """Add Gaussian noise whose standard deviation is a share of the pixel; arguments as for `gaussian_noise`."""
+    """Add Gaussian noise whose standard deviation is proportional to the pixel value.
+
+    Args:
+        images: As for `gaussian_noise`.
+        deviation: Standard deviation as a share of the pixel value.
+        streams: As for `gaussian_noise`.
+
+    Returns:
+        A new array like `images`.
+    """
     table = (1 + deviation * _normal()).astype(np.float32)
     out = np.empty_like(images)
     for image, place, stream in zip(images, out, streams, strict=True):
@@ -53,12 +65,15 @@ def speckle_noise(images: PixelArray, deviation: float, streams: Sequence[Stream
 def impulse_noise(images: PixelArray, share: float, streams: Sequence[Stream]) -> PixelArray:
     """Set a share of the values to 0 or 255, equally often.
 
-    Values are chosen with replacement, so often that the expected share of those that are chosen is as asked for.
+    Values are chosen with replacement. Their number is such that the expected share of changed values is `share`.
 
     Args:
         images: As for `gaussian_noise`.
-        share: The share, 0 to 1, excluded.
+        share: The share, at least 0 and less than 1.
         streams: As for `gaussian_noise`.
+
+    Returns:
+        A new array like `images`.
     """
     size = images[0].size
     count = round(-math.log1p(-share) * size)
@@ -71,12 +86,15 @@ def impulse_noise(images: PixelArray, share: float, streams: Sequence[Stream]) -
 
 
 def shot_noise(images: PixelArray, photons: float, streams: Sequence[Stream]) -> PixelArray:
-    """Replace each value by the number of photons counted there, which has a Poisson distribution.
+    """Replace each value by a photon count drawn from a Poisson distribution, scaled back to 0 to 255.
 
     Args:
         images: As for `gaussian_noise`.
-        photons: Expected number of a white pixel.
+        photons: Expected number of photons of a white pixel.
         streams: As for `gaussian_noise`.
+
+    Returns:
+        A new array like `images`.
     """
     table = _poisson(float(photons))
     out = np.empty_like(images)
@@ -89,14 +107,14 @@ def shot_noise(images: PixelArray, photons: float, streams: Sequence[Stream]) ->
 
 @lru_cache(maxsize=1)
 def _normal() -> NDArray[np.float64]:
-    """Quantiles of the standard normal distribution, one per 16-bit word."""
+    """Return quantiles of the standard normal distribution, one per 16-bit word."""
     half = np.array([NormalDist().inv_cdf((word + 0.5) / _LEVELS) for word in range(_LEVELS // 2)])
     return np.concatenate([half, -half[::-1]])
 
 
 @lru_cache(maxsize=2)
 def _poisson(photons: float) -> NDArray[np.uint8]:
-    """Values by pixel and quantile, as one row; the probabilities are computed one after another from that of 0."""
+    """Return noisy values by pixel value and quantile, flattened; probabilities are computed recursively from P(0)."""
     quantiles: Any = (np.arange(1 << _SHOT_BITS) + 0.5) / (1 << _SHOT_BITS)
     most = math.ceil(photons + 10 * math.sqrt(photons) + 10)
     values = np.floor(255 * np.minimum(np.arange(most + 1) / photons, 1)).astype(np.uint8)

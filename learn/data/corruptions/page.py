@@ -43,12 +43,12 @@ def draw_page(image: PixelArray, dataset: str, index: int = 0) -> Image.Image:
 
 
 def write_page(image: PixelArray, dataset: str, path: Path, index: int = 0) -> None:
-    """Write what `draw_page` draws to a PNG file, atomically; the other arguments are those of `draw_page`."""
+    """Write the page of `draw_page` to a PNG file, atomically; the other arguments are those of `draw_page`."""
     page = draw_page(image, dataset, index)
     with whole_file(path) as partial:
         page.save(partial, "PNG")
 
 
 def shown(parameter: object) -> str:
-    """Return a parameter for tables: "0.3", "9, 10"."""
+    """Return a corruption's parameter as text for tables: "0.3", or "9, 10" for a list."""
     return ", ".join(map(str, parameter)) if isinstance(parameter, list) else str(parameter)

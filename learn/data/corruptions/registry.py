@@ -29,8 +29,8 @@ class Corruption(NamedTuple):
     """One corruption.
 
     Attributes:
-        function: Takes images, a parameter and, if it is random, the stream of each image.
-        random: Whether it is.
+        function: Takes images, a parameter and, if `random`, the stream of each image; returns new images.
+        random: Whether the corruption draws random numbers.
     """
 
     function: Callable[..., PixelArray]
@@ -69,7 +69,7 @@ def corruptions(dataset: str) -> Severities:
         dataset: Id of the dataset.
 
     Returns:
-        Per name the parameters at severities 1 to 5; what they mean is in docs/corruptions.md.
+        Per name the parameters at severities 1 to 5; docs/corruptions.md explains them.
 
     Raises:
         UnknownName: If the dataset does not exist.
@@ -87,7 +87,7 @@ def corruptions(dataset: str) -> Severities:
 
 
 def check(dataset: str, name: str, severity: int) -> Any:
-    """Return the parameter of a corruption of a dataset at a severity.
+    """Return the parameter of a corruption of a dataset at a severity; None at severity 0.
 
     Raises:
         UnknownName: If the corruption does not suit the dataset, or the severity does not exist.
@@ -105,7 +105,7 @@ def corrupt(
 ) -> PixelArray:
     """Corrupt images.
 
-    The result depends on the image, its number, the corruption and the severity alone, not on batch, order, process or
+    The result depends only on the image, its number, the corruption and the severity, not on batch, order, process or
     machine.
 
     Args:

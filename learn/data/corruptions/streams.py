@@ -1,4 +1,4 @@
-"""Random numbers that belong to an image, whatever batch, order, process or machine it is corrupted in.
+"""Random numbers that belong to an image; they do not depend on batch, order, process or machine.
 
 The key of an image's stream is a hash of its dataset, its published number and the name of the corruption. It does not
 depend on the severity: marks and noise of a higher severity are those of a lower one, more or stronger. The generator
@@ -41,6 +41,6 @@ def words(stream: Stream, shape: tuple[int, ...]) -> NDArray[np.uint16]:
 
 
 def fractions(stream: Stream) -> Iterator[float]:
-    """Draw numbers that are uniform in [0, 1), without end."""
+    """Yield random numbers, uniform in [0, 1), without end."""
     while True:
         yield from (stream.random_raw(64) >> np.uint64(11)) / float(1 << 53)

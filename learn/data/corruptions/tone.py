@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageStat
 from ....errors import MedIMetaError
 from ..decode import PixelArray
 
-_RAMP = Image.frombytes("L", (256, 1), bytes(range(256)))  # every value once: what happens to it is a table
+_RAMP = Image.frombytes("L", (256, 1), bytes(range(256)))  # every value once; transformed, it is a lookup table
 
 
 def brightness(images: PixelArray, factor: float) -> PixelArray:
@@ -18,7 +18,10 @@ def brightness(images: PixelArray, factor: float) -> PixelArray:
 
     Args:
         images: uint8, shape (N, height, width, channels), 0 to 255.
-        factor: Under 1 is darker.
+        factor: Under 1 is darker, above 1 brighter.
+
+    Returns:
+        A new array like `images`.
     """
     return _translated(images, ImageEnhance.Brightness(_RAMP).enhance(factor).tobytes())
 
@@ -28,7 +31,10 @@ def contrast(images: PixelArray, factor: float) -> PixelArray:
 
     Args:
         images: As for `brightness`.
-        factor: Under 1 is flatter.
+        factor: Under 1 lowers the contrast, above 1 raises it.
+
+    Returns:
+        A new array like `images`.
     """
     out = np.empty_like(images)
     for image, place in zip(images, out, strict=True):
@@ -43,19 +49,25 @@ def gamma_corr(images: PixelArray, exponent: float) -> PixelArray:
 
     Args:
         images: As for `brightness`.
-        exponent: Under 1 is brighter.
+        exponent: Under 1 is brighter, above 1 darker.
+
+    Returns:
+        A new array like `images`.
     """
     return _translated(images, bytes(int(255 * (value / 255) ** exponent) for value in range(256)))
 
 
 def saturate(images: PixelArray, added: float) -> PixelArray:
-    """Add to the saturation in HSV; the hue of grey pixels is red.
+    """Raise the saturation in HSV; grey pixels, which have no hue, turn red.
 
     With the largest channel V and the saturation S, the channel x becomes V - (V - x) * S' / S.
 
     Args:
         images: As for `brightness`; RGB.
-        added: On a scale from 0 to 1.
+        added: Number added to the saturation, on a scale from 0 to 1.
+
+    Returns:
+        A new array like `images`.
 
     Raises:
         MedIMetaError: If the images are greyscale.
@@ -81,11 +93,14 @@ def saturate(images: PixelArray, added: float) -> PixelArray:
 
 
 def pixelate(images: PixelArray, size: float) -> PixelArray:
-    """Average pixels in boxes.
+    """Shrink images by averaging boxes of pixels, then enlarge them again by repetition.
 
     Args:
         images: As for `brightness`.
-        size: Of the small image, as a share of height and width.
+        size: Size of the small image, as a share of height and width, 0 to 1.
+
+    Returns:
+        A new array like `images`.
     """
     height, width = images.shape[1:3]
     # Enlarged by repetition, as a box filter does.
@@ -102,7 +117,10 @@ def jpeg_compression(images: PixelArray, quality: int) -> PixelArray:
 
     Args:
         images: As for `brightness`.
-        quality: Of the encoder, 1 to 95.
+        quality: Quality setting of the encoder, 1 to 95.
+
+    Returns:
+        A new array like `images`.
     """
     out = np.empty_like(images)
     for image, place in zip(images, out, strict=True):
@@ -114,12 +132,12 @@ def jpeg_compression(images: PixelArray, quality: int) -> PixelArray:
 
 
 def as_picture(image: PixelArray) -> Image.Image:
-    """Return an image, shape (height, width, channels), in the form of Pillow: mode L or RGB."""
+    """Return an image, shape (height, width, channels), as a Pillow image of mode L or RGB."""
     return Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
 
 
 def _translated(images: PixelArray, table: bytes) -> PixelArray:
-    """Look every value up in a table; `bytes.translate` is several times faster than `numpy.take`."""
+    """Return images with every value replaced by its table entry; `bytes.translate` is faster than `numpy.take`."""
     out = np.empty_like(images)
     for image, place in zip(images, out, strict=True):
         place[:] = np.frombuffer(image.tobytes().translate(table), np.uint8).reshape(image.shape)

@@ -1,4 +1,4 @@
-"""Known copies: the ledgers that ship with this package, and what they say about the rows of a split.
+"""Known copies: the ledgers that ship with this package, and the copies that they list among the rows of a split.
 
 `cards/ledgers/<id>.parquet` is a ledger of `medimeta audit` on the complete dataset: groups of identical and nearly
 identical images, by their original paths. No picture is in it. Copies are treated like images of one subject: episodes
@@ -25,7 +25,7 @@ from ....errors import MedIMetaError
 from .ledger import Ledger, leaked_indices
 
 FOLDER = Path(catalogue.__file__).parent / "ledgers"
-COPIES = "copies of "  # starts the name that `units` gives
+COPIES = "copies of "  # prefix of the names of groups in `units`
 LedgerLike = Ledger | str | os.PathLike[str] | bool | None
 
 
@@ -49,8 +49,8 @@ def excluded(ledger: LedgerLike, dataset: str, split: str, *, data_dir: Any = No
         dataset: Id of the dataset.
         split: A split, or several joined with "+".
         data_dir: Where the data are, as for `medimeta.load_dataset`.
-        **options: Further arguments of `medimeta.load_dataset`. Images may have other numbers and splits than published
-            (`partial`, `splits_from`), so that they are looked up by path in the table of the source.
+        **options: Further arguments of `medimeta.load_dataset`. With some of them (`partial`, `splits_from`) images
+            have other numbers and splits than published, so they are looked up by path in the table of the source.
 
     Returns:
         Values of the column `index`, sorted.
@@ -74,13 +74,13 @@ def excluded(ledger: LedgerLike, dataset: str, split: str, *, data_dir: Any = No
 
 
 def placed(ledger: Ledger, dataset: str, rows: pd.DataFrame) -> Ledger:
-    """Return a ledger with the splits and numbers that the images of a dataset have in another table.
+    """Return a copy of a ledger in which the images of a dataset have the splits and numbers of another table.
 
     Args:
         ledger: The ledger.
         dataset: The dataset whose images are looked up.
-        rows: `original_filepath`, `index` and `split` of the images; those of the ledger that are not among them are
-            left out.
+        rows: `original_filepath`, `index` and `split` of the images. Images of the ledger that are not in this table
+            are left out.
     """
     places = (
         rows.drop_duplicates("original_filepath")
@@ -97,7 +97,7 @@ def placed(ledger: Ledger, dataset: str, rows: pd.DataFrame) -> Ledger:
 
 
 def units(dataset: str, subjects: Sequence[str | None], paths: Sequence[str]) -> list[str | None]:
-    """Return what counts as one subject: the subject of a row, joined with those of its copies.
+    """Return the subject of each row, where rows that are copies of each other count as one subject.
 
     Args:
         dataset: Id of the dataset.
@@ -105,8 +105,8 @@ def units(dataset: str, subjects: Sequence[str | None], paths: Sequence[str]) ->
         paths: Original path of each row.
 
     Returns:
-        For rows that have a copy among the rows, the same text for all copies and all rows of their subjects; for the
-        others their subject.
+        For rows that have a copy among the rows, one text for all copies and all rows of their subjects; for other
+        rows their subject.
     """
     groups = _groups(dataset)
     of_row = [groups.get(path) for path in paths]
@@ -130,7 +130,7 @@ def units(dataset: str, subjects: Sequence[str | None], paths: Sequence[str]) ->
 
 
 def copied(dataset: str, paths: Sequence[str]) -> np.ndarray | None:
-    """Return which rows have a copy among the images of the dataset that are not among these rows.
+    """Return which rows have a copy elsewhere in the dataset, that is, not among these rows.
 
     Args:
         dataset: Id of the dataset.

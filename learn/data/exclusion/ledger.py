@@ -1,6 +1,6 @@
 """Leakage ledgers: groups of images that an audit found to leak into each other, and the rows to leave out.
 
-Files that users make with `medimeta audit`, and those that ship with this package (see `copies`), have one form.
+Files that users write with `medimeta audit` and those that ship with this package (see `copies`) have the same format.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Ledger:
 
     @property
     def label_columns(self) -> list[str]:
-        """Columns of labels, called like the columns of tasks: names, of multilabel tasks joined by ", ", or null."""
+        """Columns of labels, one per task: names of labels (joined by ", " for multilabel tasks), or null."""
         names: list[str] = self.table.column_names
         return names[len(SCHEMA.names) :]
 
@@ -70,7 +70,7 @@ class Ledger:
         return about
 
     def contradictions(self) -> pd.DataFrame:
-        """Return the images of groups of copies whose labels differ: errors that no model can get right.
+        """Return the images in groups of copies whose labels differ, so that at least one label is wrong.
 
         Returns:
             The rows of such groups, exact copies first, with the column `contradicts`: the columns of the tasks whose
@@ -89,7 +89,7 @@ class Ledger:
         return Ledger(self.table.filter(pa.array(splits > 1, pa.bool_())))
 
     def counts(self) -> pd.DataFrame:
-        """Count the groups that two splits share, and those with several members in one split.
+        """Return the number of groups that two splits share, and of those with several members in one split.
 
         Returns:
             One row per kind and pair of splits: `kind`, `dataset`, `split`, `other_dataset`, `other_split`, `groups`,
@@ -140,7 +140,7 @@ class Ledger:
         return [*lines, ""]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return contradictions and counts, and what was compared, ready for JSON."""
+        """Return the contradictions, the counts, the distance and the numbers of images compared, ready for JSON."""
         names = ["kind", "group", "dataset", "split", "index", "original_filepath", "contradicts", *self.label_columns]
         wrong = self.contradictions()[names]
         rows = wrong.astype(object).where(wrong.notna(), None).to_dict("records")

@@ -15,11 +15,11 @@ from .copies import LedgerLike, excluded
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The rows to leave out; false if there are none.
+    """The rows to leave out; an instance without any is false.
 
     Attributes:
-        indices: Their values of `index`.
-        paths: Their original paths.
+        indices: Values of the column `index` of rows that leak.
+        paths: Original paths of rows with a quality flag.
     """
 
     indices: tuple[int, ...] = ()
@@ -29,7 +29,7 @@ class LeftOut:
     def of(
         cls, dataset: str, split: str, ledger: LedgerLike, flags: Sequence[str], data_dir: Any, options: dict[str, Any]
     ) -> LeftOut:
-        """Find the rows; the arguments are those of `load_task`.
+        """Return the rows that a view leaves out; the arguments are those of `load_task`.
 
         Raises:
             UnknownName: If the flag does not exist, or the ledger does not cover the dataset.

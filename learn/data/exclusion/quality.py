@@ -1,12 +1,12 @@
-"""Quality flags: images that a review or an audit found fault with, and the rows to leave out because of them.
+"""Quality flags: images in which a review or an audit found a fault, so that a view can leave them out.
 
-`cards/quality/<id>.parquet` ships with this package: a row per image and flag, by original path, with the source of the
-claim. The flags are
+`cards/quality/<id>.parquet` ships with this package. It has a row per image and flag, with the original path of the
+image and the source of the claim. The flags are
 
-* `duplicate`: a copy of the image is kept. Of each group of copies the image in the last split is kept (test, then
-  validation, then train), of several the one that is published first.
+* `duplicate`: another copy of the image is kept. Of each group of copies, the image in the last split is kept (test
+  before validation before train), and of several in that split the one with the lowest index.
 * `contradiction`: a copy of the image has another label, so that one of the labels is wrong.
-* `wrong_modality`: the image is not of the kind that the dataset shows.
+* `wrong_modality`: the image was taken with another modality than that of the dataset.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def of_ledger(ledger: Ledger, dataset: str, source: str) -> pa.Table:
     Args:
         ledger: A ledger of an audit.
         dataset: Id of the dataset.
-        source: Who says so.
+        source: Source of the claim, for the column `source`.
 
     Returns:
         The columns of `SCHEMA`, sorted by path and flag.

@@ -78,7 +78,7 @@ def test_pixels_of_a_tensor():
 
 def test_pixels_of_nothing_or_of_other_rows():
     episodes = draw()
-    with pytest.raises(MedIMetaError, match="drawn from 400 rows, but there are images of 20"):
+    with pytest.raises(MedIMetaError, match="drawn from 400 rows, but there are 20 images"):
         episodes.batches(np.zeros(20))
     with pytest.raises(MedIMetaError, match="not int"):
         episodes.batches(3)
