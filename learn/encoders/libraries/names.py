@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoConfig
 from transformers import __version__ as transformers_version
 
 from ....errors import MedIMetaError, MissingExtra, missing_extra, unknown
+from ....files.remote.network import offline_variable
+from ....files.remote.retry import FAILURES
 from ..backbone import Backbone
 from . import adapters, open_clip_models, timm_models, transformers_models
 
@@ -100,25 +103,48 @@ def _format(name: str) -> Callable[[str], Backbone]:
     """Return the loader of a checkpoint by its files: where nothing else is known, transformers explains the error."""
     if ":" in name.removesuffix(transformers_models.TOWER) and not Path(name).exists():
         raise unknown("prefix of an encoder", f"{name.partition(':')[0]}:", PREFIXES, hint=FORMS)
-    config = _file(name, "config.json")
-    if _file(name, adapters.CONFIG, only_here=config is not None) is not None:
+    cached = _unreachable(name)
+    config = _file(name, "config.json", cached=cached)
+    if _file(name, adapters.CONFIG, only_here=config is not None, cached=cached) is not None:
         return adapters.load
     if config is None:
-        return transformers_models.load if _file(name, open_clip_models.CONFIG) is None else open_clip_models.load
+        if _file(name, open_clip_models.CONFIG, cached=cached) is not None:
+            return open_clip_models.load
+        if cached:
+            raise MedIMetaError(
+                f"{name} is not in the cache of huggingface_hub, and the Hub cannot be reached. Check the connection, "
+                "or give a folder with config.json and weights.",
+                code="encoder-not-loaded",
+            )
+        return transformers_models.load
     settings = json.loads(config.read_text(encoding="utf-8"))
     # transformers opens such a checkpoint through a wrapper, which fails on some arguments of models.
     is_timm = "pretrained_cfg" in settings and "model_type" not in settings
     return timm_models.load if is_timm else transformers_models.load
 
 
-def _file(name: str, file: str, *, only_here: bool = False) -> Path | None:
+def _file(name: str, file: str, *, only_here: bool = False, cached: bool = False) -> Path | None:
     """Return a file of a checkpoint in a folder or, downloaded if need be, on the Hub; None if it has none."""
     if Path(name).is_dir() or only_here:
         return path if (path := Path(name) / file).is_file() else None
     try:
-        return Path(hf_hub_download(name, file))
+        path = try_to_load_from_cache(name, file) if cached else hf_hub_download(name, file)
     except (OSError, ValueError):  # absent, offline, or not the name of a repository
         return None
+    return Path(path) if isinstance(path, str) else None
+
+
+def _unreachable(name: str) -> bool:
+    """Whether the Hub does not answer: one request, where the client would retry each file of a checkpoint."""
+    if Path(name).is_dir() or offline_variable():
+        return False
+    try:
+        HfApi().model_info(name, timeout=10)
+    except (HfHubHTTPError, ValueError):  # an answer, or not the name of a repository
+        return False
+    except FAILURES:
+        return True
+    return False
 
 
 def _missing(name: str, error: ImportError) -> MissingExtra:

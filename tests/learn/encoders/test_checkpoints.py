@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -148,3 +149,12 @@ def test_what_is_not_a_checkpoint_is_refused_in_one_line(name, tmp_path, monkeyp
         encoder(name.format(folder=tmp_path))
     assert refused.value.code == "encoder-not-loaded"
     assert "\n" not in str(refused.value)
+
+
+def test_without_a_connection_a_name_is_refused_before_the_client_retries(monkeypatch):
+    """The client would ask for three files, and wait 23 seconds for each."""
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("medimeta.learn.encoders.libraries.names.hf_hub_download", lambda *_: pytest.fail("asked"))
+    with pytest.raises(MedIMetaError, match="ns/encoder") as refused:
+        encoder("ns/encoder")
+    assert refused.value.code == "encoder-not-loaded"
