@@ -1,1 +1,1 @@
-"""What a number means: metrics, intervals, results, comparison."""
+"""Evaluation: metrics, intervals, results and their comparison."""

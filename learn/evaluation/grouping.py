@@ -1,7 +1,7 @@
-"""Rows in groups, by columns of the dataset.
+"""Divide rows into groups by columns of the dataset.
 
-`patient_sex` has a group per value; `patient_age:40,60,80` divides numbers at edges; several columns, crossed, give
-their combinations.
+`patient_sex` gives a group per value; `patient_age:40,60,80` divides numbers at these edges; several columns can be
+crossed, which gives a group per combination.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Grouping:
 
     Attributes:
         column: A column of the dataset.
-        edges: Where numbers are divided: 40 and 60 give "below 40", "40 to 60" (without 60) and "60 and above".
+        edges: Numbers at which values are divided: 40 and 60 give "below 40", "40 to 60" (without 60) and "60 and
+            above".
     """
 
     column: str
@@ -32,7 +33,7 @@ class Grouping:
 
     @classmethod
     def parse(cls, text: str) -> Grouping:
-        """Read "patient_sex" or "patient_age:40,60,80".
+        """Return the grouping that a text such as "patient_sex" or "patient_age:40,60,80" describes.
 
         Raises:
             MedIMetaError: If the edges are not ascending numbers.
@@ -73,7 +74,7 @@ class Grouping:
         return names
 
     def order(self, names: Sequence[str]) -> list[str]:
-        """Return different groups in the order to show them, unknown last."""
+        """Return the distinct names of groups in the order to show them, "unknown" last."""
         bins = [self._bin(edge) for edge in (self.edges[0] - 1, *self.edges)] if self.edges else []
         known = sorted(set(names) - {UNKNOWN}, key=lambda name: (bins.index(name) if name in bins else 0, name))
         return known + [UNKNOWN] * (UNKNOWN in names)
@@ -85,15 +86,16 @@ class Grouping:
 
 
 def by_columns(rows: Dataset, wanted: Sequence[Grouping], *, cross: bool) -> dict[str, tuple[list[str], list[str]]]:
-    """Divide rows by columns.
+    """Divide rows into groups by columns.
 
     Args:
         rows: The dataset, with all columns.
-        wanted: How to divide.
+        wanted: The groupings.
         cross: Also divide by all of them at once.
 
     Returns:
-        What divides, with the group of each row and the different groups in order.
+        For each grouping, by name of the column (or "a x b" if crossed): the group of each row, and the distinct groups
+        in the order to show them.
 
     Raises:
         MedIMetaError: If a column does not exist or cannot be grouped.

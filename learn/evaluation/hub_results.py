@@ -1,4 +1,4 @@
-"""Results in the Hub's own form: `.eval_results/*.yaml` of a model repository, which fill a dataset's leaderboards."""
+"""Results in the Hub's format: `.eval_results/*.yaml` in a model repository, which the Hub shows on leaderboards."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def render(
     Args:
         results: Results of one model.
         benchmark: The dataset repository, "<namespace>/<name>".
-        revision: Its commit that was evaluated.
-        source: Address of the evaluation, e.g. of a repository with logs.
-        partial: Whether some data were incomplete; the notes say so.
+        revision: Commit of the dataset repository that was evaluated.
+        source: URL of the evaluation, e.g. of a repository with logs.
+        partial: Whether some data were incomplete; the notes then mention it.
 
     Raises:
         MedIMetaError: If a result is not of a test split or has no AUROC, or results of a task differ in protocol or
             method.
-        MissingExtra: If the installed client of the Hub does not know the format.
+        MissingExtra: If the installed huggingface_hub does not support the format.
     """
     try:
         from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
@@ -53,7 +53,7 @@ def render(
         if result.split != SPLIT or result.metrics.get(METRIC) is None or result.metrics[METRIC].value is None:
             raise MedIMetaError(
                 f"The result of {result.dataset} / {result.task} ({result.protocol}, split {result.split}) cannot be "
-                f"on a leaderboard: those are of the {SPLIT} split, by {METRIC}. Leave it out of --from."
+                f"on a leaderboard: it needs {METRIC} on the {SPLIT} split. Leave it out of --from."
             )
         groups[task_id(DATASETS[result.dataset].task(result.task))].append(result)
     order = [task_id(task) for card in DATASETS.values() for task in card.tasks]

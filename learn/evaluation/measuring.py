@@ -1,4 +1,4 @@
-"""From predictions to the measured part of a result: numbers, intervals, classes, and what data they are about."""
+"""From predictions to the measured part of a result: metrics, intervals, classes, and the identity of the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .measures.scores import check_scores
 
 @dataclass(frozen=True)
 class Copies:
-    """Evaluated images that have a copy in another split, from which a model may know the answer.
+    """Evaluated images that have a copy in another split, which a model may have seen in training.
 
     Attributes:
         images: Their number, by the ledger that ships with this package; see `copies.copied`.

@@ -1,4 +1,4 @@
-"""A task's metrics as an `evaluate` metric, for evaluation loops and for Trainer.
+"""`medimeta.metric`: the metrics of a task as an `evaluate` metric, for evaluation loops and for Trainer.
 
     metric = medimeta.metric("crc/tissue class")
     for batch in batches(test):

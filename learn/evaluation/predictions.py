@@ -3,15 +3,15 @@
 A CSV, Parquet or Excel file has a row per image and these columns; others are ignored:
 
     index        the image's number, as in the column `index` of the dataset; without it, rows in the split's order
-    <label>      a column per label of the task, called like it: its probability, or with --logits its logit
-    probability  binary tasks, instead of those: the probability of the second label
-    prediction   instead of probabilities: the predicted label, its name or its id; metrics that rank are left out
+    <label>      a column per label, with the label's name: its probability, or with --logits its logit
+    probability  instead of these columns, for binary tasks: the probability of the second label
+    prediction   instead of probabilities: name or id of the predicted label; AUROC and the like are then left out
 
 CSV cells may be separated by commas, semicolons, tabs or bars, and numbers may have a decimal comma.
 
 To evaluate episodes, add a column `episode` with the number of the episode that a row belongs to. There is a row per
-query image, with numbers for the episode's classes; those of other labels may be empty. The predictions that results
-are stored with have this form.
+query image, with values for the classes of the episode; cells of other labels may be empty. The predictions stored
+with results have this format.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Predictions:
         table: Its rows.
         task: The task.
         logits: Whether the numbers are logits.
-        temperature: By which logits, also those of probabilities, are divided; None for predictions as they are.
+        temperature: Temperature that logits (or the logits of probabilities) are divided by; None leaves predictions
+            as they are.
     """
 
     path: Path
@@ -152,7 +153,7 @@ class Predictions:
             MedIMetaError: As for `of_split`.
         """
         if not {"episode", "index"} <= set(self.table.columns):
-            raise self.wrong("needs the columns episode and index to say which query image a row is about")
+            raise self.wrong("needs the columns episode and index, which identify the query image of a row")
         indices = _indices(rows)
         parts: dict[Any, pd.DataFrame] = dict(
             list(self.table.groupby(self._numbers(self.table["episode"], logits=True)))
@@ -194,12 +195,12 @@ class Predictions:
         if (row := first_without_sum_one(task, values)) is not None:
             raise self.wrong(
                 f"row {table.index[row]}: the probabilities of {task.name!r} sum to {values[row].sum():.4g}, not 1. "
-                "If they are logits, say --logits"
+                "If they are logits, add --logits"
             )
         return values
 
     def wrong(self, what: str) -> MedIMetaError:
-        """Compose an error about this file."""
+        """Return an error about this file."""
         return MedIMetaError(f"{self.path} {what}.")
 
     def _in_order(self, indices: np.ndarray, table: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -227,7 +228,7 @@ class Predictions:
         if (off := np.flatnonzero(~fits)).size:
             row, cell = column.index[off[0]], _shown(column.tolist()[off[0]])
             wanted = "a number" if logits else "a probability, 0 to 1"
-            hint = ". If these are logits, say --logits" if not logits and np.isfinite(values[off[0]]) else ""
+            hint = ". If these are logits, add --logits" if not logits and np.isfinite(values[off[0]]) else ""
             raise self.wrong(f"row {row}, column {column.name!r}: {cell} is not {wanted}{hint}")
         return values if logits else values.clip(0, 1)
 
@@ -244,7 +245,7 @@ class Predictions:
         )
 
     def _without_ranking(self, result: Result) -> Result:
-        """Leave out what predicted labels say nothing about."""
+        """Leave out the metrics that need probabilities if there are only predicted labels."""
         if not self.only_labels:
             return result
 

@@ -1,4 +1,4 @@
-"""Results: what was measured, on what and how, in one schema for all protocols, as JSON.
+"""Results: metrics, with the data and settings they were measured with, in one JSON schema for all protocols.
 
 A script that evaluates a test split writes its result like this:
 
@@ -49,12 +49,13 @@ from .versions import versions
 
 FILE = "result.json"
 FULL_SUPERVISION = "full supervision"  # only results whose protocols have the same name are compared
-# Still read: 1 said "target" for `kind`, and had no classes, confusion or values per episode; 2 had no copies.
+# Earlier versions are still read: 1 called `kind` "target", without classes, confusion and values per episode; 2 had no
+# copies.
 SCHEMA = 3
 
 
 class About(TypedDict):
-    """What a script knows about its result, in addition to the numbers; the keys are those of `Result`."""
+    """Fields of `Result` that a script gives in addition to the predictions."""
 
     protocol: str
     method: str
@@ -71,34 +72,34 @@ def few_shot_protocol(episodes: EpisodeSet) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What one method measured on one task.
+    """The result of one method on one task.
 
     Attributes:
         dataset: Id of the dataset.
         task: Name of the task.
         kind: Kind of task: "binary", "multiclass", "multilabel", "ordinal".
         split: The split that was evaluated.
-        protocol: `FULL_SUPERVISION`, what `few_shot_protocol` returns, or another name. Only results of one protocol
+        protocol: `FULL_SUPERVISION`, the name from `few_shot_protocol`, or another name. Only results of one protocol
             are compared.
-        method: What is compared: the name that tables show.
-        model: The network: name of a checkpoint, or a description.
+        method: Name of the method, as tables show it.
+        model: Name of the checkpoint, or a description of the network.
         metrics: The measured numbers with their intervals, by name.
-        interval: How the intervals were made, in words.
-        images: Number of images that were evaluated; of episodes, of the split that they were drawn from.
+        interval: Description of how the intervals were computed.
+        images: Number of evaluated images; for episodes, the size of the split that they were drawn from.
         fingerprint: SHA-256 of labels, subjects, numbers and files of the split, per column; see `rows.fingerprint`.
         episodes: SHA-256 of the episode set; None where there are no episodes.
-        seed: Of training; None where nothing is random.
-        settings: What else decides the numbers: learning rate, steps, augmentation.
+        seed: Seed of training; None where nothing is random.
+        settings: Other settings that decide the numbers: learning rate, steps, augmentation.
         classes: Per class or label that was evaluated: "auroc" (against the rest), "average_precision", "recall",
             "precision" and "support" (rows with the label; of episodes, query images). Recall and precision are those
             of the most probable class; multilabel: of a probability over 0.5.
         confusion: Rows of each class (outer list) that were predicted as each class (inner list), in the order of the
             task's labels. None for multilabel tasks and episodes.
         per_episode: The value of each metric in each episode, in order; None where it is not defined.
-        versions: Of Python and the packages.
+        versions: Versions of Python and the packages.
         extra: Anything else that is worth keeping, ready for JSON.
-        copies: How many images have a copy in another split, and the metrics without them; None for episodes, and where
-            no ledger ships for the dataset.
+        copies: Number of images that have a copy in another split, and the metrics without them; None for episodes, and
+            where no ledger ships for the dataset.
         schema: Version of this schema.
         predictions: The probabilities, in the form of `stored`; only until `save` has written them into a file.
     """
@@ -163,8 +164,8 @@ class Result:
             task: The task.
             scores: Probabilities of every row, as for `evaluate_scores`; rows without a known label are left out.
             rows: The split as `medimeta.load_dataset` gives it, with all columns.
-            split: Its name.
-            resamples: Of the bootstrap; 0 leaves the intervals out.
+            split: Name of the split.
+            resamples: Number of resamples of the bootstrap; 0 leaves the intervals out.
             **about: `protocol`, `method`, `model`, and where there are some `seed`, `settings` and `extra`, as in
                 `Result`. "absent" is added to `extra`: the labels that no row has, if any.
 
@@ -204,7 +205,7 @@ class Result:
     def of_episodes(
         cls, episodes: EpisodeSet, values: Mapping[str, Sequence[float] | np.ndarray], **about: Unpack[About]
     ) -> Result:
-        """Sum up what was measured on the query sets of episodes: means over episodes, +- 1.96 standard errors.
+        """Return the result of values measured on query sets: means over episodes, +- 1.96 standard errors.
 
         Prefer `of_episode_scores`, which also keeps predictions and measures each class.
 
@@ -238,7 +239,7 @@ class Result:
             path: The JSON file; predictions get its name with the ending .predictions.parquet.
 
         Raises:
-            MedIMetaError: If `settings` or `extra` hold what JSON has no form for.
+            MedIMetaError: If `settings` or `extra` hold a value that cannot be written as JSON.
         """
         path = Path(path)
         try:
@@ -252,25 +253,25 @@ class Result:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
-        """Read what `save` wrote, also by earlier versions.
+        """Return the result in a file written by `save`, in this or an earlier version.
 
         Raises:
-            MedIMetaError: Naming the file and the keys that are missing, unknown or wrong.
+            MedIMetaError: If the file cannot be read; the message names the keys that are missing, unknown or wrong.
         """
         return read_as(cls, path, f"result of schema {SCHEMA}")
 
 
 def results(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[Path, Result]]:
-    """Read many results.
+    """Return the results in files and folders.
 
     Args:
         paths: Files, and folders that are searched for files called result.json, at any depth.
 
     Returns:
-        Each file, once, with its result, in the order of the paths, then of file names.
+        Each file once, with its result, in the order of the paths, then of file names.
 
     Raises:
-        MedIMetaError: If there is none in a folder, or one is unusable.
+        MedIMetaError: If a folder has no result, or a file is unusable.
     """
     loaded: dict[Path, Result] = {}
     for path in map(Path, paths):

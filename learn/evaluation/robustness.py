@@ -27,15 +27,16 @@ METRIC = "balanced_accuracy"
 
 @dataclass(frozen=True)
 class Robustness:
-    """How robust a method is on one task.
+    """Balanced errors of a method on clean and corrupted images of one task; all values are means over seeds.
 
     Attributes:
         task: Dataset and task, e.g. "bus / case category".
-        method: The method.
-        clean: Balanced error on clean images; the mean over seeds, as all numbers.
-        errors: Balanced error by corruption and severity.
-        corruption_errors: In percent of the baseline's, by corruption; None where the baseline makes no errors.
-        relative_errors: The same for the growth of the error; None where the baseline's error does not grow.
+        method: Name of the method.
+        clean: Balanced error on clean images, 0 to 1.
+        errors: Balanced error by corruption and severity, 0 to 1.
+        corruption_errors: Corruption error (CE) by corruption, in percent of the baseline's; None where the baseline
+            makes no errors.
+        relative_errors: Relative CE by corruption, in percent; None where the baseline's error does not grow.
     """
 
     task: str
@@ -69,8 +70,8 @@ def robustness(results: Iterable[Result], baseline: str) -> list[Robustness]:
 
     Raises:
         UnknownName: If no result is of the baseline.
-        MedIMetaError: If results of a task are not of the same images, or a method lacks a clean result, or a
-            corruption or severity that another has.
+        MedIMetaError: If results of a task are not of the same images, or a method lacks the result on clean images,
+            or a corruption or severity that another method has.
     """
     tasks: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for result in results:

@@ -1,11 +1,11 @@
-"""Predicted probabilities as a table, kept next to the result that they gave.
+"""Predicted probabilities as a table, stored next to their result.
 
-A result in `result.json` has its predictions in `result.predictions.parquet`: a row per image (of episodes: per query
-image), with the image's `index`, its `subject_id`, the true `label` (an id; of multilabel tasks `labels`, a list of
-ids, null where they are unknown), and a column per label of the task, called like it, that holds its probability.
-Where copies of images are known, `unit` says which rows the bootstrap draws together. Predictions of episodes have the
-number of the `episode`, too, and no value for labels that the episode does not have. `medimeta evaluate` reads this
-form, so that other metrics and subgroups need no second run.
+A result in `result.json` has its predictions in `result.predictions.parquet`: a row per image (for episodes, per query
+image), with the image's `index`, its `subject_id`, the true `label` (an id; for multilabel tasks `labels`, a list of
+ids, null where they are unknown), and a column per label of the task, with the label's name, that holds its
+probability. Where copies of images are known, the bootstrap draws rows with the same `unit` together. Predictions of
+episodes also have the number of the `episode`, and no value for labels that the episode does not have. `medimeta
+evaluate` reads this format, so that other metrics and subgroups need no second run.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def table_of_episodes(episodes: EpisodeSet, scores: Sequence[np.ndarray], rows: 
 
 
 def path_next_to(result: Path) -> Path:
-    """Return where the predictions of a result file are."""
+    """Return the path of the predictions that belong to a result file."""
     return result.with_suffix(".predictions.parquet")
 
 
@@ -75,7 +75,7 @@ def read(task: Task, path: Path) -> tuple[Scored, pa.Table]:
 
     Args:
         task: The task.
-        path: What `write` wrote.
+        path: A file written by `write`.
 
     Returns:
         Rows with a known label, and the table of the same rows.
@@ -97,13 +97,13 @@ def read(task: Task, path: Path) -> tuple[Scored, pa.Table]:
 
 
 def scored(task: Task, table: pa.Table) -> Scored:
-    """Return predictions of a split as what can be measured; all rows have a known label."""
+    """Return the predictions of a split as `Scored`; all rows must have a known label."""
     labels = multi_hot(table["labels"], len(task.labels)) if task.kind == "multilabel" else table["label"].to_numpy()
     return Scored(task, np.stack([table[name].to_numpy() for name in task.labels], axis=1), labels)
 
 
 def units(table: pa.Table) -> list[str | None]:
-    """Return what the bootstrap draws together: the subject of each row, joined with those of its copies."""
+    """Return the unit of each row, which the bootstrap draws as a whole: its subject, joined with those of copies."""
     column: list[str | None] = table[UNIT if UNIT in table.column_names else "subject_id"].to_pylist()
     return column
 

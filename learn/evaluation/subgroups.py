@@ -50,14 +50,14 @@ class Subgroups:
     """The groups of one column or of several crossed ones.
 
     Attributes:
-        by: What divides them.
-        metric: The metric.
-        groups: In order.
+        by: Name of the column, or "a x b" for crossed ones.
+        metric: Name of the metric.
+        groups: The groups, in the order to show them.
         best: Name of the group with the best value; None where fewer than two groups have one.
         worst: Name of the group with the worst value.
         gap: How much better the best is than the worst, with the 95 % interval of that difference by a bootstrap over
-            the subjects of all groups. With two groups it holds the true gap as often as it says; of more groups best
-            and worst are chosen by these same data, so that the gap is too large on average.
+            the subjects of all groups. With two groups its coverage is as stated; with more groups, best and worst are
+            chosen by the same data, so that the gap is too large on average.
     """
 
     by: str
@@ -79,17 +79,17 @@ def subgroups(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Subgroups:
-    """Measure each group, and the gap between the best and the worst.
+    """Return a metric of each group, and the gap between the best and the worst.
 
     Args:
         scored: The rows.
         subjects: Subject of each row, None where it is unknown.
         names: Group of each row.
-        by: What divides them, for tables.
+        by: Name of the grouping, for tables.
         metric: A metric of `evaluate_scores`.
-        order: Different names in the order to show them; sorted by default.
-        resamples: Of the bootstrap; 0 leaves the intervals out.
-        seed: Of the bootstrap.
+        order: Distinct names in the order to show them; sorted by default.
+        resamples: Number of resamples of the bootstrap; 0 leaves the intervals out.
+        seed: Seed of the bootstrap.
 
     Raises:
         UnknownName: If the task has no such metric.
@@ -136,16 +136,16 @@ def subgroups(
 def of_result(
     result: Result, task: Task, rows: Dataset, wanted: Sequence[Grouping], *, cross: bool, metric: str, resamples: int
 ) -> list[Subgroups]:
-    """Measure the groups of a result of a split.
+    """Return the metrics of the groups in a result of a split, one `Subgroups` per grouping.
 
     Args:
-        result: Just made, with its predictions.
-        task: Its task.
+        result: A new result, which still has its predictions.
+        task: Task of the result.
         rows: The split, with all columns.
-        wanted: How to divide the rows.
+        wanted: The groupings.
         cross: Also divide by all of them at once.
-        metric: What to compare by.
-        resamples: Of the bootstrap.
+        metric: Metric to compare by.
+        resamples: Number of resamples of the bootstrap.
 
     Raises:
         MedIMetaError: If the result is of episodes, or a column does not exist or cannot be grouped.

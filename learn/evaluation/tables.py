@@ -1,4 +1,4 @@
-"""Files of predictions as tables: CSV with any usual separator, Parquet, Excel."""
+"""Read files of predictions as tables: CSV with any common separator, Parquet, Excel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 from ...errors import MedIMetaError, SourceNotFound, missing_extra, some
 from ...files.workbooks import check_workbook
 
-MOST_ROWS = 200_000  # of a workbook
+MOST_ROWS = 200_000  # largest number of rows of a workbook
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _CELLS: dict[str, Any] = {"skipinitialspace": True, "keep_default_na": False, "na_values": [""]}  # a label may be "NA"
 _HELP = "Give a CSV, Parquet or Excel file with a row per image; its columns: medimeta evaluate --help"

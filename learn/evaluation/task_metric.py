@@ -38,8 +38,8 @@ class TaskMetric(evaluate.Metric):
     """The metrics of one task; see `medimeta.metric`.
 
     Args:
-        config_name: "dataset", whose main task is meant, or "dataset/task", by name or column.
-        task: The task itself, instead.
+        config_name: "dataset" (its main task) or "dataset/task", by name or column.
+        task: The task, instead of `config_name`.
         **options: As for `evaluate.Metric`, e.g. `num_process` and `process_id`, to gather from several processes.
 
     Attributes:
@@ -51,7 +51,7 @@ class TaskMetric(evaluate.Metric):
 
     def __init__(self, config_name: str | None = None, *, task: Task | None = None, **options: Any) -> None:
         self.task = DATASETS.find_task(config_name or "") if task is None else task
-        # One process keeps what it was given in memory; only several need files to meet in.
+        # A single process keeps its rows in memory; several processes exchange them through files.
         options = {"keep_in_memory": options.get("num_process", 1) == 1} | options
         super().__init__(config_name=f"{self.task.dataset}-{self.task.column}", **options)
 
@@ -71,7 +71,7 @@ class TaskMetric(evaluate.Metric):
         return f"<TaskMetric {self.task.dataset}/{self.task.name}: {self.task.kind}, {len(self.task.labels)} labels>"
 
     def compute(self, predictions: Any = None, references: Any = None, **options: Any) -> dict[str, Any] | None:
-        """Measure these rows, or those that were added before.
+        """Return the metrics of the given rows, or of those that were added before.
 
         Args:
             predictions: Probabilities, a row per image, or predicted label ids.
@@ -134,7 +134,7 @@ class TaskMetric(evaluate.Metric):
         return np.asarray(np.eye(count)[ids])
 
     def __call__(self, prediction: Any) -> dict[str, float]:
-        """Return what Trainer expects of `compute_metrics`.
+        """Return the metrics of a Trainer's predictions, as `compute_metrics`.
 
         Args:
             prediction: An `EvalPrediction` of logits (the first, where the model gives several outputs) and labels.

@@ -1,4 +1,4 @@
-"""Results per class or label: a mean over classes hides a class that is never found."""
+"""Tables of results per class or label, which show classes that a mean over classes hides."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class ClassTable:
         protocol: The protocol.
         split: The split.
         task: The task.
-        rows: Class, method, number of runs, and the numbers of `METRICS` and "support"; of several runs, means with
-            their intervals.
+        rows: Class, method, number of runs, and the values of `METRICS` and "support" (number of images of the class);
+            for several runs, means with their intervals.
     """
 
     protocol: str
@@ -55,11 +55,11 @@ class ClassTable:
 
 
 def class_tables(found: Iterable[Sourced], metric: str = "auroc") -> list[ClassTable]:
-    """Put the classes of results into tables, one per protocol, split and task.
+    """Return tables of the classes in results, one per protocol, split and task.
 
     Args:
         found: Results with the files they come from; those without numbers per class are left out.
-        metric: Only results that have this metric count, as in `compare`.
+        metric: Results without this metric are left out, as in `compare`.
 
     Raises:
         UnknownName: If no result has the metric.

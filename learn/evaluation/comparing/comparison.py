@@ -1,8 +1,8 @@
-"""Compare results: group them by protocol and split, name methods, and sum up seeds.
+"""Compare results: group them by protocol and split, name the methods, and average over seeds.
 
 Results of several seeds are averaged, with the interval of their mean. Runs of one method with different settings
-become different methods, called by the settings that differ. Where results of one task were not measured on the same
-data, a note says so, since nothing follows from such a comparison.
+become different methods, named after the settings that differ. A note warns of results of one task that were not
+measured on the same data, because they are not comparable.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Sourced = tuple[Path, Result]
 
 
 def compare(found: Iterable[Sourced], metric: str = "auroc") -> list[ResultTable]:
-    """Put results into tables, one per protocol and split.
+    """Return tables of results, one per protocol and split.
 
     Args:
         found: Results with the files they come from, as `results` returns them.
-        metric: What to compare by.
+        metric: Metric to compare by.
 
     Returns:
-        Sorted by protocol, numbers in its name by their size, then by split.
+        Tables sorted by protocol (numbers in the name by value: 5 before 10), then by split.
 
     Raises:
         UnknownName: If no result has the metric.
@@ -69,15 +69,15 @@ def without_corruptions(found: Iterable[Sourced]) -> list[Sourced]:
 
 
 def task_name(result: Result) -> str:
-    """Return what tables call a task: "bus / case category"."""
+    """Return the name of a task in tables: "bus / case category"."""
     return f"{result.dataset} / {result.task}"
 
 
 def runs_of(found: Sequence[Sourced]) -> dict[tuple[str, str], list[Sourced]]:
-    """Group the results of one protocol and split by method, as tables call it, and task; a result per seed.
+    """Group the results of one protocol and split by method (its name in tables) and task; one result per seed.
 
-    A method that was run with several models is called by the model, too, and one that was run with several settings
-    on one task and seed by the settings that differ.
+    The name of a method that was run with several models includes the model. The name of a method that was run with
+    several settings on one task and seed includes the settings that differ.
 
     Raises:
         MedIMetaError: If two results of one method, task and seed have the same settings.
@@ -101,7 +101,7 @@ def runs_of(found: Sequence[Sourced]) -> dict[tuple[str, str], list[Sourced]]:
                 first, second = sorted((path, other))
                 raise MedIMetaError(
                     f"{first} and {second} are both of {method} on {task}, seed {seed}, with the same settings. Leave "
-                    "one out, or give them methods with different names (--name in scripts, --method in evaluate)."
+                    "one out, or give the methods different names (--name in scripts, --method in evaluate)."
                 )
     runs: dict[tuple[str, str], list[Sourced]] = defaultdict(list)
     for path, result in found:
@@ -147,7 +147,7 @@ def _best_shortcut(metric: str, cells: Cells) -> tuple[Cells, list[str]]:
             best[task] = max(best.get(task, (-np.inf, "")), (sign * cell.measured.value, method))
     rows = {(f"best {SHORTCUT}", task): cells[method, task] for task, (_, method) in best.items()}
     named = "; ".join(f"{task}: {method.removeprefix(SHORTCUT)[2:]}" for task, (_, method) in sorted(best.items()))
-    note = f"The best shortcut, chosen by these numbers, is what a model reaches without medicine ({named})."
+    note = f"The best shortcut, chosen by these values, is a baseline that uses no medical content ({named})."
     return {**others, **rows}, [note]
 
 
@@ -168,7 +168,7 @@ def _cell(metric: str, runs: Sequence[Sourced]) -> Cell:
 
 
 def _mean(measured: Sequence[Measured]) -> Measured:
-    """Return the means of numbers, of lower and of upper ends."""
+    """Return the mean value, mean lower end and mean upper end."""
 
     def mean(name: str) -> float:
         values = [getattr(one, name) for one in measured]
@@ -198,15 +198,13 @@ def _notes(found: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iter
     copies = {task: cell.copies for (_, task), cell in cells.items() if cell.copies}
     if copies:
         counts = "; ".join(f"{task}: {number:,}" for task, number in sorted(copies.items()))
-        yield f"Images with a copy in another split, from which a model may know the answer: {counts}."
+        yield f"Images with a copy in another split, which a model may have seen in training: {counts}."
     if any(cell.runs > 1 for cell in cells.values()):
         yield (
-            "Several runs: the mean over seeds, with its 95 % interval by Student's t. It shows how much training "
-            "varies; how sure the test set makes a run is in the columns test_low and test_high of the CSV file."
+            "Several runs: the mean over seeds, with its 95 % interval by Student's t. It reflects how much training "
+            "varies; the uncertainty due to the test set is in the columns test_low and test_high of the CSV file."
         )
     if flat := [f"{method} on {task}" for (method, task), cell in cells.items() if cell.measured.degenerate]:
-        yield (
-            f"An interval without width says nothing of uncertainty, as with perfect predictions: {'; '.join(flat)}."
-        )
+        yield (f"An interval of zero width, as with perfect predictions, does not mean certainty: {'; '.join(flat)}.")
     intervals = sorted({result.interval.partition(" over ")[0] for _, result in found if result.interval != "none"})
     yield f"Intervals: {'; '.join(intervals) or 'none'}."

@@ -17,7 +17,7 @@ def latex(tables: Sequence[ResultTable], *, transposed: bool = False) -> str:
 
     Args:
         tables: The tables.
-        transposed: Whether tasks are down and methods across.
+        transposed: Whether tasks are rows and methods are columns.
     """
     return "\n".join(_table(table, transposed) for table in tables)
 

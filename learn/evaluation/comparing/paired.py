@@ -1,7 +1,7 @@
-"""Two methods on one task: the difference of a metric, paired by subject or by episode.
+"""Compare two methods on one task: the difference of a metric, paired by subject or by episode.
 
-Two methods that saw the same images make many of the same mistakes. Their difference is surer than their intervals
-suggest, and is measured on the same resamples of subjects, or over the same episodes.
+Two methods that are tested on the same images make many of the same mistakes, so their difference is less uncertain
+than their separate intervals suggest. It is measured on the same resamples of subjects, or over the same episodes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from .result_table import markdown_head, markdown_row
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much one method is better than another on a task.
+    """The difference of two methods on a task.
 
     Attributes:
-        task: The task.
-        first: The one method.
-        second: The other.
-        better: Value of the first minus that of the second (of errors, the other way round), with its 95 % interval.
-        how: How the interval was made; or why there is none.
+        task: Name of the task in tables.
+        first: Name of the first method.
+        second: Name of the second method.
+        better: Value of the first minus that of the second, with its 95 % interval; for metrics where smaller is
+            better, the second minus the first.
+        how: How the interval was computed, or why there is none.
     """
 
     task: str
@@ -51,15 +52,18 @@ def difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Measured:
-    """Measure by how much the first method is better, with a paired percentile bootstrap over subjects.
+    """Return by how much the first method is better, with an interval by a paired percentile bootstrap over subjects.
 
     Args:
         first: Predictions of the first method.
         second: Predictions of the second, of the same rows in the same order.
         subjects: Subject of each row, None where it is unknown.
         metric: A metric of `evaluate_scores`.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The difference, positive if the first method is better, with its 95 % interval.
 
     Raises:
         UnknownName: If the task has no such metric.
@@ -84,14 +88,14 @@ def difference(
 
 
 def differences(found: Sequence[Sourced], metric: str = "auroc", *, resamples: int = RESAMPLES) -> list[Difference]:
-    """Compare the best method on each task with every other one, from the results of one protocol and split.
+    """Return the differences between the best method on each task and every other one.
 
-    Of several seeds, the first of each method is compared.
+    If a method has several seeds, the first is compared.
 
     Args:
-        found: Results with their files; next to these are the stored predictions.
-        metric: What to compare by.
-        resamples: Of the bootstrap over subjects.
+        found: Results of one protocol and split with their files; the stored predictions are next to the files.
+        metric: Metric to compare by.
+        resamples: Number of resamples of the bootstrap over subjects.
     """
     runs = runs_of(found)
     of_task: dict[str, dict[str, Sourced]] = {}
@@ -112,7 +116,7 @@ def differences(found: Sequence[Sourced], metric: str = "auroc", *, resamples: i
 
 
 def markdown(found: Sequence[Difference], metric: str) -> str:
-    """Return differences as Markdown; those whose interval leaves out 0 are bold."""
+    """Return differences as Markdown; those whose interval excludes 0 are bold."""
     lines = [f"#### Differences on each task, by {metric}", "", *markdown_head(["task", "pair", "difference", "how"])]
     for one in found:
         better = one.better
@@ -120,7 +124,8 @@ def markdown(found: Sequence[Difference], metric: str) -> str:
         shown = f"**{better}**" if sure else str(better)
         lines.append(markdown_row([one.task, f"{one.first} - {one.second}", shown, one.how]))
     return (
-        "\n".join([*lines, "", "* Bold: the 95 % interval leaves out 0. It is not corrected for several pairs."]) + "\n"
+        "\n".join([*lines, "", "* Bold: the 95 % interval excludes 0. It is not corrected for multiple comparisons."])
+        + "\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of results."""
+"""Plots of results: values with intervals, critical-difference diagrams and confusion matrices."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def write_plot(tables: Sequence[ResultTable], path: Path) -> None:
 def write_ranks(standing: Standing, path: Path) -> None:
     """Draw a critical-difference diagram as PNG: mean ranks on a line, bars over methods of which no two differ.
 
-    Methods are on the side of the line where they are nearer, the best on the left. Bars come from pairwise tests, not
-    from one critical difference, so that they may have different lengths.
+    The better half of the methods is labelled on the left, the other on the right. Bars come from pairwise tests, not
+    from one critical difference, so they may have different lengths.
     """
     from matplotlib.figure import Figure
 
@@ -104,7 +104,7 @@ def write_ranks(standing: Standing, path: Path) -> None:
 
 @styled
 def write_confusion(result: Result, path: Path) -> None:
-    """Draw the confusion matrix of a single-label task as PNG: rows are true classes, numbers are images.
+    """Draw the confusion matrix of a single-label task as PNG: rows are true classes, cells are numbers of images.
 
     Raises:
         MedIMetaError: If the result has none: it is of a multilabel task, of episodes, or of an earlier version.
@@ -136,7 +136,7 @@ def write_confusion(result: Result, path: Path) -> None:
 
 
 def write_confusions(found: Iterable[tuple[Path, Result]], folder: Path) -> None:
-    """Draw the confusion matrices of all results that have one, into files called like dataset, task and method.
+    """Draw the confusion matrices of all results that have one, into files named after dataset, task and method.
 
     Raises:
         MedIMetaError: If no result has one.
@@ -149,7 +149,7 @@ def write_confusions(found: Iterable[tuple[Path, Result]], folder: Path) -> None
 
 
 def file_name(result: Result) -> str:
-    """Return a name for the picture of a result."""
+    """Return the file name for the plot of a result."""
     seed = [] if result.seed is None else [f"seed {result.seed}"]
     name = "-".join([result.dataset, result.task, result.protocol, result.method, result.model, *seed])
     return f"{re.sub('[^A-Za-z0-9.=]+', '-', name)}.png"

@@ -23,7 +23,7 @@ class Reliability(NamedTuple):
     Attributes:
         counts: Number in each bin.
         confidence: Mean confidence in each bin; NaN in empty ones.
-        accuracy: Share that is right (multilabel: that has the label); NaN in empty bins.
+        accuracy: Share of correct predictions (multilabel: of rows with the label); NaN in empty bins.
     """
 
     counts: np.ndarray
@@ -32,7 +32,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(scored: Scored) -> Reliability:
-    """Compare confidence with accuracy, bin by bin.
+    """Return confidence and accuracy, bin by bin.
 
     The mean of their difference, weighted by `counts`, is the metric "calibration_error" of a single-label task.
     """
@@ -49,7 +49,7 @@ def reliability(scored: Scored) -> Reliability:
 
 
 def write_reliabilities(found: Sequence[Sourced], folder: Path) -> None:
-    """Draw a diagram of each result whose predictions are stored, as PNG files called like dataset, task and method.
+    """Draw a diagram of each result whose predictions are stored, as PNG files named after dataset, task and method.
 
     Raises:
         MedIMetaError: If no result of a split has stored predictions.

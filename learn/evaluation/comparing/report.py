@@ -1,4 +1,4 @@
-"""What `medimeta table` shows of results: tables, classes, ranks and differences, as text and as frames."""
+"""The report of `medimeta table`: tables, classes, ranks and differences, as text and as data frames."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Report:
         text: Markdown.
         frames: The numbers, for CSV.
         tables: A table per protocol and split.
-        standings: Methods over tasks, for the tables that allow it.
-        refused: Why other tables have no standing.
+        standings: Comparisons of methods over tasks, for the tables that allow it.
+        refused: Reasons why other tables have no such comparison.
     """
 
     text: str
@@ -54,19 +54,19 @@ def make(
     ranked: bool = False,
     transposed: bool = False,
 ) -> Report:
-    """Prepare what is shown of results.
+    """Return the report on results.
 
     Args:
         found: Results with their files.
-        metric: What to compare by.
+        metric: Metric to compare by.
         per_class: Show classes instead of means over them.
         compared: Add ranks and tests over tasks, and paired differences on each task.
         ranked: Compute ranks without adding them to the text.
-        transposed: Put tasks down and methods across.
+        transposed: Show tasks as rows and methods as columns.
 
     Raises:
         UnknownName: If no result has the metric.
-        MedIMetaError: If two results cannot both be shown, or none says anything of its classes.
+        MedIMetaError: If two results have the same method, task, seed and settings, or no result has values per class.
     """
     tables, groups = compare(found, metric), by_protocol(found, metric)
     parts, frames = [table.markdown(transposed=transposed) for table in tables], [table.frame() for table in tables]

@@ -1,4 +1,4 @@
-"""A table of results: methods down, tasks across, as Markdown and CSV."""
+"""A table of results, with methods as rows and tasks as columns, as Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..measures.metrics import SMALLER_IS_BETTER
 
 
 class Cell(NamedTuple):
-    """What one method measured on one task.
+    """The result of one method on one task.
 
     Attributes:
-        measured: The number and its interval; of several runs, their mean with the interval over runs.
-        runs: Number of results.
-        test: The interval of the test set or the episodes; of several runs, the mean of the ends of their intervals.
-        classes: Number of classes or labels that were evaluated; None where the result does not say.
-        copies: Number of images with a copy in another split; None where it is not known.
-        without: The number without these images; of several runs, their mean.
+        measured: Value and interval; for several runs, their mean with the interval over runs.
+        runs: Number of runs.
+        test: Interval over the test set or the episodes; for several runs, the mean of the ends of their intervals.
+        classes: Number of classes or labels that were evaluated; None if unknown.
+        copies: Number of images with a copy in another split; None if unknown.
+        without: Value without these images; for several runs, their mean.
     """
 
     measured: Measured
@@ -44,7 +44,7 @@ class ResultTable:
         split: The split.
         metric: Name of the metric.
         cells: By method and task.
-        notes: What a reader has to know, one sentence or two each.
+        notes: Notes for the reader, one or two sentences each.
     """
 
     protocol: str
@@ -64,7 +64,7 @@ class ResultTable:
         return sorted({task for _, task in self.cells})
 
     def best(self, task: str) -> float | None:
-        """Return the best value of a task, rounded as it is shown."""
+        """Return the best value of a task, rounded to 3 digits; None if there is none."""
         values = [
             round(cell.measured.value, 3)
             for (_, of), cell in self.cells.items()
@@ -88,7 +88,7 @@ class ResultTable:
         """Return headings and cells, the best value of each task in `**`.
 
         Args:
-            transposed: Whether tasks are down and methods across.
+            transposed: Whether tasks are rows and methods are columns.
         """
         several = len(self.tasks) > 1
         lines = [["method", *map(self.heading, self.tasks), *(["mean"] if several else [])]]
@@ -106,7 +106,7 @@ class ResultTable:
         """Return a heading, the table with the best value of each task in bold, and the notes.
 
         Args:
-            transposed: Whether tasks are down and methods across.
+            transposed: Whether tasks are rows and methods are columns.
         """
         heads, *rows = self.grid(transposed=transposed)
         lines = [f"### {one_line(self.protocol)}, {self.split}: {self.metric}", "", *markdown_head(heads)]
@@ -140,7 +140,7 @@ class ResultTable:
 
 
 def overview(tables: Iterable[ResultTable]) -> str:
-    """Return all protocols in one Markdown table, a column per task; a line above its methods names each protocol.
+    """Return all protocols in one Markdown table, a column per task; the methods of each follow a line with its name.
 
     The mean is left out where a protocol lacks some of the tasks, since it would not compare with the others.
     """
@@ -170,7 +170,7 @@ def write_csv(tables: Iterable[ResultTable], path: Path) -> None:
 def write_frames(frames: Iterable[pd.DataFrame], path: Path) -> None:
     """Write frames into one CSV file, atomically.
 
-    A spreadsheet would run text that starts like a formula; it gets an apostrophe in front.
+    Text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
     frame = pd.concat(frames)
     for column, cells in frame.items():
@@ -189,7 +189,7 @@ def markdown_head(cells: Iterable[str]) -> list[str]:
 
 
 def markdown_row(cells: Iterable[str]) -> str:
-    """Return a line of a Markdown table, whatever the cells hold."""
+    """Return a line of a Markdown table; bars and line breaks in cells are escaped."""
     return f"| {' | '.join(one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |"
 
 

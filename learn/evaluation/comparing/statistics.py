@@ -1,9 +1,9 @@
-"""Methods over many tasks: ranks, tests, and which differences are more than chance.
+"""Compare methods over many tasks: mean ranks and significance tests.
 
-The tasks of one dataset, and of datasets that share subjects, are not independent: a *unit* is a dataset together with
-those that share subjects with it, and counts once, with the mean of a method over its tasks. The recipe is that of
-Demsar (JMLR 2006), with Wilcoxon's test instead of Nemenyi's for pairs (Benavoli et al., JMLR 2016): whether two
-methods differ then does not depend on which other methods are in the table.
+The tasks of one dataset, and of datasets that share subjects, are not independent. So a *unit* is a dataset together
+with those that share subjects with it, and counts once, with the mean of a method over its tasks. The procedure is that
+of Demsar (JMLR 2006), with Wilcoxon's test instead of Nemenyi's for pairs (Benavoli et al., JMLR 2016), so that the
+result for two methods does not depend on which other methods are in the table.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class Standing:
     """Methods compared over the tasks of a table.
 
     Attributes:
-        metric: What they are compared by.
+        metric: Metric of the comparison.
         units: The datasets of each unit.
         tasks: Number of tasks that all methods have.
         left_out: Tasks that some method lacks.
-        ranks: Mean rank of each method over units, best first, 1 being the best, with a 95 % interval by a percentile
-            bootstrap over units. In simulations it holds the expected rank in 94 % of cases with 10 and 15 units, and
-            in 90 % with 6.
+        ranks: Mean rank of each method over units, best first (1 is the best), with a 95 % interval by a percentile
+            bootstrap over units. In simulations it contains the expected rank in 94 % of cases with 10 and 15 units,
+            and in 90 % with 6.
         friedman: p-value of Friedman's test with the correction of Iman and Davenport, that all methods are equal;
             NaN for two methods.
         pairs: All pairs of methods, in the order of `ranks`.
@@ -76,7 +76,7 @@ class Standing:
     pairs: tuple[Pair, ...]
 
     def markdown(self) -> str:
-        """Return ranks and pairs as Markdown, with notes on what they mean."""
+        """Return ranks and pairs as Markdown, with notes that explain them."""
         lines = [f"#### Over {self.tasks} tasks of {len(self.units)} units, by {self.metric}", ""]
         lines += markdown_head(["method", "mean rank"])
         for method, rank in self.ranks.items():
@@ -101,7 +101,7 @@ class Standing:
             )
         notes.append("Pairs: Wilcoxon's signed-rank test, two-sided; p below 0.05 after Holm's correction is bold.")
         if len(self.units) < LEAST:
-            notes.append(f"{len(self.units)} units are too few for any pair to differ; {LEAST} are needed at least.")
+            notes.append(f"{len(self.units)} units are too few for a significant difference; at least {LEAST} needed.")
         if len(self.units) < FEW:
             notes.append(f"With fewer than {FEW} units, intervals of mean ranks are too narrow.")
         if self.left_out:
@@ -114,7 +114,7 @@ def standing(table: ResultTable, *, seed: int = 0) -> Standing:
 
     Args:
         table: Results of one protocol and split; tasks are called "dataset / task".
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
         MedIMetaError: If there are fewer than two methods, or fewer than two units with values of all methods.
@@ -161,14 +161,15 @@ def units_of(datasets: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def mean_ranks(scores: np.ndarray, *, seed: int = 0) -> tuple[list[int], list[Measured]]:
-    """Rank methods within each unit and average.
+    """Return the mean over units of the ranks of methods within each unit.
 
     Args:
         scores: Higher is better, shape (units, methods).
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
-        The methods, best first, and the mean rank of each with its 95 % interval, by a percentile bootstrap over units.
+        Column numbers of the methods, best first, and the mean rank of each column with its 95 % interval, by a
+        percentile bootstrap over units.
     """
     from scipy.stats import rankdata
 

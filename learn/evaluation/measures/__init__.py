@@ -1,1 +1,1 @@
-"""Metrics of predictions, and how certain they are: scores, ranks, resamples, intervals."""
+"""Metrics of predictions and their uncertainty: scores, ranks, resamples, intervals."""

@@ -1,6 +1,6 @@
 """The bootstrap over subjects: metrics of many resamples of the same rows.
 
-A subject's images are not independent, so subjects are drawn, each with all of its rows.
+Images of one subject are not independent, so subjects are drawn, each with all of its rows.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ FEW = 250  # subjects, below which some intervals are too narrow
 def bootstrap(
     scored: Scored, subjects: Sequence[str | None] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Metrics:
-    """Measure resamples, drawn with replacement from the subjects.
+    """Return the metrics of resamples, drawn with replacement from the subjects.
 
     `intervals.ends` of a metric's values gives its 95 % percentile interval. In simulations
-    (benchmarks/interval_coverage.py) it held the true AUROC, accuracy, balanced accuracy and F1, and recall and
-    precision of a class, in 93 to 97 % of cases with 50 to 200 rows. Exceptions: up to 200 rows, intervals of average
-    precision are too narrow (88-93 %), and with about 50 rows those of numbers above 0.8 (91-93 %); `describe` says so.
-    The calibration error has no interval, since resamples repeat rows, which adds to it. An interval has no width where
-    all resamples give the same value, as with perfect predictions: then it says nothing of how sure the number is.
+    (benchmarks/interval_coverage.py) it contained the true AUROC, accuracy, balanced accuracy and F1, and recall and
+    precision of a class, in 93 to 97 % of cases with 50 to 200 rows. Exceptions: with up to 200 rows, intervals of
+    average precision are too narrow (88-93 %), and with about 50 rows those of values above 0.8 (91-93 %); `describe`
+    notes this. The calibration error has no interval, since resamples repeat rows, which increases it. An interval has
+    zero width where all resamples give the same value, as with perfect predictions; this does not mean certainty.
 
     Args:
         scored: The rows.
         subjects: Subject of each row, None where it is unknown: such a row is drawn on its own. By default rows are
             drawn.
         resamples: Number of resamples.
-        seed: The same seed, rows and subjects give the same resamples, whatever the predictions.
+        seed: Seed of the draws; the same seed, rows and subjects give the same resamples for any predictions.
 
     Returns:
         Metrics of every resample, shape (..., resamples); NaN where a metric is not defined.
@@ -49,14 +49,14 @@ def bootstrap(
 
 
 def draws(group: np.ndarray, *, resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield how often each row counts in each resample, shape (rows, B), a few resamples at a time.
+    """Yield the weight of each row in each resample, shape (rows, B), a few resamples at a time.
 
-    As many groups as there are are drawn with replacement.
+    Each resample draws as many groups as there are, with replacement.
 
     Args:
-        group: Group of each row, see `groups`.
+        group: Number of the group of each row, shape (rows,); see `groups`.
         resamples: Number of resamples.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         MedIMetaError: If no resample is asked for.
@@ -73,7 +73,7 @@ def draws(group: np.ndarray, *, resamples: int, seed: int) -> Iterator[Floats]:
 
 
 def groups(subjects: Sequence[str | None] | None, rows: int) -> np.ndarray:
-    """Number subjects from 0, in order of their first row; a row without a known subject gets its own number.
+    """Return the number of each row's subject, from 0, in order of first rows; rows without a subject get their own.
 
     Raises:
         MedIMetaError: If there is not one subject, or None, per row.
@@ -88,13 +88,13 @@ def groups(subjects: Sequence[str | None] | None, rows: int) -> np.ndarray:
 
 
 def number_of(subjects: Sequence[str | None]) -> int:
-    """Return how many units the bootstrap draws: subjects, and rows without a known subject."""
+    """Return the number of units that the bootstrap draws: subjects, and rows without a known subject."""
     known = {subject for subject in subjects if subject is not None}
     return len(known) + sum(subject is None for subject in subjects)
 
 
 def describe(subjects: Sequence[str | None], resamples: int) -> str:
-    """Say what `bootstrap` resampled, for readers of its intervals: how many subjects or images, how often."""
+    """Return a description of the intervals of `bootstrap`: method, numbers of subjects and images, resamples."""
     if not resamples:
         return "none"
     units = number_of(subjects)

@@ -1,7 +1,7 @@
-"""Temperature scaling: one number, chosen on validation, that makes probabilities less or more sure.
+"""Temperature scaling: calibrate probabilities by one number, which is chosen on the validation split.
 
-C. Guo et al., "On calibration of modern neural networks", ICML 2017. The most probable label of an image
-stays the same.
+C. Guo et al., "On calibration of modern neural networks", ICML 2017. The most probable label of an image does not
+change.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from ....errors import MedIMetaError
 from ...data.labels import check_labels
 from .scores import check_scores, probabilities
 
-BOUNDS = (1 / 50, 50.0)  # of the temperature
-LEAST = 1e-12  # probability whose logarithm is taken for that of smaller ones
+BOUNDS = (1 / 50, 50.0)  # smallest and largest temperature
+LEAST = 1e-12  # smaller probabilities are raised to this before the logarithm
 
 
 def temperature(task: Task, scores: np.ndarray, labels: np.ndarray) -> float:
@@ -23,10 +23,10 @@ def temperature(task: Task, scores: np.ndarray, labels: np.ndarray) -> float:
     Args:
         task: The task.
         scores: Probabilities, as for `evaluate_scores`.
-        labels: As for `evaluate_scores`; rows with unknown labels may be among them.
+        labels: As for `evaluate_scores`; rows with unknown labels are ignored.
 
     Returns:
-        Above 1 for a model that is too sure, below 1 for one that is not sure enough; 1/50 to 50.
+        The temperature, 1/50 to 50: above 1 for an overconfident model, below 1 for an underconfident one.
 
     Raises:
         MedIMetaError: If shapes or values do not fit, or no label is known.

@@ -15,12 +15,12 @@ Z = 1.96  # standard errors to either side of a mean over episodes, as published
 
 @dataclass(frozen=True)
 class Measured:
-    """A number and its interval. NaN and infinity become None, as in JSON: not defined, or not known.
+    """A number and its interval. NaN and infinity, which JSON does not have, become None: undefined or unknown.
 
     Attributes:
         value: The number.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
+        low: Lower end of its 95 % interval; None if there is no interval.
+        high: Upper end of its 95 % interval; None if there is no interval.
 
     Raises:
         MedIMetaError: If only one end is given.
@@ -40,7 +40,7 @@ class Measured:
 
     @property
     def degenerate(self) -> bool:
-        """Whether the interval has no width: what was measured does not vary, so it says nothing of uncertainty."""
+        """Whether the interval has zero width, so that it does not express the uncertainty of the value."""
         return self.low is not None and self.low == self.high
 
     def __str__(self) -> str:
@@ -52,14 +52,14 @@ class Measured:
 def mean_interval(values: Sequence[float] | np.ndarray) -> Measured:
     """Return the mean over repetitions, such as seeds, with its 95 % interval by Student's t distribution.
 
-    The interval covers the mean of normal values in 95 % of cases from two values up; 1.96 standard errors, which is
-    right for many values, cover it in 70, 81 and 88 % of cases with 2, 3 and 5 values.
+    For normally distributed values the interval covers the mean in 95 % of cases, even with two values. An interval of
+    1.96 standard errors, which is right for many values, covers it in 70, 81 and 88 % of cases with 2, 3 and 5 values.
 
     Args:
         values: One number per repetition; NaN, where a metric is not defined, is left out.
 
     Returns:
-        Without an interval where fewer than two numbers are left.
+        The mean, without an interval if fewer than two numbers are left.
     """
     from scipy.special import stdtrit
 
@@ -77,7 +77,7 @@ def episodes_interval(values: Sequence[float] | np.ndarray) -> Measured:
         values: One number per episode; NaN, where a metric is not defined, is left out.
 
     Returns:
-        Without an interval where fewer than two numbers are left.
+        The mean, without an interval if fewer than two numbers are left.
     """
     return _mean(_known(values), Z)
 
@@ -85,13 +85,13 @@ def episodes_interval(values: Sequence[float] | np.ndarray) -> Measured:
 def ends(values: np.ndarray, units: int | None = None) -> tuple[float, float]:
     """Return the ends of the 95 % percentile interval of a bootstrap; NaN where no number is left.
 
-    They are the 2.5 % and 97.5 % quantiles, moved outwards for few units, of which resamples vary too little ("expanded
-    percentile interval", T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69,
-    2015).
+    The ends are the 2.5 % and 97.5 % quantiles, moved outwards for few units, whose resamples vary too little
+    ("expanded percentile interval", T. Hesterberg, "What teachers should know about the bootstrap", The American
+    Statistician 69, 2015).
 
     Args:
-        values: What the resamples gave; NaN, where it is not defined, is left out.
-        units: Number of units that were drawn; None for many.
+        values: The value of each resample; NaN, where the metric is not defined, is left out.
+        units: Number of units that were drawn; None leaves the quantiles as they are.
     """
     from scipy.special import ndtr, stdtrit
 

@@ -1,4 +1,4 @@
-"""The metrics of all protocols: one implementation, for one evaluation, for resamples and for episodes.
+"""The metrics of all protocols, in one implementation for single evaluations, resamples and episodes.
 
 Everything is computed under weights of the rows: a row of weight three counts like three rows. One evaluation has
 weights of 1; a bootstrap has a column of weights per resample.
@@ -60,10 +60,10 @@ class Scored:
         self.scores = check_scores(scores, task, len(self.labels))
 
     def measure(self, weights: Floats | None = None) -> Metrics:
-        """Compute all metrics.
+        """Return all metrics.
 
         Args:
-            weights: How often each row counts, at least 0, shape (N, B); once each by default.
+            weights: Weight of each row, 0 or more, shape (N, B); 1 by default.
         """
         if weights is None:
             weights = np.ones((len(self.labels), 1))
@@ -139,7 +139,7 @@ class Scored:
 
 
 def evaluate_scores(task: Task, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Compare predicted probabilities with labels, by the metrics that fit the task.
+    """Return the metrics of predicted probabilities, by name, that fit the kind of task.
 
     Means over labels are over the classes of a multiclass or ordinal task (each against the rest), over the labels of
     a multilabel task, and over the second label alone of a binary task.
@@ -180,7 +180,7 @@ def flat(task: Task, measured: Metrics) -> dict[str, float]:
 
 
 def absent_labels(task: Task, labels: np.ndarray) -> list[str]:
-    """Name the labels that means over labels leave out: no row has them, or all rows do.
+    """Return the names of labels that no row or every row has, which means over labels leave out.
 
     Args:
         task: The task; of a binary task only the second label counts.

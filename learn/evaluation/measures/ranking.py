@@ -30,7 +30,7 @@ class Ranking:
 
     @classmethod
     def of(cls, has_label: np.ndarray, scores: np.ndarray) -> Ranking:
-        """Rank rows.
+        """Return the ranking of rows by score.
 
         Args:
             has_label: 1 or True for rows with the label, 0 or False for rows without it, NaN where this is unknown,

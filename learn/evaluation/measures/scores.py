@@ -1,4 +1,4 @@
-"""Predicted probabilities: made from logits, and checked against their task."""
+"""Predicted probabilities: computed from logits, and checked against their task."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import numpy as np
 from ....cards.facts import Task
 from ....errors import MedIMetaError
 
-SLACK = 1e-3  # by which a probability may leave 0 to 1: half precision
-SUM_SLACK = 0.01  # by which the probabilities of a row may miss 1
+SLACK = 1e-3  # tolerance of the range 0 to 1, for half precision
+SUM_SLACK = 0.01  # tolerance of the sum of the probabilities of a row
 
 
 def probabilities(task: Task, logits: np.ndarray) -> np.ndarray:
-    """Turn logits into probabilities: a sigmoid for multilabel tasks and single logits, else a softmax.
+    """Return the probabilities of logits: by a sigmoid for multilabel tasks and single logits, else by a softmax.
 
     Args:
         task: The task.
