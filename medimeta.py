@@ -51,6 +51,7 @@ if "__path__" not in globals():
     # Python started in a bare checkout finds this file, not the package: the rooms are the folders next to it.
     __path__ = [os.path.dirname(__file__)]  # noqa: PTH120
 
+from medimeta.builders.collation import register as register_images
 from medimeta.builders.registration import register
 from medimeta.files.version import VERSION
 
@@ -164,6 +165,7 @@ def __dir__() -> list[str]:
 
 
 register()
+register_images()
 
 if __name__ == "__main__":  # `python -m medimeta` in a bare checkout
     from medimeta.cli.app import main

@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 from ..errors import MissingExtra, UnknownName
+from ..files.imports import when_imported
 
 NAME = "medimeta"
 OLDEST = (3, 6)  # the oldest version of `datasets` that is tested
@@ -22,31 +20,7 @@ def register() -> None:
     Since version 4 `datasets` runs no loading scripts, and it has no registry to add to. All other names pass through.
     Calling this again changes nothing.
     """
-    if _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)
-    if "datasets" in sys.modules:
-        _wrap()
-
-
-class _Finder:
-    """Finds `datasets` where it is found otherwise, and wraps its function once it is executed."""
-
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != "datasets":
-            return None
-        finders = (finder for finder in sys.meta_path if finder is not _Finder)
-        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
-        loader: Any = spec.loader if spec else None
-        if loader is not None:
-            execute = loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                execute(module)
-                _wrap()
-
-            loader.exec_module = exec_module
-        return spec
+    when_imported("datasets", _wrap)
 
 
 def check_version() -> None:

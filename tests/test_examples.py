@@ -79,7 +79,8 @@ def test_the_tutorial_runs_offline(tmp_path, monkeypatch):
 
     build_miniatures(["bus"], tmp_path / "demo", version=medimeta.__version__, per_class=60)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    ran = run_notebook(TUTORIAL, tmp_path)
+    (tmp_path / "examples").mkdir()
+    ran = run_notebook(TUTORIAL, tmp_path / "examples")  # where Jupyter starts its kernel
 
     kept = json.loads(TUTORIAL.read_text(encoding="utf-8"))
     kinds = [[output["output_type"] for output in cell.get("outputs", ())] for cell in ran.cells]

@@ -90,7 +90,9 @@ def fetch(place: Repository, dataset: str | None = None) -> Path:
         )
     except LocalEntryNotFoundError as error:
         offline = f" {offline_variable()} is set." if constants.HF_HUB_OFFLINE else ""
-        raise DownloadFailed(f"{place} is not in the cache, and the Hub cannot be reached.{offline}") from error
+        raise DownloadFailed(
+            f"{place} is not in the cache, nor a folder in {Path.cwd()}, and the Hub cannot be reached.{offline}"
+        ) from error
     except GatedRepoError as error:
         raise SourceNotFound(
             f"{place} asks readers for consent. Ask for access at {constants.ENDPOINT}/datasets/{place.repo}, and log "

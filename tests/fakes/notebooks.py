@@ -25,8 +25,7 @@ def run_notebook(path: Path, folder: Path, *, timeout: int = 300) -> nbformat.No
         timeout: Seconds that one cell may take.
     """
     notebook = nbformat.read(path, as_version=4)
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = os.environ | {"PYTHONPATH": str(ROOT / ".editable"), "PATH": programs}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / ".editable")}
     where = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=where).execute(env=environment)
     for cell in notebook.cells:  # times and warnings of this machine
