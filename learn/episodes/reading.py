@@ -67,7 +67,7 @@ def read(path: str | os.PathLike[str]) -> Stored:
             if not all(pa.types.is_integer(_innermost(field.type)) for field in file.schema_arrow):
                 raise unusable(path, "is not an episode set (there are columns of other types)")
             table = file.read()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names of columns that are not UTF-8
         raise unusable(path, f"is not an episode set ({error})") from error
     metadata = table.schema.metadata or {}
     if not {ABOUT, SHA256} <= set(metadata):

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset
 
+from ...builders.shard_files import UNREADABLE_PARQUET
 from ...cards.facts import Task
 from ...errors import MedIMetaError, some
 from ...files.atomic import whole_file
@@ -85,7 +86,7 @@ def read(task: Task, path: Path) -> tuple[Scored, pa.Table]:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except UNREADABLE_PARQUET as error:
         raise MedIMetaError(f"{path} cannot be read as stored predictions: {error}") from error
     label = "labels" if task.kind == "multilabel" else "label"
     if missing := [name for name in ("index", "subject_id", label, *task.labels) if name not in table.column_names]:

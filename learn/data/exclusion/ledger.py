@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ....builders.shard_files import UNREADABLE_PARQUET
 from ....cards.facts import SPLITS
 from ....cards.split_names import split_names
 from ....errors import MedIMetaError, unknown, visible
@@ -160,9 +161,10 @@ class Ledger:
         """
         try:
             table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
+            fields = list(table.schema)
+            _ = table.column_names  # raises if they are not UTF-8
+        except UNREADABLE_PARQUET as error:
             raise _not_a_ledger(path, str(error)) from error
-        fields = list(table.schema)
         further = fields[len(SCHEMA) :]
         if fields[: len(SCHEMA)] != list(SCHEMA) or any(field.type != pa.string() for field in further):
             raise _not_a_ledger(path, "it has other columns")
