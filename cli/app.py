@@ -168,6 +168,7 @@ def _os_problem(error: OSError) -> str:
     advice = {
         errno.ENOSPC: "Free some space and rerun the command; finished parts are kept.",
         errno.EROFS: "Choose an output folder that can be written.",
+        errno.ENOTDIR: "A part of this path is a file. Choose another folder.",
         errno.EACCES: "Choose a folder that you can read and write, or change its permissions.",
     }.get(error.errno or 0, "Rerun the command with --debug to see where it happened.")
     return f"{error.strerror or error}{where}. {advice}"

@@ -40,6 +40,7 @@ def preview(
     images; with --serve, every row can be found by file, number, subject or label.
     """
     from ..builders.hub.repository import hub_folder
+    from ..files.outputs import check_output
     from ..upload.preview.contents import contents
     from ..upload.preview.finder import Finder
     from ..upload.preview.page import check_space, render, write_page, write_space
@@ -50,6 +51,8 @@ def preview(
         raise typer.BadParameter("--serve and --space exclude each other.")
     if space is not None:
         check_space(space)
+    elif not served:
+        check_output(path, "HTML")
     folder = hub_folder(folder)
     names = chosen(folder, [name.strip() for name in only.split(",") if name.strip()])
     with progress_bar("datasets") as progress:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .shared.console import print_text
-from .shared.options import From, Id, Labels, OneTask, Partial, Release, Split
+from .shared.options import From, Id, Labels, OneTask, Partial, Release, Split, writes
 
 
 def show(
@@ -19,7 +19,10 @@ def show(
     seed: Annotated[int, typer.Option(help="Seed of the choice of images.")] = 0,
     corruption: Annotated[str | None, typer.Option(help="Corrupt the images; see `medimeta corruptions ID`.")] = None,
     severity: Annotated[int, typer.Option(help="Severity of the corruption, 1 to 5.")] = 3,
-    path: Annotated[Path | None, typer.Option("--out", help="PNG file to write. Default: ID-TASK-SPLIT.png.")] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option("--out", help="PNG file to write. Default: ID-TASK-SPLIT.png.", callback=writes("PNG")),
+    ] = None,
     data_dir: From = None,
     release: Release = False,
     labels: Labels = "released",

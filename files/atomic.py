@@ -37,16 +37,23 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises:
         MedIMetaError: If `path` is a folder.
+        OSError: With this path, if a file cannot be created there.
     """
     target = Path(os.path.realpath(path))
     if (stream := _descriptor(path)) is not None or _is_special(target):
         with TemporaryDirectory() as folder:
             partial = Path(folder) / Path(path).name
             yield partial
-            _pour(partial, target if stream is None else stream)
+            with naming_full_disk(Path(path)):
+                _pour(partial, target if stream is None else stream)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_name(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        partial.unlink()
+    except OSError as error:  # named like the file, not like its temporary name
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     try:
         with naming_full_disk(target.parent):
             yield partial
@@ -191,11 +198,20 @@ def _old(new: Path) -> Path:
     return new.with_name(f"{new.name}.old")
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path is, or links to, a device, a FIFO, a socket or an open file such as /dev/stdout.
+
+    Raises:
+        MedIMetaError: If it is a folder.
+    """
+    return _descriptor(path) is not None or _is_special(Path(os.path.realpath(path)))
+
+
 def _is_special(target: Path) -> bool:
     """Whether a name is that of a device, a FIFO or a socket."""
     try:
         mode = target.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if stat.S_ISDIR(mode):
         raise MedIMetaError(f"{target} is a folder. Give the name of a file.")

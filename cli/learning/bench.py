@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..shared.console import print_text
+from ..shared.options import writes
 
 HELP = """Evaluate encoders on tasks, from features that are computed once per encoder and dataset.
 
@@ -60,7 +61,9 @@ def report(
     places: Annotated[
         list[Path], typer.Argument(metavar="RESULTS...", help="Files result.json, or folders that contain them.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to.")] = Path("report"),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder to write to.", callback=writes("folder"))
+    ] = Path("report"),
     metric: Annotated[str, typer.Option(help="Metric to compare.")] = "auroc",
     title: Annotated[str, typer.Option(help="Title of the page.")] = "MedIMeta benchmark",
 ) -> None:

@@ -8,14 +8,19 @@ from typing import Annotated
 import typer
 
 from ..shared.console import print_hint, print_json, print_table, print_text
-from ..shared.options import AsJson, From, Id, Partial, Release, Split
+from ..shared.options import AsJson, From, Id, Partial, Release, Split, writes
 
 
 def corruptions(
     dataset: Id,
     path: Annotated[
         Path | None,
-        typer.Option("--show", metavar="FILE", help="PNG file to draw an image to, with every corruption."),
+        typer.Option(
+            "--show",
+            metavar="FILE",
+            help="PNG file to draw an image to, with every corruption.",
+            callback=writes("PNG"),
+        ),
     ] = None,
     row: Annotated[int, typer.Option(min=0, help="Row of the split whose image is drawn.")] = 0,
     split: Split = "test",

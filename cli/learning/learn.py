@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..shared.console import print_json, print_text
-from ..shared.options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split
+from ..shared.options import AsJson, From, Id, Labels, NumProc, OneTask, Partial, Release, Split, writes
 
 SHOWN = 20  # suspect labels, and pairs, of a dataset
 
@@ -19,10 +19,18 @@ def audit(
     ],
     ledger: Annotated[
         Path | None,
-        typer.Option("--out", help="Parquet file to write the ledger to: the images that leak, with their labels."),
+        typer.Option(
+            "--out",
+            help="Parquet file to write the ledger to: the images that leak, with their labels.",
+            callback=writes("Parquet"),
+        ),
     ] = None,
     flags: Annotated[
-        Path | None, typer.Option(help="Folder to write quality flags to: <id>.parquet, duplicates and contradictions.")
+        Path | None,
+        typer.Option(
+            help="Folder to write quality flags to: <id>.parquet, duplicates and contradictions.",
+            callback=writes("folder"),
+        ),
     ] = None,
     features: Annotated[
         str | None,
@@ -94,7 +102,9 @@ def _by_features(encoder: str, places: dict[str, Path], *, partial: bool, quiet:
 def episodes(
     dataset: Id,
     task: OneTask = None,
-    path: Annotated[Path | None, typer.Option("--out", help="Parquet file to write.")] = None,
+    path: Annotated[
+        Path | None, typer.Option("--out", help="Parquet file to write.", callback=writes("Parquet"))
+    ] = None,
     repo: Annotated[
         str | None,
         typer.Option("--push", metavar="REPO", help="Publish the episodes as a config of a dataset repository."),

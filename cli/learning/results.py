@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..shared.console import print_json, print_table, print_text
-from ..shared.options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split
+from ..shared.options import AsJson, From, Id, Labels, OneTask, Partial, Release, Split, writes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,9 @@ def evaluate(
             metavar="FILE", help="Predictions of the validation split, by which to calibrate (temperature scaling)."
         ),
     ] = None,
-    path: Annotated[Path | None, typer.Option("--out", help="JSON file to write the result to.")] = None,
+    path: Annotated[
+        Path | None, typer.Option("--out", help="JSON file to write the result to.", callback=writes("JSON"))
+    ] = None,
     data_dir: From = None,
     release: Release = False,
     labels: Labels = "released",
@@ -175,17 +177,33 @@ def table(
         ),
     ] = None,
     transposed: Annotated[bool, typer.Option("--transpose", help="Tasks down, methods across.")] = False,
-    markdown: Annotated[Path | None, typer.Option(help="File to write the table to. Default: print it.")] = None,
-    latex: Annotated[Path | None, typer.Option(help="File to write the table to, as LaTeX.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="File to write the numbers to, a row per method and task.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file to plot values and intervals to.")] = None,
-    ranks: Annotated[Path | None, typer.Option(help="PNG file to plot a critical-difference diagram to.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="File to write the table to. Default: print it.", callback=writes("Markdown"))
+    ] = None,
+    latex: Annotated[
+        Path | None, typer.Option(help="File to write the table to, as LaTeX.", callback=writes("LaTeX"))
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="File to write the numbers to, a row per method and task.", callback=writes("CSV")),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG file to plot values and intervals to.", callback=writes("PNG"))
+    ] = None,
+    ranks: Annotated[
+        Path | None, typer.Option(help="PNG file to plot a critical-difference diagram to.", callback=writes("PNG"))
+    ] = None,
     confusion: Annotated[
-        Path | None, typer.Option(help="Folder to write a confusion matrix of each result to, as PNG.")
+        Path | None,
+        typer.Option(help="Folder to write a confusion matrix of each result to, as PNG.", callback=writes("folder")),
     ] = None,
     reliabilities: Annotated[
         Path | None,
-        typer.Option("--reliability", help="Folder to write a reliability diagram of each result to, as PNG."),
+        typer.Option(
+            "--reliability",
+            help="Folder to write a reliability diagram of each result to, as PNG.",
+            callback=writes("folder"),
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

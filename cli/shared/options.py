@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import completion as complete
+
+
+def writes(kind: str) -> Callable[[typer.Context, Path | None], Path | None]:
+    """Return a callback for a path that a command writes: a kind of `files.outputs.SIGNS`, or "folder"."""
+
+    def check(context: typer.Context, value: Path | None) -> Path | None:
+        from ...files.outputs import check_folder, check_output
+
+        if value is not None and not context.resilient_parsing:
+            check_folder(value) if kind == "folder" else check_output(value, kind)
+        return value
+
+    return check
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[

@@ -38,7 +38,7 @@ from pydantic import AliasChoices, Field
 from ...cards.display import html_table
 from ...cards.facts import Task
 from ...errors import MedIMetaError
-from ...files.atomic import whole_file
+from ...files.atomic import is_special, whole_file
 from ...files.json_values import plain, read_as
 from ..episodes.episode_set import EpisodeSet
 from . import measuring, stored
@@ -246,7 +246,7 @@ class Result:
             text = json.dumps(self.as_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         except TypeError as error:
             raise MedIMetaError(f"The result cannot be written as JSON: {error}. Put plain values into it.") from error
-        if self.predictions is not None:
+        if self.predictions is not None and not is_special(path):  # next to /dev/stdout is no place for a file
             stored.write(self.predictions, stored.path_next_to(path))
         with whole_file(path) as partial:
             partial.write_text(text, encoding="utf-8")

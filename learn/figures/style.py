@@ -70,7 +70,7 @@ def mark_auroc(axes: Axes, axis: Literal["x", "y"]) -> None:
 def png(figure: Figure) -> bytes:
     """Return a figure as PNG."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    figure.savefig(picture, format="png", metadata={"Software": "medimeta"})
     return picture.getvalue()
 
 

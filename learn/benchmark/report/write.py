@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ....errors import MedIMetaError
 from ....files.atomic import whole_file
+from ....files.outputs import check_output
 from ...evaluation.comparing import pictures
 from ...evaluation.comparing.comparison import Sourced
 from ...evaluation.comparing.latex import latex
@@ -18,6 +19,13 @@ from .content import Content, content
 from .page import Picture, page
 
 TITLE = "MedIMeta benchmark"
+_FILES = {
+    "tables.md": "Markdown",
+    "tables.tex": "LaTeX",
+    "tables.csv": "CSV",
+    "summary.csv": "CSV",
+    "index.html": "HTML",
+}
 MANY = 8  # tasks, above which they go down in LaTeX
 
 
@@ -43,9 +51,11 @@ def report(
 
     Raises:
         UnknownName: If no result has the metric.
-        MedIMetaError: If there are no results, or two of them cannot both be shown.
+        MedIMetaError: If there are no results, two of them cannot both be shown, or a file of the user is in the way.
     """
     folder = Path(folder)
+    for name, kind in _FILES.items():
+        check_output(folder / name, kind)
     shown = content(results, metric, title, failures)
     drawn = _pictures(shown, metric)
     for picture in drawn:

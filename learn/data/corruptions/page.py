@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from ....files.atomic import whole_file
 from ..decode import PixelArray
@@ -45,8 +46,10 @@ def draw_page(image: PixelArray, dataset: str, index: int = 0) -> Image.Image:
 def write_page(image: PixelArray, dataset: str, path: Path, index: int = 0) -> None:
     """Write the page of `draw_page` to a PNG file, atomically; the other arguments are those of `draw_page`."""
     page = draw_page(image, dataset, index)
+    mark = PngInfo()
+    mark.add_text("Software", "medimeta")
     with whole_file(path) as partial:
-        page.save(partial, "PNG")
+        page.save(partial, "PNG", pnginfo=mark)
 
 
 def shown(parameter: object) -> str:

@@ -23,6 +23,7 @@ from ....cards import catalogue
 from ....cards.facts import SPLITS
 from ....errors import MedIMetaError, unknown
 from ....files.atomic import whole_file
+from ....files.outputs import check_output
 from .ledger import Ledger
 
 FOLDER = Path(catalogue.__file__).parent / "quality"
@@ -78,7 +79,8 @@ def of_ledger(ledger: Ledger, dataset: str, source: str) -> pa.Table:
     """
     rows = ledger.rows
     rows = rows[(rows["dataset"] == dataset) & rows["kind"].isin(("exact", "near"))]
-    rows = rows.assign(late=-rows["split"].map(SPLITS.index)).sort_values(["group", "late", "index"])
+    late = [-SPLITS.index(split) for split in rows["split"]]
+    rows = rows.assign(late=late).sort_values(["group", "late", "index"])
     found: list[tuple[str, str, str, str]] = []
     for _, group in rows.groupby("group"):
         kept, *others = group.to_dict("records")
@@ -107,6 +109,7 @@ def write_flags(ledger: Ledger, folder: Path) -> None:
     for dataset in ledger.images:
         table = of_ledger(ledger, dataset, f"medimeta audit, distance {ledger.distance}")
         if len(table):
+            check_output(folder / f"{dataset}.parquet", "Parquet")
             with whole_file(folder / f"{dataset}.parquet") as partial:
                 pq.write_table(table, partial, compression="zstd")
 

@@ -10,6 +10,7 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.data.exclusion import quality
 from medimeta.learn.data.exclusion.copies import shipped
+from medimeta.learn.data.exclusion.ledger import Ledger
 
 SHIPPED = sorted(path.stem for path in quality.FOLDER.glob("*.parquet"))
 
@@ -76,3 +77,10 @@ def test_an_audit_writes_flags(tmp_path):
         "labelled eosinophil; neutrophil/BNE_191112.jpg is neutrophil",
         "labelled neutrophil; eosinophil/EO_225902.jpg is eosinophil",
     ]
+
+
+def test_a_ledger_without_groups_gives_no_flags():
+    ledger = shipped("bus")
+    empty = Ledger(ledger.table.slice(0, 0))
+
+    assert quality.of_ledger(empty, "bus", "test").num_rows == 0
