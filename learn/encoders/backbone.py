@@ -79,7 +79,7 @@ class Backbone(nn.Module):
     def train_what_decides(self) -> None:
         """Freeze weights that do not influence the features, such as those of a text tower or a mask token.
 
-        Optimisers, data-parallel wrappers and meta-learning expect a gradient of each trainable weight.
+        Optimisers, data-parallel wrappers and meta-learning expect a gradient for each trainable weight.
         """
         with torch.enable_grad():
             torch.autograd.backward(self(blank(self)).sum())
@@ -100,13 +100,13 @@ class Backbone(nn.Module):
 
 
 def blank(backbone: Backbone) -> torch.Tensor:
-    """Return one blank image as the backbone takes it."""
+    """Return one blank image in the form of the backbone's input: zeros, shape (1, 3, size, size)."""
     size = backbone.transform.size
     return torch.zeros(1, 3, size, size, device=backbone.device, dtype=backbone.dtype)
 
 
 @torch.no_grad()
 def width_of(backbone: Backbone) -> int:
-    """Return the number of features."""
+    """Return the number of features of a backbone."""
     width: int = backbone(blank(backbone)).shape[1]
     return width

@@ -55,7 +55,7 @@ class ZeroShot:
 
     @torch.no_grad()
     def logits(self, task: Task, images: torch.Tensor, prompts: Prompts | None = None) -> torch.Tensor:
-        """Classify images.
+        """Return the logits of images.
 
         Args:
             task: The task; only its labels are compared.
@@ -75,14 +75,14 @@ class ZeroShot:
 
 
 def load_zero_shot(name: str | None) -> ZeroShot:
-    """Load a zero-shot classifier.
+    """Return the zero-shot classifier of an image-text model.
 
     Args:
         name: A name as for `models.load_backbone`, of an image-text model; None for a small random CLIP (seed torch
             first).
 
     Raises:
-        MedIMetaError: If it cannot be loaded, or takes no text.
+        MedIMetaError: If the model cannot be loaded, or is not an image-text model.
     """
     if name is None:
         model, tokenizer = tiny_clip()

@@ -28,17 +28,17 @@ Forward = Callable[["torch.Tensor"], Any]
 
 @dataclass(frozen=True)
 class Encoder:
-    """A backbone without its head.
+    """A backbone as a function from uint8 images to feature vectors, with its preprocessing and device.
 
     Attributes:
-        name: Its name in tables.
+        name: Name of the encoder in tables.
         model: A module or function from normalised images, float32 of shape (N, 3, size, size), to features, shape
             (N, width). A module is in evaluation mode, on `device`.
         transform: The preprocessing.
-        weights_sha256: SHA-256 of weights and structure; of a function, what it was given as.
+        weights_sha256: SHA-256 of weights and structure; for a function, the hash that was given.
         width: Number of features.
-        device: Where it runs.
-        dtype: "float32", or "bfloat16" for automatic mixed precision; features are float32 in both.
+        device: Device that it runs on.
+        dtype: "float32", or "bfloat16" for automatic mixed precision; features are float32 in both cases.
     """
 
     name: str
@@ -60,15 +60,15 @@ class Encoder:
         device: torch.device | str | None = None,
         dtype: str = "float32",
     ) -> Encoder:
-        """Make an encoder; one blank image is encoded to learn the width.
+        """Return an encoder; one blank image is encoded to find the number of features.
 
         Args:
-            name: Its name in tables.
+            name: Name of the encoder in tables.
             model: As for `Encoder`; a module is put into evaluation mode and moved to the device.
             transform: The preprocessing.
-            sha256: What identifies the model: 64 hexadecimal digits. By default of the weights and structure of a
-                module.
-            device: Where it runs; a GPU by default, if there is one.
+            sha256: Identifies the model: 64 hexadecimal digits. By default the SHA-256 of the weights and structure of
+                a module.
+            device: Device that it runs on; a GPU by default, if there is one.
             dtype: As for `Encoder`.
 
         Raises:
@@ -90,7 +90,8 @@ class Encoder:
         if sha256 is None or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise MedIMetaError(
                 f"sha256 of encoder {name!r} is {sha256!r}; it must be 64 hexadecimal digits. A function needs one, so "
-                "that features of different functions never mix: the SHA-256 of its weights and source, for example."
+                "that features of different functions are never mixed up: for example, the SHA-256 of its weights and "
+                "source."
             )
         draft = cls(name, model, transform, sha256, 0, where, dtype)
         width = draft._forward(torch.zeros(1, 3, transform.size, transform.size, device=where)).shape[1]
@@ -122,7 +123,7 @@ class Encoder:
         return self.transform.crop
 
     def images(self, pixels: PixelArray) -> np.ndarray:
-        """Encode images.
+        """Return the features of images.
 
         Args:
             pixels: uint8, shape (N, side, side, 1 or 3), 0 to 255; a grey channel is repeated three times.
@@ -136,7 +137,7 @@ class Encoder:
         return self.forward(self.transform(np.asarray(pixels), self.device))
 
     def forward(self, values: torch.Tensor) -> np.ndarray:
-        """Encode images that are preprocessed; see `images`.
+        """Return the features of preprocessed images; see `images`.
 
         Args:
             values: float32, shape (N, 3, size, size), as `transform` returns them.
@@ -149,10 +150,10 @@ class Encoder:
         return features
 
     def texts(self, sentences: Sequence[str]) -> np.ndarray:
-        """Encode sentences, to compare with images by cosine similarity.
+        """Return the vectors of sentences, to compare with those of images by cosine similarity.
 
         Args:
-            sentences: Any number of them.
+            sentences: The sentences; M is their number.
 
         Returns:
             float32, shape (M, width).
@@ -216,7 +217,7 @@ class Encoder:
 
 
 def _own_device() -> str:
-    """Return the GPU of this process, of those that `accelerate launch` or `torchrun` started, if there is one."""
+    """Return this process's GPU (by LOCAL_RANK, set by `accelerate launch` and `torchrun`), or "cpu"."""
     import torch
 
     if not torch.cuda.is_available():

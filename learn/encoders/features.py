@@ -1,4 +1,4 @@
-"""`medimeta.features`: the features of a split, computed once."""
+"""`medimeta.features`: the features of a split, computed once and kept in the cache."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def features(
     repo: str | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """Return the features of a split in the order of its rows, and compute them if nobody has yet.
+    """Return the features of a split in the order of its rows; they are computed once and kept in the cache.
 
         vectors = medimeta.features("microsoft/resnet-18", "bus", split="train")
         labels = medimeta.load_task("bus", split="train")["label"]
 
-    They are kept in the cache of `datasets`; `medimeta cache` shows and deletes them. An interrupted computation
-    continues where it stopped. Processes that ask for the same features at once share the work.
+    The cache is that of `datasets`; `medimeta cache` lists and deletes features. An interrupted computation continues
+    where it stopped. Processes that compute the same features at once share the work.
 
     Args:
         encoder: An encoder from `medimeta.encoder`, or the name of one.
@@ -56,14 +56,14 @@ def features(
         split: "train", "validation" (or "val"), "test", or several joined with "+".
         data_dir: Where the data are, as for `medimeta.load_dataset`.
         batch_size: Images per pass; by default 32, and 256 on a GPU, where it is halved until a batch fits into memory.
-            It changes features by rounding errors only.
+            It changes features only by rounding errors.
         repo: A dataset repository on the Hub with features that `medimeta features push` published. Those of the same
             images, weights and preprocessing are downloaded instead of computed, also if they were computed with other
             versions of the libraries, which is reported.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
 
     Returns:
-        float32, shape (N, width). Of one split it is memory-mapped and read-only; several are joined in memory.
+        float32, shape (N, width). For one split it is memory-mapped and read-only; several are joined in memory.
 
     Raises:
         UnknownName: If the dataset, split or option does not exist.
@@ -89,13 +89,13 @@ def features_of(
     batch_size: int | None = None,
     repo: str | None = None,
 ) -> np.ndarray:
-    """Return the features of rows; see `features`.
+    """Return the features of rows: float32, shape (N, width); see `features`.
 
     Args:
         encoder: The encoder.
         rows: Rows with a column `image`.
-        dataset: Id of their dataset.
-        split: Name of their split.
+        dataset: Id of the rows' dataset.
+        split: Name of the rows' split.
         batch_size: Images per pass.
         repo: A repository with published features.
 
@@ -137,7 +137,7 @@ def pixels_of(rows: Dataset) -> PixelStore:
     """Return the decoded images of rows; the name of the file is a hash of the pixels.
 
     Raises:
-        MedIMetaError: If the images are corrupted when they are decoded: the file would not hold what the rows show.
+        MedIMetaError: If the images are corrupted when they are decoded, since the file holds the original pixels.
     """
     if isinstance(rows.features["image"], CorruptedImage):
         raise MedIMetaError(

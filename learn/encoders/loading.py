@@ -29,7 +29,7 @@ def encoder(
     device: torch.device | str | None = None,
     dtype: str = "float32",
 ) -> Encoder:
-    """Make an encoder of a backbone.
+    """Return an encoder of a backbone, given by name, file, module or function.
 
         medimeta.encoder("microsoft/resnet-18")  # a transformers checkpoint, or a folder with one
         medimeta.encoder("timm:vit_small_patch16_224.dino")
@@ -41,24 +41,23 @@ def encoder(
         model: A checkpoint on the Hub or in a folder, of transformers, open_clip or PEFT (see
             `libraries.transformers_models.load` for the features that it gives), "timm:NAME",
             "open_clip:NAME/PRETRAINED", "path/to/file.py:function", a `torch.nn.Module`, or a function. Modules and
-            functions take
-            normalised images, float32 of shape (N, 3, size, size), and return vectors, shape (N, width). The Python
-            file is run: name only files that you trust.
-        name: Name in tables. Modules and functions need one; by default that of the checkpoint.
+            functions take normalised images, float32 of shape (N, 3, size, size), and return vectors, shape (N, width).
+            The Python file is executed: name only files that you trust.
+        name: Name in tables, by default that of the checkpoint. Required for modules and functions.
         size: Height and width of the input of a module or function.
         mean: Mean per channel of its input, on a scale from 0 to 1.
         std: Standard deviation per channel, on the same scale.
         interpolation: Resampling of images of another size: "bilinear", "bicubic", ...
-        resize: Side to resize to before a centre crop of `size`; by default nothing is cropped.
-        sha256: Identifies a function: 64 hexadecimal digits. By default of the weights and structure of a module.
-        device: Where it runs; a GPU by default, if there is one.
+        resize: Side in pixels to resize to before a centre crop of `size`; by default nothing is cropped.
+        sha256: Identifies a function: 64 hexadecimal digits; by default that of a module's weights and structure.
+        device: Device that it runs on; a GPU by default, if there is one.
         dtype: "float32", or "bfloat16" for automatic mixed precision.
 
     Raises:
         UnknownName: If the dtype, interpolation or prefix does not exist.
         SourceNotFound: If the file does not exist.
         MissingExtra: If the checkpoint needs a library that is not installed.
-        MedIMetaError: If the checkpoint cannot be loaded, or what a module or function needs is missing.
+        MedIMetaError: If the checkpoint cannot be loaded, or an argument that a module or function needs is missing.
     """
     if isinstance(model, Encoder):
         return model
@@ -78,8 +77,8 @@ def encoder(
         raise MedIMetaError(f"An encoder is made of a name, a module or a function, not of {type(model).__name__}.")
     if lacking := [key for key, value in {"name": name, **own}.items() if value is None]:
         raise MedIMetaError(
-            f"A module or function needs {', '.join(f'{key}=' for key in lacking)} too: nothing else says what it is "
-            "called and how images are preprocessed."
+            f"A module or function needs {', '.join(f'{key}=' for key in lacking)} too: its name and preprocessing are "
+            "not known otherwise."
         )
     from .transform import ImageTransform
 
@@ -94,14 +93,14 @@ def is_python(name: str) -> bool:
 
 
 def encoder_from_file(reference: str) -> Encoder:
-    """Run a Python file and return what its function makes.
+    """Run a Python file and return the encoder that its function returns.
 
     Args:
         reference: "path/to/file.py:function".
 
     Raises:
         SourceNotFound: If the file does not exist.
-        MedIMetaError: If it cannot be run, or the function does not return an encoder.
+        MedIMetaError: If the file cannot be run, or the function does not return an encoder.
     """
     place, _, function = reference.rpartition(":")
     path = Path(place)

@@ -23,10 +23,10 @@ def minimise(
 
     Args:
         objective: Returns values, shape (P,), and gradients, shape (P, D), float64, at points of shape (P, D).
-        start: Where to start, float64, shape (P, D).
+        start: Starting points, float64, shape (P, D).
         inverse: Rough inverse of the diagonal of each Hessian, shape (P, D), positive.
         tolerance: A function is minimised when the Euclidean norm of its gradient is at most this.
-        steps: Steps at most.
+        steps: Largest number of steps.
         noise: Relative rounding error of values; smaller increases are accepted.
 
     Returns:

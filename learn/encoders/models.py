@@ -42,7 +42,7 @@ class Classifier(nn.Module):
         network: An image classifier of transformers, or a backbone.
         transform: Its preprocessing.
         processor: Content of the preprocessor_config.json of an image classifier of transformers.
-        outputs: Number of logits of the head that a backbone gets; its weights are random.
+        outputs: Number of logits of the new head of a backbone; its weights are random.
 
     Attributes:
         transform: The preprocessing.
@@ -93,7 +93,7 @@ class Classifier(nn.Module):
 
 
 def load_model(name: str | None, task: Task) -> Classifier:
-    """Load a model with a new head for a task.
+    """Return a model with a new head for a task.
 
     The weights of the head are random: seed torch first.
 
@@ -125,7 +125,7 @@ def load_model(name: str | None, task: Task) -> Classifier:
 
 
 def load_backbone(name: str | None) -> Backbone:
-    """Load a model without a head, with the features and the preprocessing of `medimeta.encoder`.
+    """Return a model without a head, with the features and the preprocessing of `medimeta.encoder`.
 
     Weights that do not influence the features are frozen.
 
@@ -134,7 +134,7 @@ def load_backbone(name: str | None) -> Backbone:
             "path/to/file.py:function"; None for a small random ViT.
 
     Raises:
-        MedIMetaError: If it cannot be loaded, or is a function without weights.
+        MedIMetaError: If the model cannot be loaded, or is a function without weights.
     """
     if name is None:
         network = ViTForImageClassification(ViTConfig.from_dict({**TINY, "image_size": SIDE, "num_labels": 0}))

@@ -22,18 +22,19 @@ def neighbour_scores(
     query: torch.Tensor,
     neighbours: Sequence[int] = NEIGHBOURS,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Classify by the k most similar training rows, which vote with weight exp(similarity / 0.07).
+    """Yield predictions by the k most similar training rows, which vote with weight exp(similarity / 0.07).
 
     Args:
         task: The task.
         train: Features of the training rows, shape (N, width).
-        labels: Their ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
+        labels: Ids of the training rows, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape
+            (N, labels).
         query: Features of the rows to classify, shape (M, width).
-        neighbours: Values of k; those above N are left out, unless all are.
+        neighbours: Values of k. Values above N are left out; if all are, k is N.
 
     Yields:
-        k and probabilities, float64, shape (M, labels). Neighbours whose label is unknown do not vote; a label that
-        none of them knows gets its frequency in training.
+        k and probabilities, float64, shape (M, labels). Neighbours whose label is unknown do not vote; a label that is
+        unknown for all of them gets its frequency in training.
     """
     labels = np.asarray(labels)
     if task.kind != "multilabel":

@@ -59,7 +59,7 @@ def pixel_values(
     *,
     draws: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Preprocess images on a device, and augment them if asked.
+    """Return images as input of a model: augmented if `draws` are given, and preprocessed, on a device.
 
     Args:
         images: uint8, shape (N, height, width, channels).

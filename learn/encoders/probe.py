@@ -62,7 +62,7 @@ class Standardisation:
 
     @classmethod
     def of(cls, features: torch.Tensor) -> Standardisation:
-        """Return that of features, shape (N, width)."""
+        """Return the standardisation of features, shape (N, width)."""
         features = features.double()
         mean, std = features.mean(dim=0), features.std(dim=0, correction=0)
         constant = std <= 1e-7 * mean.abs().clamp_min(1e-30)
@@ -81,14 +81,14 @@ def fit_path(
     *,
     rotate: bool = True,
 ) -> Iterator[Probe]:
-    """Fit a probe for each strength, from the strongest regularisation on, each from the one before.
+    """Yield a fitted probe for each strength, from the strongest regularisation to the weakest, with warm starts.
 
     Args:
         task: The task.
         features: Features, shape (N, width); standardise them first.
         labels: Ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
         strengths: Values of C; they are fitted in ascending order.
-        rotate: Whether to rotate features; for a single small problem without large C it takes more time than it saves.
+        rotate: Whether to rotate features first; for a single small problem without large C this is slower.
 
     Yields:
         A probe per strength, with one output for a binary task and one per label otherwise.
@@ -114,7 +114,7 @@ def fit_path(
 
 
 class _Objective:
-    """The mean loss, its gradient, and how its parameters become a probe of all labels.
+    """The objective of a probe: mean loss, gradient, and the conversion of its parameters to a `Probe`.
 
     Binary tasks and labels of multilabel tasks are problems of one output each; a multinomial model is one problem.
     Parameters are the weights on principal axes with the bias as the last entry, of each output, shape (problems,

@@ -1,7 +1,7 @@
 """Sentences for zero-shot classification: one or several per label, for exactly the labels that are evaluated.
 
-The phrases of a dataset's labels are in `cards/prompts/<id>.yaml`, the sentences of a domain that they are put into in
-`cards/prompts/domains.yaml`. A dataset from elsewhere has these files next to its own card.
+The phrases for a dataset's labels are in `cards/prompts/<id>.yaml`; the sentence templates of each domain are in
+`cards/prompts/domains.yaml`. An added dataset has these files next to its own card.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Templates:
     """Templates of sentences, with the fields `{image}`, `{label}` and `{task}`.
 
     Attributes:
-        shows: Templates for the presence of a label. The vectors of several are averaged.
-        lacks: Templates for its absence.
+        shows: Templates for the presence of a label. The vectors of several templates are averaged.
+        lacks: Templates for the absence of a label.
 
     Raises:
         MedIMetaError: If a template has other fields.
@@ -66,8 +66,8 @@ class Prompts:
     """Sentences of a task, a tuple per label.
 
     Attributes:
-        shows: That the label is present.
-        lacks: That it is absent; only for multilabel tasks, whose labels are independent.
+        shows: Sentences for the presence of each label.
+        lacks: Sentences for its absence; only for multilabel tasks, whose labels are independent.
     """
 
     shows: tuple[tuple[str, ...], ...]
@@ -81,12 +81,12 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Wording:
-    """What a prompt file says of a dataset.
+    """The content of a dataset's prompt file, completed by that of its domain.
 
     Attributes:
-        image: How an image is described, the field `{image}`.
-        templates: The sentences.
-        phrases: By task and label, the field `{label}`.
+        image: Description of an image, for the field `{image}`.
+        templates: Templates of sentences.
+        phrases: Phrase by task and label, for the field `{label}`.
     """
 
     image: str
@@ -130,11 +130,11 @@ def prompts_of(
 
 @cache
 def wording_of(dataset: str, file: Path | None = None) -> Wording:
-    """Read how the images and labels of a dataset are described.
+    """Return the wording of sentences for a dataset, from its prompt file and that of its domain.
 
     Args:
-        dataset: Its id.
-        file: Its prompt file; the one next to its card by default, which may be missing.
+        dataset: Id of the dataset.
+        file: The prompt file; by default the one next to the dataset's card, which may be missing.
 
     Raises:
         MedIMetaError: If a file cannot be read, or names a task or label that the dataset does not have.

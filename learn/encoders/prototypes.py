@@ -1,4 +1,7 @@
-"""Nearest class means by cosine similarity, after centring, as in SimpleShot (Wang et al., 2019)."""
+"""Classification by the nearest class mean (prototype), by cosine similarity after centring.
+
+This follows SimpleShot (Y. Wang et al., 2019, arXiv 1911.04623).
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ from ...cards.facts import Task
 
 
 def prototype_logits(task: Task, support: torch.Tensor, labels: np.ndarray, query: torch.Tensor) -> torch.Tensor:
-    """Compare images with the mean of each class by cosine similarity.
+    """Return logits: the cosine similarity of images to the mean of each class.
 
     A binary or multilabel logit is the similarity to the mean of the positives minus that to the mean of the negatives.
     Features are centred on the mean of the class means, so that large classes have no more weight.
 
     Args:
         task: The task.
-        support: Features of the images that the means are of, shape (N, width).
-        labels: Their ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
-        query: Features of the images to compare, shape (M, width).
+        support: Features of the images to average, shape (N, width).
+        labels: Ids of these images, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
+        query: Features of the images to classify, shape (M, width).
 
     Returns:
         Logits, shape (M, outputs): one for a binary task, else one per label. A class without images gets the
-        similarity -1, the lowest there is.
+        similarity -1, the lowest possible.
     """
     given = torch.tensor(np.asarray(labels), device=support.device)
     if task.kind == "multilabel":

@@ -15,11 +15,11 @@ INTERPOLATIONS = {filter.name.lower(): filter for filter in Image.Resampling}
 
 
 def resized(pixels: PixelArray, side: int, interpolation: str) -> PixelArray:
-    """Resize one image with Pillow.
+    """Return one image, resized with Pillow: uint8, shape (side, side, 1 or 3).
 
     Args:
         pixels: uint8, shape (height, width, 1 or 3).
-        side: Height and width of the result.
+        side: Height and width of the result in pixels.
         interpolation: One of `INTERPOLATIONS`.
     """
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
@@ -28,7 +28,7 @@ def resized(pixels: PixelArray, side: int, interpolation: str) -> PixelArray:
 
 
 def resized_on_device(pixels: torch.Tensor, side: int, interpolation: str) -> torch.Tensor:
-    """Resize a batch as Pillow does: columns, then rows, each with whole numbers as weights, and rounded.
+    """Return a batch, resized as by Pillow: columns, then rows, each with integer weights and rounding.
 
     Args:
         pixels: uint8, shape (N, height, width, channels).
@@ -51,6 +51,6 @@ def resized_on_device(pixels: torch.Tensor, side: int, interpolation: str) -> to
 
 @lru_cache(maxsize=64)
 def _weights(before: int, after: int, interpolation: str) -> np.ndarray:
-    """Return the weight of each old pixel in each new one, shape (after, before): what Pillow makes of unit vectors."""
+    """Return the weight of each old pixel in each new one, shape (after, before), by resizing unit vectors."""
     unit = Image.fromarray(np.eye(before, dtype=np.float32))
     return np.rint(np.array(unit.resize((before, after), INTERPOLATIONS[interpolation]), np.float64) * ONE)

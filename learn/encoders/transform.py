@@ -19,7 +19,7 @@ from .resampling import INTERPOLATIONS, resized, resized_on_device
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """Preprocessing of square images, with Pillow's resampling, on which checkpoints are evaluated.
+    """Preprocessing of square images, with Pillow's resampling, as used in the evaluation of checkpoints.
 
     Attributes:
         size: Height and width of the model's input, in pixels.
@@ -66,7 +66,7 @@ class ImageTransform:
         return self.resize != self.size
 
     def __call__(self, pixels: PixelArray | torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
-        """Preprocess images; a grey channel is repeated three times.
+        """Return preprocessed images; a grey channel is repeated three times.
 
         Args:
             pixels: uint8, shape (N, side, side, 1 or 3). Tensors on a GPU are preprocessed there.

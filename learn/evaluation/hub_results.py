@@ -75,7 +75,9 @@ def _notes(name: str, results: Sequence[Result], *, partial: bool) -> str:
     """Describe how a value was measured."""
     kinds = sorted({f"{result.protocol}, {result.method}" for result in results})
     if len(kinds) > 1:
-        raise MedIMetaError(f"{name} has results of different methods: {some(kinds)}. Give those of one in --from.")
+        raise MedIMetaError(
+            f"{name} has results of different methods: {some(kinds)}. Give results of one of them in --from."
+        )
     measured = results[0].metrics[METRIC]
     seeds = f"mean of {len(results)} runs" if len(results) > 1 else ""
     interval = "" if seeds or measured.low is None else f"95% interval {measured.low:.4f} to {measured.high:.4f}"

@@ -1,12 +1,12 @@
 """Feature banks: the features of a split by one encoder, computed once and shared by all processes.
 
-Layout  <cache of `datasets`>/medimeta-features/<key>/bank.json       what the features are of
-                                                      <first row>.npy  finished shards of a bank that is being made
+Layout  <cache of `datasets`>/medimeta-features/<key>/bank.json       description: encoder, dataset, split, identity
+                                                      <first row>.npy  finished shards of an unfinished bank
                                                       features.npy     all features, once every shard is finished
-                                                      index.npy        ids of the rows, where they have some
+                                                      index.npy        ids of the rows, if known
 
 The key is a hash of everything that decides the features: the pixels, the encoder's weights, its preprocessing, the
-numeric precision and the versions of the libraries. Equal images have one bank, whatever they were read from.
+numeric precision and the versions of the libraries. Equal images share one bank, whatever source they were read from.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ....files.atomic import whole_file
 from ....files.json_values import canonical
 from .identity import differences
 
-UNREADABLE = (OSError, ValueError, EOFError)  # what numpy raises of a file that is cut off or something else
+UNREADABLE = (OSError, ValueError, EOFError)  # raised by NumPy for a file that is truncated or not an array
 ABOUT, FEATURES, IDS = "bank.json", "features.npy", "index.npy"
 
 
@@ -45,8 +45,8 @@ class Bank:
     """One bank in the cache, finished or not.
 
     Attributes:
-        path: Its folder.
-        about: "identity", and for people "encoder" (name), "dataset", "split", "licence".
+        path: Folder of the bank.
+        about: "identity", and for display "encoder" (name), "dataset", "split", "licence".
     """
 
     path: Path
@@ -70,7 +70,7 @@ class Bank:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Images and features of each."""
+        """Number of images, and number of features per image."""
         return self.about["identity"]["rows"], self.about["identity"]["width"]
 
     @property
@@ -93,14 +93,14 @@ class Bank:
         return (time.time() - self.used) / 86400
 
     def lock(self, timeout: float = -1) -> FileLock:
-        """Return the lock of those who write the bank."""
+        """Return the lock for writing the bank."""
         return FileLock(self.path.with_suffix(".lock"), timeout, mode=0o666)  # other users of the cache lock it, too
 
     def open(self) -> np.ndarray | None:
         """Return the features, read-only and memory-mapped; None if the bank is not finished.
 
         Raises:
-            MedIMetaError: If the files are of something else than they should be.
+            MedIMetaError: If the files are damaged or belong to another bank.
         """
         if not self.features.is_file():
             return None
@@ -116,10 +116,10 @@ class Bank:
         return features
 
     def check(self) -> None:
-        """Check that the folder is of this bank.
+        """Check that the folder belongs to this bank.
 
         Raises:
-            MedIMetaError: Naming what differs.
+            MedIMetaError: If it does not; the message names the differences.
         """
         stored = read_about(self.path)
         if stored is None:
@@ -128,10 +128,10 @@ class Bank:
             raise self._damaged(f"it is of another bank ({'; '.join(different)})")
 
     def prepare(self, ids: np.ndarray | None = None) -> None:
-        """Make the folder unless it is there, and check that it is of this bank; call it with the lock held.
+        """Create the folder if it does not exist, and check that it belongs to this bank; requires the lock.
 
         Args:
-            ids: Of the rows, kept for publishing.
+            ids: Ids of the rows, stored for publishing.
         """
         if read_about(self.path) is None:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ class Bank:
         self.check()
 
     def delete(self) -> int:
-        """Delete the bank unless it is being made; return the number of bytes freed."""
+        """Delete the bank, and return the number of bytes freed; 0 if it is being computed or may not be deleted."""
         try:
             with self.lock(timeout=0), ExitStack() as shards:
                 for path in self.path.glob(".*.lock"):
@@ -179,10 +179,10 @@ def banks(*, encoder: str | None = None, dataset: str | None = None) -> list[Ban
 
 
 def nearest(bank: Bank) -> list[str]:
-    """Say how an earlier bank of the same name differs: by encoder, dataset and split; empty if there is none.
+    """Return the differences from an earlier bank of the same encoder, dataset and split; empty if there is none.
 
     Args:
-        bank: The bank that is asked for.
+        bank: The requested bank.
     """
     for other in banks(encoder=bank.about["encoder"], dataset=bank.about["dataset"]):
         if other.path != bank.path and other.about["split"] == bank.about["split"]:
@@ -191,7 +191,7 @@ def nearest(bank: Bank) -> list[str]:
 
 
 def read_about(path: Path) -> dict[str, Any] | None:
-    """Return what a bank says of itself; None if it cannot be read."""
+    """Return the description of the bank in a folder; None if it cannot be read."""
     try:
         about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
         complete = {"rows", "width"} <= set(about["identity"]) and {"encoder", "dataset", "split"} <= set(about)

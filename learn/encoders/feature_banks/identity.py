@@ -1,4 +1,4 @@
-"""What decides the features of a bank, and how two identities differ."""
+"""The identity of a feature bank, that is, everything that decides its features, and differences of identities."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-FORMAT = 1  # raise it when features of the same identity would become other numbers
+FORMAT = 1  # raise it when the features of an identity change
 LIBRARIES = ("pillow", "torch")
 
 
@@ -24,7 +24,7 @@ def identity(encoder: Mapping[str, Any], pixels: str, rows: int) -> dict[str, An
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name the entries in which two identities differ, nested ones as "versions.torch": "NAME was A, is B"."""
+    """Return the differences of two identities, each as "NAME was A, is B", where NAME may be "versions.torch"."""
     lines = []
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)

@@ -1,6 +1,6 @@
-"""Feature banks in a dataset repository on the Hub: published as Parquet, and found there.
+"""Publish feature banks as Parquet in a dataset repository on the Hub, and download them from there.
 
-Layout  <dataset>/<split>/<key>.json     what the features are of, and the SHA-256 of their bytes
+Layout  <dataset>/<split>/<key>.json     description of the bank, and the SHA-256 of its features
                           <key>.parquet  columns `index`, the row's id in the dataset, and `features`
         README.md                        the terms of the datasets, and what features can reveal
 """
@@ -43,8 +43,8 @@ configs:
 # Features of MedIMeta images
 
 Vectors that pre-trained encoders give for the images of [MedIMeta](https://arxiv.org/abs/2404.16000), one row per
-image; `index` is the row's id in the dataset. The JSON file next to each Parquet file says by which weights, with which
-preprocessing and with which versions they were computed.
+image; `index` is the row's id in the dataset. The JSON file next to each Parquet file names the weights, the
+preprocessing and the library versions that they were computed with.
 
 ```py
 import medimeta
@@ -79,14 +79,14 @@ def push(
 
     Args:
         banks: The banks.
-        repo: Name of the dataset repository, created if need be.
+        repo: Name of the dataset repository, created if it does not exist.
         private: Whether a new repository must not be public.
         permissions: Ids of datasets that the user is permitted to redistribute.
         api: The Hub's client.
         sent: Called with the size of each uploaded batch in bytes.
 
     Returns:
-        The paths of the files that are new or changed, in the repository; empty if there are none.
+        Paths in the repository of the files that are new or changed; empty if there are none.
 
     Raises:
         PushRefused: If there is no bank, nobody is logged in, or the terms of a dataset forbid redistribution and the
@@ -132,12 +132,12 @@ def push(
 def find(repo: str, bank: Bank) -> np.ndarray | None:
     """Return published features of the images, weights and preprocessing of a bank; None if there are none.
 
-    They are downloaded into the cache, as the bank of what they were computed with. Without a connection, those that
-    were downloaded before are found.
+    They are downloaded into the cache, as a bank with the published identity. Without a connection, features that were
+    downloaded before are used.
 
     Args:
         repo: Name of the dataset repository.
-        bank: The bank that is asked for.
+        bank: The requested bank.
 
     Raises:
         MedIMetaError: If the repository cannot be read, or the features are damaged.
@@ -206,7 +206,7 @@ def _files(bank: Bank) -> dict[str, bytes]:
 
 
 def _abouts(remote: Remote, state: State) -> dict[str, dict[str, Any]]:
-    """Read what the banks that are on the Hub already are of."""
+    """Return the descriptions of the banks that are already on the Hub, by path."""
     paths = [path for path in state.files if path.endswith(".json") and path.count("/") == 2]
     return {path: json.loads(remote.read(path, state)) for path in sorted(paths)}
 

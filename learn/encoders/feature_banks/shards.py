@@ -1,7 +1,8 @@
-"""The shards of a bank: each computed by one of any number of processes, then put together.
+"""The shards of a feature bank: computed by any number of processes, then concatenated.
 
-Every process goes through all shards and takes those that nobody computes, so that two processes, or the two of
-`accelerate launch` on two GPUs, take half the time. Shards are cut at fixed rows, so that their number changes nothing.
+Every process goes through all shards and computes those that no other process is computing, so two processes, for
+example of `accelerate launch` on two GPUs, take half the time. Shards have fixed rows, so the number of processes does
+not change the features.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ....errors import MedIMetaError
 from ....files.atomic import whole_file
 from .banks import UNREADABLE, Bank
 
-SHARD = 1024  # images per shard: what a killed process computes again at most
+SHARD = 1024  # images per shard; a killed process loses at most this much work
 
 
 def complete(
@@ -28,19 +29,19 @@ def complete(
     kept: Callable[[int], object],
     ids: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the shards that are missing and put all of them together.
+    """Compute the missing shards of a bank, concatenate all shards, and return the features.
 
     Args:
         bank: The bank; its parent folder exists.
         make: Returns the features of some rows.
-        kept: Called with the number of rows of each shard that another process has computed.
-        ids: Of the rows, for publishing.
+        kept: Called with the number of rows of each shard that was computed before or by another process.
+        ids: Ids of the rows, for publishing.
 
     Returns:
         As `Bank.open`.
 
     Raises:
-        MedIMetaError: If there is not enough space, or the bank is deleted meanwhile.
+        MedIMetaError: If there is not enough space, or the bank is deleted in the meantime.
     """
     _check_space(bank)
     with bank.lock():
@@ -54,7 +55,7 @@ def complete(
             place = _place(bank, start)
             try:
                 with FileLock(bank.path / f".{place.name}.lock", timeout, mode=0o666):
-                    # In this order: what is absent because the bank was put together meanwhile is seen by the second.
+                    # In this order: if the shard is gone because the bank was finished, the second condition holds.
                     if _holds(place, (len(part), width)) or bank.features.is_file():
                         kept(len(part))
                     else:

@@ -18,7 +18,7 @@ _PREFIX = "base_model.model."  # of all weights of an adapter
 
 
 def load(name: str) -> TransformersBackbone:
-    """Load the base checkpoint of an adapter, and add the adapter to its weights.
+    """Return the base checkpoint of an adapter, with the adapter merged into its weights.
 
     A head that was trained with the adapter is left out. Preprocessing is that of the adapter's folder if it has one,
     else that of the base checkpoint.
@@ -28,7 +28,7 @@ def load(name: str) -> TransformersBackbone:
 
     Raises:
         ImportError: If PEFT cannot be imported.
-        MedIMetaError: If it has no base checkpoint, does not fit it, or cannot be merged.
+        MedIMetaError: If the adapter has no base checkpoint, does not fit it, or cannot be merged.
     """
     from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
     from peft.utils.save_and_load import load_peft_weights
@@ -51,7 +51,7 @@ def load(name: str) -> TransformersBackbone:
         raise MedIMetaError(f"{name} is an adapter of type {config.peft_type.value}, which has no weights to merge.")
     expected = set(get_peft_model_state_dict(model))
     if wrong := sorted(expected ^ set(kept)):
-        problem = "the adapter lacks" if wrong[0] in expected else "nothing takes"
+        problem = "the adapter lacks" if wrong[0] in expected else "the checkpoint has no place for"
         raise _unfit(name, base, f"{problem} {wrong[0]}")
     set_peft_model_state_dict(model, kept)
     model.merge_and_unload(safe_merge=True)
@@ -68,13 +68,13 @@ def base_of(name: str) -> str:
 
     Raises:
         ImportError: If PEFT cannot be imported.
-        MedIMetaError: If the adapter does not say.
+        MedIMetaError: If the adapter's configuration does not name it.
     """
     from peft import PeftConfig
 
     base = PeftConfig.from_pretrained(name).base_model_name_or_path
     if not base:
-        raise MedIMetaError(f"{name} does not say which checkpoint it belongs to: add base_model_name_or_path.")
+        raise MedIMetaError(f"{name} does not name its base checkpoint: add base_model_name_or_path to {CONFIG}.")
     return str(base)
 
 

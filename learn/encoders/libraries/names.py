@@ -1,4 +1,4 @@
-"""Names of backbones: which library a name belongs to, and what to say if it cannot be loaded."""
+"""Load backbones by name: find the library that a name belongs to, and explain errors of that library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMS = (
 
 
 def load(name: str) -> Backbone:
-    """Load a backbone of any library by its name.
+    """Return the backbone with a name, from any library.
 
     Args:
         name: "timm:NAME", "open_clip:NAME/PRETRAINED", or a checkpoint on the Hub or in a folder: of transformers, of
@@ -36,8 +36,8 @@ def load(name: str) -> Backbone:
 
     Raises:
         UnknownName: If the prefix does not exist.
-        MissingExtra: If it needs a library that is not installed.
-        MedIMetaError: If it cannot be loaded, lacks weights, or its preprocessing cannot be reproduced.
+        MissingExtra: If the backbone needs a library that is not installed.
+        MedIMetaError: If the backbone cannot be loaded, lacks weights, or its preprocessing cannot be reproduced.
     """
     with _explained(name):
         for prefix, loader in PREFIXES.items():
@@ -49,7 +49,7 @@ def load(name: str) -> Backbone:
 def architecture(name: str) -> str:
     """Return the architecture of a backbone without loading its weights, such as "resnet18", "vit" or "open_clip".
 
-    ResNets are named by their number of layers, timm models by what timm calls them.
+    ResNets are named by their number of layers, timm models by their name in timm.
 
     Args:
         name: As for `load`.
@@ -93,14 +93,15 @@ def _explained(name: str) -> Iterator[None]:
         raise _missing(name, error) from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         offline = "connect" in str(error).lower() or "offline" in str(error).lower()
-        hint = "Without a connection only what is in the cache of huggingface_hub can be loaded." if offline else FORMS
+        hint = "Without a connection, only checkpoints in the cache of huggingface_hub can be loaded."
+        hint = hint if offline else FORMS
         raise MedIMetaError(
             f"{name} cannot be loaded: {_first_line(error)} {hint}", code="encoder-not-loaded"
         ) from error
 
 
 def _format(name: str) -> Callable[[str], Backbone]:
-    """Return the loader of a checkpoint by its files: where nothing else is known, transformers explains the error."""
+    """Return the loader of a checkpoint, chosen by its files; that of transformers if none of the formats matches."""
     if ":" in name.removesuffix(transformers_models.TOWER) and not Path(name).exists():
         raise unknown("prefix of an encoder", f"{name.partition(':')[0]}:", PREFIXES, hint=FORMS)
     cached = _unreachable(name)

@@ -26,8 +26,8 @@ class OpenClipBackbone(Backbone):
     Args:
         network: The model.
         transform: Its preprocessing.
-        name: What open_clip calls it.
-        config: Content of its open_clip_config.json.
+        name: Name of the model in open_clip.
+        config: Content of the model's open_clip_config.json.
     """
 
     libraries: tuple[str, ...] = ("open_clip_torch",)
@@ -113,7 +113,7 @@ def _saved(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _transform(name: str, settings: dict[str, Any]) -> ImageTransform:
-    """Return the evaluation preprocessing: of square images, all modes of resizing do the same."""
+    """Return the evaluation preprocessing; for square images all modes of resizing are equivalent."""
     size = settings["size"]
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1 or settings.get("mode", "RGB") != "RGB":

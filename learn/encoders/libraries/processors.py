@@ -65,8 +65,8 @@ def settings_of(name: str) -> dict[str, Any]:
         described: dict[str, Any] = ImageProcessingMixin.get_image_processor_dict(name)[0]
     except OSError:
         raise MedIMetaError(
-            f"{name} has no {CONFIG}: nothing says how images are preprocessed. Add the file, or pass the loaded model "
-            "to medimeta.encoder with size=, mean= and std=."
+            f"{name} has no {CONFIG}, so its preprocessing is unknown. Add the file, or pass the loaded model to "
+            "medimeta.encoder with size=, mean= and std=."
         ) from None
     return described
 

@@ -99,14 +99,14 @@ def load(name: str) -> TransformersBackbone:
     """Load a checkpoint as features and preprocessing.
 
     Image-text models give projected image features, or with ":tower" after the name those before the projection.
-    Image classifiers give what their head gets: the CLS token of a ViT, pooled features of a ResNet, the CLS token and
-    the mean patch of DINOv2. Other models give their pooled output.
+    Image classifiers give the input of their head: the CLS token of a ViT, pooled features of a ResNet, the CLS token
+    and the mean of the patch tokens of DINOv2. Other models give their pooled output.
 
     Args:
         name: The checkpoint, on the Hub or in a folder. Code in it is never run.
 
     Raises:
-        MedIMetaError: If it lacks weights, or its preprocessing cannot be reproduced.
+        MedIMetaError: If the checkpoint lacks weights, or its preprocessing cannot be reproduced.
         OSError: If the checkpoint does not exist; other errors of transformers if it cannot be read.
     """
     place = name.removesuffix(TOWER)
@@ -146,7 +146,7 @@ def tower(model: Any, pixels: torch.Tensor) -> Any:
 
 
 def before_head(model: Any, pixels: torch.Tensor) -> Any:
-    """Return what an image classifier without outputs gives instead of logits."""
+    """Return the input of an image classifier's head, from a classifier that was loaded without outputs."""
     return model(pixel_values=pixels).logits
 
 
