@@ -18,14 +18,15 @@ from scipy.special import ndtr
 from medimeta.cards.facts import Task
 from medimeta.learn.evaluation.comparing.paired import difference
 from medimeta.learn.evaluation.comparing.statistics import mean_ranks
-from medimeta.learn.evaluation.measures.bootstrap import bootstrap
-from medimeta.learn.evaluation.measures.intervals import Measured, ends, episodes_interval, mean_interval
-from medimeta.learn.evaluation.measures.metrics import Scored
+from medimeta.learn.evaluation.measures.bootstrap import bootstrap, interval
+from medimeta.learn.evaluation.measures.intervals import Measured, episodes_interval, joint_interval, mean_interval
+from medimeta.learn.evaluation.measures.metrics import WITHOUT_INTERVAL, Scored
 from medimeta.learn.evaluation.subgroups import subgroups
 
 BINARY = Task("Sick", "binary", ("no", "yes"), dataset="toy")
+GRADES = Task("Grade", "ordinal", ("0", "1", "2"), scores=(0, 1, 2), dataset="toy")
 CLASSES = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")
-METRICS = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "f1", "calibration_error")
+OF_A_CLASS = ("auroc", "average_precision", "recall", "precision")
 Holds = dict[str, bool]
 
 
@@ -57,12 +58,17 @@ def of_split(task: Task, rows: int, shift: float, seed: int, resamples: int, *, 
         drawn = Scored(task, drawn.scores[owner], drawn.labels[owner])
         names = [str(one) for one in owner]
     units = rows if names is None else len(set(names))
-    samples, true = bootstrap(drawn, names, resamples=resamples, seed=seed), truth(task, shift)
-    found = {name: ends(samples.overall[name], units) for name in METRICS}
-    found |= {
-        f"{name} of a class": ends(samples.per_label[name][0], units) for name in ("auroc", "recall", "precision")
+    samples, measured = bootstrap(drawn, names, resamples=resamples, seed=seed), drawn.measure()
+    found = {
+        name: interval(name, value[0], samples.overall[name], units)
+        for name, value in measured.overall.items()
+        if name not in WITHOUT_INTERVAL
     }
-    return {name: bool(low <= true[name] <= high) for name, (low, high) in found.items()}
+    found |= {
+        f"{name} of a class": interval(name, measured.per_label[name][0, 0], samples.per_label[name][0], units)
+        for name in OF_A_CLASS
+    }
+    return {name: _holds(one, truth(task, shift)[name]) for name, one in found.items()}
 
 
 def of_difference(rows: int, seed: int, resamples: int) -> Holds:
@@ -103,6 +109,24 @@ def of_ranks(units: int, seed: int, resamples: int) -> Holds:
     return {"mean rank": _holds(found[0], 1 + 3 * ndtr(-0.8 / 2**0.5))}
 
 
+def of_runs(rows: int, seed: int, resamples: int, *, runs: int, spread: float) -> Holds:
+    """Whether the joint interval of several seeds holds the mean over all seeds and images.
+
+    Seeds differ in how good they are (standard deviation `spread`, next to 1.2) and in a fifth of their noise.
+    """
+    rng = np.random.default_rng([rows, runs, seed])
+    labels, shared = np.arange(rows) % 2, rng.normal(size=rows)
+    measured = []
+    for shift in 1.2 + spread * rng.normal(size=runs):
+        noise = 0.8**0.5 * shared + 0.2**0.5 * rng.normal(size=rows)
+        scored = Scored(BINARY, ndtr(noise + shift * (labels - 0.5)), labels)
+        samples = bootstrap(scored, resamples=resamples, seed=seed).overall["auroc"]
+        measured.append(interval("auroc", float(scored.measure().overall["auroc"][0]), samples, rows))
+    true = float(ndtr(1.2 / (2 + spread**2) ** 0.5))
+    alone = mean_interval([one.value or 0 for one in measured])
+    return {"joint, of seeds and images": _holds(joint_interval(measured), true), "of seeds alone": _holds(alone, true)}
+
+
 def of_means(count: int, seed: int, resamples: int) -> Holds:
     """Whether intervals of means over seeds and over episodes hold the true mean."""
     values = np.random.default_rng([count, seed]).normal(size=count)
@@ -119,12 +143,26 @@ def _holds(found: Measured, true: float) -> bool:
 CASES: dict[str, tuple[Callable[..., Holds], tuple]] = {
     **{
         f"{task.kind}, AUROC {auroc}, {rows} images": (of_split, (task, rows, shift))
-        for task, auroc, shift in ((BINARY, 0.76, 0.707), (BINARY, 0.92, 1.4), (CLASSES, 0.87, 1.25))
+        for task, auroc, shift in (
+            (BINARY, 0.76, 0.707),
+            (BINARY, 0.92, 1.4),
+            (CLASSES, 0.87, 1.25),
+            (GRADES, 0.87, 1.25),
+        )
         for rows in (50, 100, 200)
     },
     "binary, 300 images of 100 subjects": (lambda *given: of_split(*given, subjects=100), (BINARY, 300, 0.707)),
     **{f"two methods, {rows} images": (of_difference, (rows,)) for rows in (50, 100, 200)},
     **{f"two groups of {rows // 2} images": (of_groups, (rows,)) for rows in (100, 200)},
+    **{
+        f"{runs} seeds of spread {spread}, {rows} images": (
+            lambda *given, runs=runs, spread=spread: of_runs(*given, runs=runs, spread=spread),
+            (rows,),
+        )
+        for rows in (100, 200)
+        for runs in (2, 3, 5)
+        for spread in (0.05, 0.2)
+    },
     **{f"{units} datasets": (of_ranks, (units,)) for units in (6, 10, 15)},
     **{f"{count} values": (of_means, (count,)) for count in (2, 3, 5, 50, 100)},
 }

@@ -16,9 +16,9 @@ from ..episodes.episode_set import EpisodeSet
 from ..episodes.recipe import task_of
 from ..episodes.rows import fingerprint, labels_and_subjects
 from . import stored
-from .measures.bootstrap import bootstrap, describe, number_of
-from .measures.intervals import Measured, ends, episodes_interval
-from .measures.metrics import WITHOUT_INTERVAL, Scored, absent_labels, flat
+from .measures.bootstrap import bootstrap, describe, interval, number_of
+from .measures.intervals import Measured, episodes_interval
+from .measures.metrics import Scored, absent_labels, flat
 from .measures.scores import check_scores
 
 
@@ -62,16 +62,14 @@ def split(
     units = number_of(subjects)
 
     metrics = {
-        metric: _measured(
-            value[0], None if resampled is None or metric in WITHOUT_INTERVAL else resampled.overall[metric], units
-        )
+        metric: interval(metric, value[0], None if resampled is None else resampled.overall[metric], units)
         for metric, value in measured.overall.items()
     }
     classes: Classes = {label: {} for label in task.labels}
     for metric, values in measured.per_label.items():
         samples = None if resampled is None or metric == "support" else resampled.per_label[metric]
         for j, of_class in enumerate(classes.values()):
-            of_class[metric] = _measured(values[j, 0], None if samples is None else samples[j], units)
+            of_class[metric] = interval(metric, values[j, 0], None if samples is None else samples[j], units)
     absent = absent_labels(task, labels[known])
     fields = {
         "metrics": metrics,
@@ -102,9 +100,7 @@ def _without_copies(
     if resamples:
         resampled = bootstrap(rest, kept, resamples=resamples).overall
     metrics = {
-        metric: _measured(
-            value[0], None if resampled is None or metric in WITHOUT_INTERVAL else resampled[metric], number_of(kept)
-        )
+        metric: interval(metric, value[0], None if resampled is None else resampled[metric], number_of(kept))
         for metric, value in rest.measure().overall.items()
     }
     return Copies(int((~others).sum()), metrics)
@@ -174,7 +170,3 @@ def episodes(
         },
     }
     return fields, {"undefined": undefined} if undefined else {}
-
-
-def _measured(value: float, samples: np.ndarray | None, units: int) -> Measured:
-    return Measured(value) if samples is None else Measured(value, *ends(samples, units))

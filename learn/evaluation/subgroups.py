@@ -18,7 +18,7 @@ from ...cards.facts import Task
 from ...errors import MedIMetaError, unknown
 from . import stored
 from .grouping import Grouping, by_columns
-from .measures.bootstrap import RESAMPLES, draws, groups
+from .measures.bootstrap import RESAMPLES, draws, groups, interval
 from .measures.intervals import Measured, ends
 from .measures.metrics import SMALLER_IS_BETTER, WITHOUT_INTERVAL, Scored
 from .results import Result
@@ -109,9 +109,7 @@ def subgroups(
             samples[name].append(part.measure(weights[rows[name]]).overall[metric])
     drawn = {name: np.concatenate(several) for name, several in samples.items() if several}
     counts = {name: len(np.unique(numbers[here])) for name, here in rows.items()}
-    measured = {
-        name: Measured(values[name], *(ends(drawn[name], counts[name]) if name in drawn else ())) for name in found
-    }
+    measured = {name: interval(metric, values[name], drawn.get(name), counts[name]) for name in found}
     known = sorted((name for name in found if not np.isnan(values[name])), key=lambda name: values[name])
     if metric in SMALLER_IS_BETTER:
         known.reverse()
@@ -128,7 +126,7 @@ def subgroups(
     for name in found:
         count = counts[name]
         note = "not defined: all rows have the same labels" if np.isnan(values[name]) else ""
-        note = note or (f"fewer than {FEW} subjects: the interval is too narrow" if count < FEW else "")
+        note = note or (f"fewer than {FEW} subjects: the interval is rough" if count < FEW else "")
         listed.append(Subgroup(name, len(rows[name]), count, measured[name], note))
     return Subgroups(by, metric, tuple(listed), best, worst, gap)
 

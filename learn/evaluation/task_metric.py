@@ -12,8 +12,7 @@ import numpy as np
 from ...cards.catalogue import DATASETS
 from ...cards.facts import Task
 from ...errors import MedIMetaError
-from .measures.bootstrap import RESAMPLES, bootstrap, number_of
-from .measures.intervals import ends
+from .measures.bootstrap import RESAMPLES, bootstrap, interval, number_of
 from .measures.metrics import RANKING, WITHOUT_INTERVAL, Scored, absent_labels, evaluate_scores, flat
 from .measures.scores import probabilities
 
@@ -119,7 +118,9 @@ class TaskMetric(evaluate.Metric):
         if wanted:
             for name, sample in bootstrap(scored, subjects, resamples=wanted, seed=seed).overall.items():
                 if name not in WITHOUT_INTERVAL:
-                    values[f"{name}_low"], values[f"{name}_high"] = ends(sample, units)
+                    measured = interval(name, values[name], sample, units)
+                    ends = [np.nan if end is None else end for end in (measured.low, measured.high)]
+                    values[f"{name}_low"], values[f"{name}_high"] = ends
         if only_ids:
             values = {name: value for name, value in values.items() if not name.startswith(RANKING)}
         return values | {"absent_labels": absent_labels(self.task, labels)}

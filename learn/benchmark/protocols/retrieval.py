@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 from ....cards.facts import Task
 from ....errors import MedIMetaError
 from ...episodes.rows import fingerprint, labels_and_subjects
-from ...evaluation.measures.bootstrap import RESAMPLES, describe, draws, groups
-from ...evaluation.measures.intervals import Measured, ends
+from ...evaluation.measures.bootstrap import RESAMPLES, describe, draws, groups, interval, number_of
+from ...evaluation.measures.intervals import Measured
 from ...evaluation.results import About, Result
 from ..plan import RETRIEVAL_METRIC
 from .supervised import SETTINGS, Part
@@ -88,7 +88,7 @@ def retrieval(task: Task, train: Part, test: Part, rows: Dataset, **about: Any) 
         for name, value in values.items():
             total, number = np.nansum(value[used], axis=1), defined[used].sum(axis=1)
             sampled = np.concatenate([(total @ block) / (number @ block) for block in blocks])
-            metrics[name] = Measured(float(total.sum() / number.sum()), *ends(sampled))
+            metrics[name] = interval(name, float(total.sum() / number.sum()), sampled, number_of(of_used))
     classes = {
         label: {name: Measured(float(np.nanmean(value[:, j]))) for name, value in values.items() if defined[:, j].any()}
         | {"support": Measured(float(defined[:, j].sum()))}

@@ -18,7 +18,8 @@ import numpy as np
 
 from ....errors import MedIMetaError, unknown
 from ....files.json_values import canonical
-from ..measures.intervals import Measured, mean_interval
+from ..measures.bootstrap import TOO_FEW
+from ..measures.intervals import Measured, joint_interval, mean_interval
 from ..measures.metrics import SMALLER_IS_BETTER
 from ..results import Result
 from .result_table import Cell, ResultTable
@@ -164,6 +165,7 @@ def _cell(metric: str, runs: Sequence[Sourced]) -> Cell:
         classes.pop() if len(classes) == 1 else None,
         copies[0].images if complete else None,
         _mean(without) if complete else Measured(None),
+        joint_interval(measured) if len(measured) > 1 else Measured(None),
     )
 
 
@@ -202,9 +204,12 @@ def _notes(found: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iter
     if any(cell.runs > 1 for cell in cells.values()):
         yield (
             "Several runs: the mean over seeds, with its 95 % interval by Student's t. It reflects how much training "
-            "varies; the uncertainty due to the test set is in the columns test_low and test_high of the CSV file."
+            "varies; the joint interval covers other seeds and other test images at once. The interval of the test set "
+            "alone is in the columns test_low and test_high of the CSV file."
         )
     if flat := [f"{method} on {task}" for (method, task), cell in cells.items() if cell.measured.degenerate]:
         yield (f"An interval of zero width, as with perfect predictions, does not mean certainty: {'; '.join(flat)}.")
+    if few := sorted({task_name(result) for _, result in found if TOO_FEW in result.interval}):
+        yield f"So few subjects or images that intervals may be too narrow: {'; '.join(few)}."
     intervals = sorted({result.interval.partition(" over ")[0] for _, result in found if result.interval != "none"})
     yield f"Intervals: {'; '.join(intervals) or 'none'}."

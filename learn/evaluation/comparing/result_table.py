@@ -25,6 +25,7 @@ class Cell(NamedTuple):
         classes: Number of classes or labels that were evaluated; None if unknown.
         copies: Number of images with a copy in another split; None if unknown.
         without: Value without these images; for several runs, their mean.
+        joint: For several runs, their mean with an interval for other seeds and other test images at once.
     """
 
     measured: Measured
@@ -33,6 +34,7 @@ class Cell(NamedTuple):
     classes: int | None = None
     copies: int | None = None
     without: Measured = Measured(None)
+    joint: Measured = Measured(None)
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,11 @@ class ResultTable:
         """Return the text of a cell; empty if the method was not measured on the task."""
         if (method, task) not in self.cells:
             return ""
-        measured, runs, _, _, copies, without = self.cells[method, task]
-        text = str(measured) + (f" ({runs} runs)" if runs > 1 else "")
+        measured, runs, _, _, copies, without, joint = self.cells[method, task]
+        text = str(measured)
+        if runs > 1:
+            both = "" if joint.low is None else f"; joint [{joint.low:.3f}, {joint.high:.3f}]"
+            text += f" ({runs} runs{both})"
         if copies:
             text += f"; without copies {'-' if without.value is None else f'{without.value:.3f}'}"
         if measured.value is not None and round(measured.value, 3) == self.best(task) and len(self.methods) > 1:
@@ -130,11 +135,20 @@ class ResultTable:
     def frame(self) -> pd.DataFrame:
         """Return a row per method and task, for further work."""
         columns = ["protocol", "split", "method", "task", "metric", "value", "low", "high", "runs", "test_low"]
-        columns += ["test_high", "classes", "copies", "without_copies", "without_copies_low", "without_copies_high"]
+        columns += [
+            "test_high",
+            "joint_low",
+            "joint_high",
+            "classes",
+            "copies",
+            "without_copies",
+            "without_copies_low",
+            "without_copies_high",
+        ]
         rows = []
-        for (method, task), (measured, runs, test, classes, copies, without) in self.cells.items():
-            numbers = [measured.value, measured.low, measured.high, runs, test.low, test.high, classes, copies]
-            numbers += [without.value, without.low, without.high]
+        for (method, task), (measured, runs, test, classes, copies, without, joint) in self.cells.items():
+            numbers = [measured.value, measured.low, measured.high, runs, test.low, test.high, joint.low, joint.high]
+            numbers += [classes, copies, without.value, without.low, without.high]
             rows.append([self.protocol, self.split, method, task, self.metric, *numbers])
         return pd.DataFrame(rows, columns=columns)
 

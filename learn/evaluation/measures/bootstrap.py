@@ -11,11 +11,13 @@ import numpy as np
 
 from ....errors import MedIMetaError
 from ...data.exclusion.copies import COPIES
-from .metrics import Metrics, Scored
+from .intervals import Measured, ends, share_interval
+from .metrics import UNBOUNDED, WITHOUT_INTERVAL, Metrics, Scored
 from .ranking import Floats
 
 RESAMPLES = 1000
-FEW = 250  # subjects, below which some intervals are too narrow
+FEW = 50  # subjects, below which intervals were not checked and may be too narrow
+TOO_FEW = "; so few"  # starts what `describe` says then
 
 
 def bootstrap(
@@ -23,12 +25,7 @@ def bootstrap(
 ) -> Metrics:
     """Return the metrics of resamples, drawn with replacement from the subjects.
 
-    `intervals.ends` of a metric's values gives its 95 % percentile interval. In simulations
-    (benchmarks/interval_coverage.py) it contained the true AUROC, accuracy, balanced accuracy and F1, and recall and
-    precision of a class, in 93 to 97 % of cases with 50 to 200 rows. Exceptions: with up to 200 rows, intervals of
-    average precision are too narrow (88-93 %), and with about 50 rows those of values above 0.8 (91-93 %); `describe`
-    notes this. The calibration error has no interval, since resamples repeat rows, which increases it. An interval has
-    zero width where all resamples give the same value, as with perfect predictions; this does not mean certainty.
+    `interval` turns the values of a metric into its 95 % interval.
 
     Args:
         scored: The rows.
@@ -46,6 +43,27 @@ def bootstrap(
     group = groups(subjects, len(scored.labels))
     parts = [scored.measure(weights) for weights in draws(group, resamples=resamples, seed=seed)]
     return Metrics(_joined([part.overall for part in parts]), _joined([part.per_label for part in parts]), None)
+
+
+def interval(metric: str, value: float, samples: np.ndarray | None, units: int) -> Measured:
+    """Return a metric with its 95 % interval.
+
+    A number from 0 to 1 has the interval of `share_interval`; kappa and mean error have a percentile interval, see
+    `ends`. In simulations with 50 to 200 rows (benchmarks/interval_coverage.py) intervals contained the true value in
+    93 to 97 % of cases, except for recall and precision of a class with about 20 rows (up to 98 %) and average
+    precision of a few hundred rows (92-95 %). The calibration error has no interval, since resamples repeat rows, which
+    increases it. An interval has zero width where all resamples give the same value, as with perfect predictions; this
+    does not mean certainty.
+
+    Args:
+        metric: Its name.
+        value: What was measured.
+        samples: Its values in the resamples of `bootstrap`; None if there are none.
+        units: Number of subjects and of rows without a known subject, see `number_of`.
+    """
+    if samples is None or metric in WITHOUT_INTERVAL:
+        return Measured(value)
+    return Measured(value, *ends(samples, units)) if metric in UNBOUNDED else share_interval(value, samples, units)
 
 
 def draws(group: np.ndarray, *, resamples: int, seed: int) -> Iterator[Floats]:
@@ -103,8 +121,8 @@ def describe(subjects: Sequence[str | None], resamples: int) -> str:
     parts = [(units - alone - copies, "subjects"), (copies, "groups of copies")]
     parts.append((alone, "images" if alone == len(subjects) or not parts[0][0] else "images without a known subject"))
     what = " and ".join(f"{number:,} {name}" for number, name in parts if number)
-    narrow = "; so few that those of average precision, and near 1, are too narrow" if units < FEW else ""
-    return f"95 %, percentile bootstrap over {what}, {resamples:,} resamples{narrow}"
+    narrow = f"{TOO_FEW} that intervals may be too narrow" if units < FEW else ""
+    return f"95 %, bootstrap over {what}, {resamples:,} resamples{narrow}"
 
 
 def _joined(parts: Sequence[dict[str, Floats]]) -> dict[str, Floats]:

@@ -23,6 +23,7 @@ from .scores import check_scores
 BINS = 15  # of the calibration error, of equal width
 RANKING = ("auroc", "average_precision", "calibration_error")  # need probabilities: predicted labels are not enough
 WITHOUT_INTERVAL = ("calibration_error",)  # resamples repeat rows, which adds to it: their interval misses the truth
+UNBOUNDED = ("kappa", "mae")  # every other metric is from 0 to 1
 SMALLER_IS_BETTER = ("mae", "calibration_error")  # every other metric is better when larger
 
 

@@ -52,8 +52,13 @@ def check_scores(scores: np.ndarray, task: Task, rows: int) -> np.ndarray:
     Raises:
         MedIMetaError: If the shape or a value does not fit.
     """
-    values = np.asarray(scores, np.float64)
     where = f"{task.name!r} ({task.dataset})"
+    try:
+        values = np.asarray(scores, np.float64)
+    except (TypeError, ValueError) as error:
+        raise MedIMetaError(
+            f"Scores of {where} must be numbers, a row per image, all of one length: {error}"
+        ) from error
     shapes = [(rows, len(task.labels))] + ([(rows,)] if task.kind == "binary" else [])
     if rows == 0 or values.shape not in shapes:
         raise MedIMetaError(

@@ -38,7 +38,7 @@ def test_from_predictions_to_a_table(bus, tmp_path, capsys):
     shown = capsys.readouterr().out
 
     assert "auroc\t1.0000\t1.0000\t1.0000" in shown
-    assert "percentile bootstrap over" in shown
+    assert "bootstrap over" in shown
     found = Result.load(tmp_path / "good" / "result.json")
     assert (found.method, found.protocol, found.split, found.images) == ("good", "full supervision", "test", len(ids))
     assert found.fingerprint == Result.load(tmp_path / "bad" / "result.json").fingerprint

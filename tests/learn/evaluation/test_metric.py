@@ -15,7 +15,7 @@ import medimeta
 from fakes.episodes import FINDINGS, GRADE, KIND, SICK, TASKS
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.evaluation.measures.bootstrap import bootstrap
-from medimeta.learn.evaluation.measures.intervals import ends
+from medimeta.learn.evaluation.measures.intervals import share_interval
 from medimeta.learn.evaluation.measures.metrics import Scored, evaluate_scores
 
 SCRIPT = Path(__file__).parents[3] / "learn" / "evaluation" / "evaluate_metric"
@@ -82,7 +82,8 @@ def test_subjects_give_intervals():
     )
 
     resampled = bootstrap(Scored(KIND, scores, labels), subjects, resamples=30, seed=2)
-    assert (found["auroc_low"], found["auroc_high"]) == ends(resampled.overall["auroc"], units=20)
+    wanted = share_interval(found["auroc"], resampled.overall["auroc"], units=20)
+    assert (found["auroc_low"], found["auroc_high"]) == (wanted.low, wanted.high)
     alone = medimeta.metric(KIND).compute(predictions=scores, references=labels)
     assert not [name for name in alone if name.endswith("_low")]
 

@@ -37,8 +37,8 @@ def test_of_scores_says_what_was_measured_on_what():
     assert (found.dataset, found.task, found.kind, found.split) == ("toy", "Sick", "binary", "test")
     assert found.images == 4  # one label is unknown
     assert found.interval == (
-        "95 %, percentile bootstrap over 2 subjects and 1 images without a known subject, 20 resamples; so few that "
-        "those of average precision, and near 1, are too narrow"
+        "95 %, bootstrap over 2 subjects and 1 images without a known subject, 20 resamples; so few that intervals may "
+        "be too narrow"
     )
     assert found.fingerprint == fingerprint(toy(SICK, [0, 1, 1, 0, None], ["a", "a", "b", None, "c"]), SICK)
     assert found.versions["medimeta"] == medimeta.__version__

@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.stats import t
 
 from medimeta.errors import MedIMetaError, UnknownName
 from medimeta.learn.evaluation.comparing.comparison import compare
 from medimeta.learn.evaluation.comparing.latex import latex
 from medimeta.learn.evaluation.comparing.pictures import write_plot
 from medimeta.learn.evaluation.comparing.result_table import write_csv
+from medimeta.learn.evaluation.measures.bootstrap import describe
 from medimeta.learn.evaluation.measures.intervals import Measured
 from medimeta.learn.evaluation.results import Result
 from medimeta.learn.figures.style import COLOURS
@@ -30,7 +32,7 @@ def result(method, value, *, dataset="bus", **changes):
         "method": method,
         "model": "net",
         "metrics": {"auroc": Measured(value, value - 0.1, value + 0.1), "mae": Measured(value)},
-        "interval": "95 %, percentile bootstrap over 5 subjects, 10 resamples",
+        "interval": "95 %, bootstrap over 5 subjects, 10 resamples",
         "images": 5,
         "fingerprint": {"labels": dataset},
         "seed": 0,
@@ -50,7 +52,7 @@ def test_markdown_shows_methods_by_tasks_with_the_best_in_bold():
         "|---|--:|--:|--:|\n"
         "| old | 0.700 [0.600, 0.800] | **0.600** [0.500, 0.700] | 0.650 |\n"
         "| new | **0.800** [0.700, 0.900] | 0.500 [0.400, 0.600] | 0.650 |\n\n"
-        "* Intervals: 95 %, percentile bootstrap.\n"
+        "* Intervals: 95 %, bootstrap.\n"
     )
 
 
@@ -89,6 +91,14 @@ def test_models_of_one_method_are_told_apart():
     assert found.methods == ["tuned (net)", "tuned (big)"]
 
 
+def test_tables_say_where_intervals_may_be_too_narrow():
+    few = describe([None] * 5, 10)
+    (found,) = compare([result("old", 0.6, interval=few), result("new", 0.7, dataset="pbc")])
+
+    assert any("bus / kind" in note and "pbc" not in note and "too narrow" in note for note in found.notes)
+    assert not any("too narrow" in note for note in compare([result("old", 0.6)])[0].notes)
+
+
 def test_seeds_are_averaged():
     (found,) = compare([result("old", 0.6), result("old", 0.8, seed=1)])
 
@@ -100,7 +110,10 @@ def test_seeds_are_averaged():
         pytest.approx(0.6),
         pytest.approx(0.8),
     )  # ... and the mean interval of the test set
-    assert "(2 runs) |" in found.markdown()
+    both = 0.1**2 + (0.1 / 1.96) ** 2  # variances of the mean over seeds and of the test set
+    reach = t.ppf(0.975, (both / 0.1**2) ** 2) * both**0.5
+    assert (cell.joint.low, cell.joint.high) == (pytest.approx(0.7 - reach), pytest.approx(0.7 + reach))
+    assert f"(2 runs; joint [{0.7 - reach:.3f}, {0.7 + reach:.3f}]) |" in found.markdown()
     assert "Several runs" in found.markdown()
 
 
@@ -154,7 +167,7 @@ def test_the_number_of_classes_is_in_the_heading():
 def test_an_interval_without_width_is_pointed_out():
     (found,) = compare([result("perfect", 1.0, metrics={"auroc": Measured(1, 1, 1)}), result("old", 0.7)])
 
-    assert "* An interval without width" in found.markdown()
+    assert "* An interval of zero width" in found.markdown()
     assert "perfect on bus / kind" in found.markdown()
 
 

@@ -10,7 +10,14 @@ from fakes.episodes import FINDINGS, GRADE, KIND, SICK
 from medimeta.cards.facts import Task
 from medimeta.errors import MedIMetaError
 from medimeta.learn.evaluation.measures.bootstrap import bootstrap, groups
-from medimeta.learn.evaluation.measures.intervals import Measured, ends, episodes_interval, mean_interval
+from medimeta.learn.evaluation.measures.intervals import (
+    Measured,
+    ends,
+    episodes_interval,
+    joint_interval,
+    mean_interval,
+    share_interval,
+)
 from medimeta.learn.evaluation.measures.metrics import Scored, evaluate_scores
 
 
@@ -113,6 +120,35 @@ def test_intervals_without_width_are_flagged():
     assert Measured(1.0, low, high).degenerate
     assert not Measured(1.0, 0.9, 1.0).degenerate
     assert not Measured(1.0).degenerate
+
+
+def test_intervals_of_shares_stay_within_0_and_1_and_are_wider_towards_the_middle():
+    samples = np.random.default_rng(0).normal(0.97, 0.02, 1000)
+
+    found = share_interval(0.97, samples, 50)
+
+    assert 0.8 < found.low < 0.93 < 0.97 < found.high < 1
+    assert found.value - found.low > 2 * (found.high - found.value)
+    assert share_interval(1 - 0.97, 1 - samples, 50).high == pytest.approx(1 - found.low)
+    middle = share_interval(0.5, samples - 0.47, 10**9)  # where the logit is nearly straight
+    assert (middle.low, middle.high) == pytest.approx(
+        (0.5 - 1.96 * samples.std(), 0.5 + 1.96 * samples.std()), abs=1e-3
+    )
+    assert share_interval(float("nan"), samples, 50) == Measured(None)
+    assert share_interval(0.5, np.full(3, np.nan), 50) == Measured(0.5)
+    assert share_interval(0.5, samples, 1).degenerate
+
+
+def test_the_joint_interval_is_wider_than_that_of_the_test_set_and_equals_it_for_equal_seeds():
+    equal = [Measured(0.8, 0.7, 0.85)] * 3
+    alike = joint_interval(equal)
+    assert (alike.value, alike.low, alike.high) == pytest.approx((0.8, 0.7, 0.85), abs=1e-4)
+    different = joint_interval([Measured(0.8 + by, 0.7 + by, 0.85 + by) for by in (-0.03, 0, 0.03)])
+    assert different.low < 0.7
+    assert different.high > 0.85
+    assert joint_interval(equal[:1]) == Measured(0.8)
+    assert joint_interval([*equal, Measured(0.8)]).low is None
+    assert joint_interval([]) == Measured(None)
 
 
 def test_an_interval_has_two_ends():

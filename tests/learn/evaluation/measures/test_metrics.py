@@ -158,6 +158,8 @@ def test_multilabel_leaves_unknown_labels_out():
         (KIND, np.full(2, 0.5), [0, 1], r"\(2, 3\)"),
         (KIND, np.full((3, 3), 0.5), [0, 1], "2 labelled rows"),
         (KIND, np.zeros((0, 3)), [], "at least one row"),
+        (KIND, np.array([["0.2", "much", "0.8"]]), [0], "must be numbers"),
+        (KIND, [[0.2, 0.8], [0.2, 0.3, 0.5]], [0, 1], "all of one length"),
         (KIND, np.array([[2.0, -1.0, 0.0]]), [0], "softmax"),
         (KIND, np.array([[0.2, 0.3, 0.5], [0.4, 0.4, 0.4]]), [0, 1], r"row 1 sums to 1\.2, not 1"),
         (SICK, np.array([[0.9, 0.9]]), [0], r"row 0 sums to 1\.8, not 1"),
