@@ -2,7 +2,6 @@
 
 import csv
 import re
-import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +11,8 @@ import yaml
 
 from fakes.golden import SHARED, golden_folder
 from medimeta.cards import catalogue
-from medimeta.cards.catalogue import DATASETS, Catalogue
-from medimeta.cards.display import html_table
+from medimeta.cards.catalogue import DATASETS
 from medimeta.cards.facts import snake_case, split_name
-from medimeta.cards.reading import read_card
-from medimeta.errors import CatalogueError, UnknownName
 
 CARDS = Path(catalogue.__file__).parent
 FACTS = SHARED / "spec" / "facts.yaml"
@@ -222,165 +218,6 @@ def test_cards_are_readable():
     for path in sorted(CARDS.glob("*.yaml")):
         lines = path.read_text(encoding="utf-8").splitlines()
         assert not [line for line in lines if len(line) > 120 or line != line.rstrip()], path.name
-
-
-def test_tasks_by_domain_and_kind():
-    assert {task.dataset for task in DATASETS.tasks(domain="dermatoscopy")} == {"derm", "skinl_derm"}
-    assert {task.dataset for task in DATASETS.tasks(kind="ordinal")} == {"dr_regular", "dr_uwf"}
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        (DATASETS["bus"].task("malignancy"),),
-        ("bus/malignancy",),
-        ("bus/MALIGNANCY",),
-        (("bus", "malignancy"),),
-        ("bus", "malignancy"),
-        ("bus", DATASETS["bus"].task("malignancy")),
-        (("bus", DATASETS["bus"].task("malignancy")),),
-    ],
-)
-def test_a_task_has_several_names(names):
-    assert DATASETS.find_task(*names) == DATASETS["bus"].tasks[1]
-
-
-@pytest.mark.parametrize("name", ["bus", ("bus", None), "bus/", DATASETS["bus"].tasks[0]])
-def test_a_dataset_names_its_main_task(name):
-    assert DATASETS.find_task(name) == DATASETS["bus"].tasks[0]
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("bus/malignanzy",),
-        ("buss",),
-        (["bus"],),
-        (("bus",),),
-        (None,),
-        (3,),
-        ("bus/malignancy", "case category"),
-        ("crc", DATASETS["bus"].tasks[0]),
-        (DATASETS["bus"].tasks[0], "malignancy"),
-        ((["bus"], None),),
-    ],
-)
-def test_other_names_of_tasks_are_refused(names):
-    with pytest.raises(UnknownName):
-        DATASETS.find_task(*names)
-
-
-def test_target_is_a_deprecated_name_of_kind():
-    with pytest.warns(DeprecationWarning, match="kind"):
-        assert DATASETS["bus"].tasks[1].target == "binary"
-    with pytest.warns(DeprecationWarning, match="kind"):
-        assert catalogue.tasks(target="ordinal") == catalogue.tasks(kind="ordinal")
-
-
-def test_what_a_prompt_and_a_notebook_show():
-    card = DATASETS["skinl_derm"]
-    for shown in (DATASETS, card, card.tasks[0]):
-        assert len(repr(shown)) < 300
-        assert "\n" not in repr(shown)
-        assert shown._repr_html_().startswith("<table>")
-    assert DATASETS._ipython_key_completions_() == list(DATASETS)
-    assert repr(card.tasks[1]) == "<Task skinl_derm/Diagnosis grouped: multiclass, 5 labels>"
-    assert "&lt;" in html_table("<b>", ["a"], [["<i>"]])
-
-
-def test_split_names():
-    assert split_name("val") == split_name("validation") == "validation"
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: DATASETS["skinl_foto"], r"Unknown dataset 'skinl_foto'\. Did you mean 'skinl_photo'.*medimeta list"),
-        (lambda: DATASETS["OCT"], r"Unknown dataset 'OCT'\. Did you mean 'oct'"),
-        (
-            lambda: DATASETS["oct"].task("disease"),
-            r"Unknown task of oct 'disease'\..*'disease class'.*medimeta info oct",
-        ),
-        (lambda: DATASETS.tasks(domain="Microscope"), r"Unknown domain 'Microscope'\. Did you mean 'Microscopy'"),
-        (lambda: DATASETS.tasks(kind="multi-class"), r"Unknown kind of task 'multi-class'\. Did you mean 'multiclass'"),
-        (lambda: split_name("valid"), r"Unknown split 'valid'\. Did you mean 'validation'"),
-    ],
-)
-def test_unknown_names_get_suggestions(call, message):
-    with pytest.raises(UnknownName, match=message):
-        call()
-
-
-def test_get_has_a_default():
-    assert DATASETS.get("nothing") is None
-    assert DATASETS.get("nothing", 1) == 1
-    assert "nothing" not in DATASETS
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        pytest.param("channels: 1", "channels: 1\nchanels: 1", r"\n  chanels: ", id="unknown key"),
-        pytest.param(
-            "    kind: binary",
-            "    kind: binary\n    weight: 2",
-            r"\n  tasks\.1\.weight: ",
-            id="unknown key of a task",
-        ),
-        pytest.param("channels: 1", "channels: 2", r"\n  channels: .*\(got 2\)", id="wrong value"),
-        pytest.param("test: 156", "test: many", r"\n  splits\.counts\.test: .*\(got 'many'\)", id="wrong type"),
-        pytest.param("domain: Breast ultrasound\n", "", r"\n  domain: Field required", id="missing key"),
-        pytest.param(
-            "[no malignant finding, malignant finding]",
-            "[NO, YES]",
-            r"\n  tasks\.1\.labels\.0: .*string \(got False\)\n  tasks\.1\.labels\.1: ",
-            id="NO read as a boolean",
-        ),
-        pytest.param("id: bus", "id: buss", r": id: 'buss' differs from the file name 'bus'", id="id is not the file"),
-        pytest.param("test: 156", "test: 157", r": splits: .*differ in total", id="totals do not add up"),
-        pytest.param("test: 156", "test: 156, extra: 0", r": splits\.counts: the splits are", id="unknown split"),
-        pytest.param("  by: original_filepath\n", "", r": splits: .*need by", id="random split by nothing"),
-        pytest.param("kind: binary", "kind: ordinal", r": tasks\.malignancy: .*scores", id="ordinal, no scores"),
-        pytest.param("[normal, benign, malignant]", "[normal, normal]", r": tasks\.case category: ", id="label twice"),
-        pytest.param("masks: [mask]", "masks: [malignancy]", r": annotations: .*malignancy", id="column twice"),
-        pytest.param(
-            "    commercial: true", "    commercial: false", r": licence: looser than a source's", id="looser licence"
-        ),
-        pytest.param("version: 1.1.0", "version: 1.2.0", r": releases: .*version 1\.2\.0", id="version without a note"),
-        pytest.param("1.0.0", "1.0.x", r": releases: .*three numbers", id="version of two numbers"),
-        pytest.param("channels: 1", "channels: [1", r": not valid YAML", id="not YAML"),
-    ],
-)
-def test_wrong_cards_are_refused(tmp_path, old, new, message):
-    path = tmp_path / "bus.yaml"
-    text = (CARDS / "bus.yaml").read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text, encoding="utf-8")
-    assert read_card(path) == DATASETS["bus"]
-    path.write_text(text.replace(old, new, -1 if old == "1.0.0" else 1), encoding="utf-8")
-    with pytest.raises(CatalogueError, match=rf"^bus\.yaml.*{message}"):
-        read_card(path)
-
-
-def test_a_list_is_no_card(tmp_path):
-    path = tmp_path / "bus.yaml"
-    path.write_text("- bus\n", encoding="utf-8")
-    with pytest.raises(CatalogueError, match=r"^bus\.yaml: expected a mapping of keys, got list"):
-        read_card(path)
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [("crc", r"lists crc, but crc\.yaml does not list bus"), ("crr", r"there is no dataset 'crr'")],
-)
-def test_overlap_without_its_mirror_is_refused(tmp_path, other, message):
-    shutil.copy(CARDS / "crc.yaml", tmp_path)
-    text = (CARDS / "bus.yaml").read_text(encoding="utf-8")
-    (tmp_path / "bus.yaml").write_text(
-        f"{text}subject_overlaps: [{{dataset: {other}, published: true, note: none}}]\n", encoding="utf-8"
-    )
-    with pytest.raises(CatalogueError, match=rf"^bus\.yaml: subject_overlaps: {message}"):
-        dict(Catalogue(tmp_path))
 
 
 @pytest.fixture(scope="module")

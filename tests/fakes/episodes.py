@@ -10,6 +10,8 @@ from PIL import Image as Picture
 
 from medimeta.builders.rows import task_feature
 from medimeta.cards.facts import Task
+from medimeta.learn.episodes.recipe import Recipe
+from medimeta.learn.episodes.sampler import sample_episodes
 
 KIND = Task("Kind", "multiclass", ("a", "b", "c"), dataset="toy")
 GRADE = Task("Grade", "ordinal", ("none", "some", "much"), (0, 4, 10), dataset="toy")
@@ -52,3 +54,20 @@ def _png(value: int) -> bytes:
     buffer = io.BytesIO()
     Picture.fromarray(np.full((4, 4), value % 256, np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def draw(task=KIND, rows=None, n=8, workers=0, **recipe):
+    rows = random_toy(task, 0) if rows is None else rows
+    return sample_episodes(rows, task, Recipe(**recipe), n=n, seed=4, split="test", workers=workers)
+
+
+def same(first, second):
+    return all(
+        one.number == other.number
+        and one.classes == other.classes
+        and one.shots == other.shots
+        and all(map(np.array_equal, one, other))
+        and np.array_equal(one.support_labels, other.support_labels)
+        and np.array_equal(one.query_labels, other.query_labels)
+        for one, other in zip(first, second, strict=True)
+    )

@@ -15,9 +15,8 @@ import medimeta
 from fakes.episodes import FINDINGS, KIND, SICK
 from medimeta.builders.phantoms import write_miniature
 from medimeta.cli.app import main
-from medimeta.errors import MedIMetaError, UnknownName
+from medimeta.errors import MedIMetaError
 from medimeta.learn.benchmark.cost import IMAGES, PASSES
-from medimeta.learn.benchmark.plan import Plan, chosen_tasks
 from medimeta.learn.benchmark.protocols.supervised import Part, answer, probabilities
 from medimeta.learn.data.store import folder as stores
 from medimeta.learn.encoders.feature_banks import banks
@@ -237,40 +236,6 @@ def test_logits_become_probabilities():
     np.testing.assert_allclose(probabilities(KIND, logits), [[0.5, 0, 0.5]])
     np.testing.assert_allclose(probabilities(FINDINGS, logits), [[0.5, 0, 0.5]])
     np.testing.assert_allclose(probabilities(SICK, torch.zeros(2, 1)), [0.5, 0.5])
-
-
-def test_tasks_are_named_in_many_ways():
-    names = [f"{task.dataset}/{task.name}" for task in chosen_tasks(["bus/malignancy", "pbc", "bus"])]
-
-    assert names[:2] == ["bus/malignancy", "bus/case category"]
-    assert [name.partition("/")[0] for name in names] == ["bus", "bus", *["pbc"] * (len(names) - 2)]
-    assert len(chosen_tasks("main")) == 19
-    assert len(chosen_tasks("all")) == len(chosen_tasks(["all", "main", "bus"])) == 54
-    assert {task.dataset for task in chosen_tasks("domain:OCT")} == {"oct"}
-    assert chosen_tasks(chosen_tasks("bus")[0]) == chosen_tasks("bus")[:1]
-    for wrong in ("buss", "bus/malign", "domain:X"):
-        with pytest.raises(UnknownName):
-            chosen_tasks(wrong)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"protocols": ("probes",)},
-        {"protocols": ()},
-        {"tasks": ()},
-        {"shots": ()},
-        {"shots": (0,)},
-        {"seeds": (-1,)},
-        {"episodes": 0},
-        {"queries": 0},
-    ],
-)
-def test_a_plan_that_cannot_be_run_is_refused(wrong):
-    with pytest.raises(MedIMetaError):
-        Plan(**{"tasks": chosen_tasks("bus"), **wrong})
-    with pytest.raises(MedIMetaError, match="encoder"):
-        medimeta.bench([])
 
 
 def test_the_command_prints_its_plan_and_ends_with_the_table(raw, tmp_path, capsys):

@@ -4,51 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import sys
-from multiprocessing import get_all_start_methods, get_context
 
 import numpy as np
 import pytest
 import torch
 
 import medimeta
-from medimeta.builders.phantoms import write_miniature
+from fakes.images.counted import FORM, HASH, counted, rows_of
 from medimeta.cli.app import main
 from medimeta.errors import MedIMetaError
 from medimeta.learn.encoders.feature_banks import banks, shards
 from medimeta.learn.encoders.features import features_of
-
-FORM = {"size": 16, "mean": (0.5,) * 3, "std": (0.5,) * 3}
-HASH = "0" * 64
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    return write_miniature("bus", tmp_path_factory.mktemp("raw"), per_class=12)
-
-
-class Counted:
-    """A function from images to vectors that counts images."""
-
-    def __init__(self):
-        self.images = 0
-
-    def __call__(self, values):
-        self.images += len(values)
-        return values.flatten(1)[:, ::16].contiguous()
-
-
-def counted(sha256=HASH, name="pixels", **form):
-    function = Counted()
-    encoder = medimeta.encoder(function, name=name, sha256=sha256, **{**FORM, **form})
-    function.images = 0
-    return encoder, function
-
-
-def rows_of(raw, split="train"):
-    return medimeta.load_dataset("bus", split=split, data_dir=raw, partial=True)
 
 
 def test_features_are_computed_once_and_memory_mapped(raw):
@@ -116,123 +82,6 @@ def test_equal_images_share_a_bank(raw):
     renamed, other = counted(name="another name")
     features_of(renamed, rows, "bus", "train")
     assert (function.images, other.images) == (len(rows), 0)
-
-
-def test_an_interrupted_bank_is_continued(raw, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD", 4)
-    rows, (encoder, function) = rows_of(raw), counted()
-
-    def stops(values):
-        if function.images >= 8:
-            raise KeyboardInterrupt
-        return function(values)
-
-    with pytest.raises(KeyboardInterrupt):
-        features_of(medimeta.encoder(stops, name="pixels", sha256=HASH, **FORM), rows, "bus", "train", batch_size=4)
-    (bank,) = banks.banks()
-    assert bank.open() is None
-    vectors = features_of(encoder, rows, "bus", "train", batch_size=4)
-
-    assert function.images == len(rows) + 1  # one blank image, to learn the width
-    pixels = np.stack([np.asarray(image)[:, :, None] for image in rows["image"]])
-    np.testing.assert_array_equal(vectors, encoder.images(pixels))
-    assert sorted(path.name for path in bank.path.iterdir()) == ["bank.json", "features.npy", "index.npy"]
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(shards, "SHARD", 4)
-
-
-def extract(cache, data, kill_after=None, meet=None, counts=None):
-    """Compute a bank in its own process; it may be killed before it changes the bank for the n-th time.
-
-    Processes that meet start their first batch together, and put the number of images that they encoded into a queue.
-    """
-    import datasets
-
-    datasets.config.HF_DATASETS_CACHE = cache
-    shards.SHARD = 4
-    encoder, function = counted()
-    rows = rows_of(data)
-    if meet is not None:
-        alone = Counted.__call__
-
-        def together(self, values):
-            if self.images == 0:
-                meet.wait(60)
-            return alone(self, values)
-
-        Counted.__call__ = together
-    place, steps = str(banks.folder()), 0
-
-    def watch(event, arguments):
-        nonlocal steps
-        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if (writes or event in ("os.rename", "os.remove", "os.mkdir")) and str(arguments[0]).startswith(place):
-            steps += 1
-            if steps == kill_after:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    if kill_after is not None:
-        sys.addaudithook(watch)
-    features_of(encoder, rows, "bus", "train", batch_size=4)
-    if counts is not None:
-        counts.put(function.images)
-
-
-FORK = pytest.mark.skipif("fork" not in get_all_start_methods(), reason="processes cannot be forked here")
-
-
-@FORK
-@pytest.mark.slow
-def test_killed_at_any_point_and_continued_the_bytes_are_the_same(raw, tmp_path):
-    import datasets
-
-    cache = datasets.config.HF_DATASETS_CACHE
-    rows, (encoder, _) = rows_of(raw), counted()
-    shards.SHARD, before = 4, shards.SHARD
-    try:
-        expected = np.array(features_of(encoder, rows, "bus", "train", batch_size=4))
-        (bank,) = banks.banks()
-        whole = bank.features.read_bytes()
-        for step in range(1, 60, 3):
-            bank.delete()
-            process = get_context("fork").Process(target=extract, args=(cache, raw, step))
-            process.start()
-            process.join()
-            assert process.exitcode in ((-signal.SIGKILL,) if step < 30 else (0, -signal.SIGKILL))
-            np.testing.assert_array_equal(features_of(encoder, rows, "bus", "train", batch_size=4), expected)
-            assert bank.features.read_bytes() == whole
-    finally:
-        shards.SHARD = before
-
-
-@FORK
-def test_processes_share_one_computation(raw, small_shards):
-    import datasets
-
-    cache = datasets.config.HF_DATASETS_CACHE
-    rows_of(raw)
-    extract(cache, raw)
-    (bank,) = banks.banks()
-    whole = bank.features.read_bytes()
-    bank.delete()
-    fork = get_context("fork")
-    meet, counts = fork.Barrier(2), fork.Queue()
-    started = [fork.Process(target=extract, args=(cache, raw, None, meet, counts)) for _ in range(2)]
-    for process in started:
-        process.start()
-    images = [counts.get(timeout=100) for _ in started]
-    for process in started:
-        process.join()
-    assert [process.exitcode for process in started] == [0, 0]
-    assert sum(images) == bank.shape[0]  # each image once
-    assert min(images) > 0
-    assert bank.features.read_bytes() == whole
-    encoder, function = counted()
-    assert len(features_of(encoder, rows_of(raw), "bus", "train")) == bank.shape[0]
-    assert function.images == 0
 
 
 def test_a_damaged_bank_is_refused(raw):

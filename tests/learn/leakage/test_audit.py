@@ -6,67 +6,23 @@ import io
 import json
 import subprocess
 import sys
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageFilter
 
 from fakes.golden import RAW
-from medimeta.builders.images import encode
+from fakes.images.copies import PARTIAL, InMemory, groups, picture, pictures
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
-from medimeta.builders.source import Options, Source
-from medimeta.errors import MedIMetaError, SourceBroken, SourceNotFound, UnknownName
+from medimeta.errors import SourceBroken
 from medimeta.files.parallel import pool
-from medimeta.learn.leakage import hashes
 from medimeta.learn.leakage.audit import DISTANCE, Ledger, audit, find_sources, leaked_indices
 from medimeta.upload.folder.writing import build
 
 ROOT = Path(__file__).parents[3]
-PARTIAL = Options(partial=True)
-
-
-@dataclass(frozen=True)
-class InMemory(Source):
-    """Images in memory: (split, subject, image)."""
-
-    kind = "memory"
-    rows: tuple[Any, ...] = ()
-
-    @property
-    def stamp(self):
-        return ""
-
-    def manifest(self):
-        rows = pd.DataFrame(self.rows, columns=["split", "subject_id", "picture"])
-        index = np.arange(len(rows), dtype=np.int32)
-        return rows.assign(index=index, original_filepath=[f"{i}.png" for i in index])
-
-    def encode(self, rows):
-        return [{"image": encode(picture)} for picture in rows["picture"]]
-
-
-def pictures(dataset, *rows):
-    return InMemory(dataset, Path(), rows=rows)
-
-
-def picture(seed, colour=False):
-    """Return noise with detail at every scale, like a photograph."""
-    rng = np.random.default_rng(seed)
-    pixels = np.zeros((224, 224, 3))
-    for cells in (3, 7, 14, 28, 56):
-        noise = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-        pixels += (np.asarray(noise.resize((224, 224), Image.Resampling.BICUBIC)) - 127.5) / cells**0.5
-    image = Image.fromarray((120 + pixels * 0.8).clip(0, 255).astype(np.uint8))
-    return image if colour else image.convert("L")
 
 
 def reencoded(image):
@@ -87,26 +43,6 @@ CHANGES = {
     "one pixel down": lambda image: changed(image, lambda pixels: np.roll(pixels, 1, axis=0)),
     "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(1)),
 }
-
-
-def groups(ledger, kind):
-    """Return the groups of a kind, each as (dataset, index) of its members."""
-    rows = ledger.rows[ledger.rows["kind"] == kind]
-    return [list(zip(part["dataset"], part["index"], strict=True)) for _, part in rows.groupby("group")]
-
-
-def codes(seed, count, distance=5):
-    """Return random codes, with planted pairs at all distances up to slightly more than asked for."""
-    rng = np.random.default_rng(seed)
-    found = rng.integers(0, 2**64, count, dtype=np.uint64)
-    for i in range(1, count, 2):
-        bits = rng.choice(64, rng.integers(1, distance + 3), replace=False)
-        found[i] = found[i - 1] ^ np.bitwise_or.reduce(np.uint64(1) << bits.astype(np.uint64))
-    return np.unique(found)
-
-
-def signatures(rng, count):
-    return rng.integers(0, 2**64, (count, hashes.WORDS), dtype=np.uint64)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -226,80 +162,6 @@ def test_mammography_pair_and_real_samples(shared):
     assert samples.rows["original_filepath"].tolist() == ["normal/normal (23).png", "normal/normal (81).png"]
 
 
-@pytest.mark.parametrize("distance", [0, 1, 3, 4, 7, 8, 12])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_search_finds_what_brute_force_finds(seed, distance):
-    some = codes(seed, 600, distance)
-    expected = {
-        (i, j) for i, j in combinations(range(len(some)), 2) if (int(some[i]) ^ int(some[j])).bit_count() <= distance
-    }
-
-    found = {
-        (min(pair), max(pair))
-        for first, second in hashes.near_pairs(some, distance)
-        for pair in zip(first.tolist(), second.tolist(), strict=True)
-    }
-
-    assert found == expected
-    assert expected or distance == 0
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("piece", [3, 1 << 18])
-def test_groups_are_the_connected_components(seed, piece, monkeypatch):
-    monkeypatch.setattr(hashes, "PIECE", piece)
-    rng = np.random.default_rng(seed)
-    some = signatures(rng, 60)
-    for i in range(1, 60):  # chains of near and of equal ones, and coarse codes alone that agree
-        if rng.random() < 0.6:
-            some[i] = some[j := rng.integers(i)]
-            some[i, 0] = some[j, 0] ^ np.uint64(int(rng.integers(2**6)) << int(rng.integers(58)))
-            some[i, 1:] ^= (rng.random(hashes.WORDS - 1) < 0.2) * rng.integers(0, 2**16, dtype=np.uint64)
-        elif rng.random() < 0.5:
-            some[i, 0] = some[i - 1, 0]
-    expected = list(range(60))
-    for i, j in combinations(range(60), 2):
-        if hashes.difference(some[i], some[j]) <= 4 and expected[i] != expected[j]:
-            old, new = expected[j], expected[i]
-            expected = [new if group == old else group for group in expected]
-
-    found = hashes.near_groups(some, 4)
-
-    assert np.array_equal(found[:, None] == found, np.equal.outer(expected, expected))
-    assert 1 < len(set(expected)) < 60
-
-
-def test_bits_are_counted_alike_in_numpy_1(monkeypatch):
-    words = signatures(np.random.default_rng(0), 20)
-    expected = np.vectorize(lambda word: int(word).bit_count())(words)
-
-    assert np.array_equal(hashes._ones(words), expected)
-    monkeypatch.delattr(np, "bitwise_count", raising=False)
-    assert np.array_equal(hashes._ones(words[:, 1:]), expected[:, 1:])
-
-
-def test_a_hundred_thousand_images_in_little_memory():
-    rng = np.random.default_rng(0)
-    many = signatures(rng, 100_000)
-    planted = rng.permutation(100_000)[:1000].reshape(2, 500)
-    many[planted[1]] = many[planted[0]]
-    many[planted[1], 0] ^= np.uint64(0b1111111) << rng.integers(0, 57, 500, dtype=np.uint64)
-    flat = rng.permutation(np.setdiff1d(np.arange(100_000), planted))[:20_000]
-    many[flat] = 0
-
-    tracemalloc.start()
-    found = hashes.near_groups(many, DISTANCE)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-
-    assert peak < 10 * many.nbytes
-    assert np.array_equal(found[planted[0]], found[planted[1]])
-    sizes = np.sort(np.bincount(found))
-    assert sizes[-1] == 20_000
-    assert sizes[-501:-1].tolist() == [2] * 500
-    assert sizes[-502] == 1
-
-
 @pytest.mark.slow
 def test_one_and_two_workers_give_the_same_ledger(tmp_path):
     raw = write_miniature("pbc", tmp_path / "raw", per_class=15)
@@ -315,81 +177,6 @@ def test_one_and_two_workers_give_the_same_ledger(tmp_path):
     assert sum(finished) == 120
     assert two.table.equals(alone.table, check_metadata=True)
     assert hub.table.equals(alone.table, check_metadata=True)
-
-
-def test_a_ledger_survives_its_file(tmp_path):
-    image = picture(0)
-    ledger = audit(
-        [pictures("derm", ("train", "L1", image), ("test", None, image), ("test", "L1", picture(2)))], distance=3
-    )
-    ledger.save(tmp_path / "ledger.parquet")
-
-    again = Ledger.load(tmp_path / "ledger.parquet")
-
-    assert again.table.equals(ledger.table, check_metadata=True)
-    assert (again.distance, again.images) == (3, {"derm": {"train": 1, "test": 2}})
-    assert leaked_indices(tmp_path / "ledger.parquet", "derm", "train") == {0}
-    assert [path.name for path in tmp_path.iterdir()] == ["ledger.parquet"]
-    assert ledger.rows["subject_id"].isna().tolist() == [False, True, False, False]
-
-
-def test_summary_counts_groups_per_pair_of_splits():
-    copies = [picture(seed) for seed in range(3)]
-    rows = [("train", None, copies[0]), ("train", None, copies[0]), ("test", None, copies[0])]
-    rows += [
-        ("train", None, copies[1]),
-        ("test", None, copies[1]),
-        ("train", None, copies[2]),
-        ("train", None, copies[2]),
-    ]
-
-    ledger = audit([pictures("bus", *rows)])
-
-    expected = [("train", "train", 2, 4, 4), ("train", "test", 2, 3, 2)]
-    counts = ledger.counts()
-    assert list(
-        counts[["split", "other_split", "groups", "images", "other_images"]].itertuples(index=False, name=None)
-    ) == (expected)
-    lines = ledger.summary().splitlines()
-    assert lines[0].startswith("Images compared: 7 of bus.")
-    assert [line.split() for line in lines[2:]] == [
-        ["exact", "bus", "train", "within", "2", "4"],
-        ["exact", "bus", "train", "bus", "test", "2", "3", "+", "2"],
-    ]
-    assert [len(group) for group in groups(ledger.across_splits(), "exact")] == [3, 2]
-    assert ledger.across_splits().images == ledger.images
-    assert "No leaks found" in audit([pictures("bus", ("train", None, picture(0)))]).summary()
-
-
-def test_mistakes_are_named(tmp_path):
-    one = pictures("bus", ("train", None, picture(0)))
-    ledger = audit([one])
-    assert ledger.across_splits().table.num_rows == 0
-
-    with pytest.raises(MedIMetaError, match="bus is given more than once"):
-        audit([one, one])
-    with pytest.raises(MedIMetaError, match="distance is 17; it must be from 0"):
-        audit([one], distance=17)
-    with pytest.raises(UnknownName, match=r"Unknown dataset of the ledger 'pbc'.*medimeta audit"):
-        leaked_indices(ledger, "pbc", "train")
-    with pytest.raises(UnknownName, match=r"Unknown kind of leak 'exakt'. Did you mean 'exact'"):
-        leaked_indices(ledger, "bus", "train", kinds=("exakt",))
-    with pytest.raises(UnknownName, match="Unknown split 'trian'"):
-        leaked_indices(ledger, "bus", "trian")
-    with pytest.raises(MedIMetaError, match=r"nothing.parquet is not a ledger.*medimeta audit"):
-        leaked_indices(tmp_path / "nothing.parquet", "bus", "train")
-    pq.write_table(ledger.table.select(["kind"]), tmp_path / "other.parquet")
-    with pytest.raises(MedIMetaError, match="it has other columns"):
-        Ledger.load(tmp_path / "other.parquet")
-    for metadata in (None, b"", b"[]", b"{}", b'{"distance": "7", "images": {"bus": 3}}', b"[" * 9999, b"\xff"):
-        broken = ledger.table.replace_schema_metadata(None if metadata is None else {b"medimeta": metadata})
-        pq.write_table(broken, tmp_path / "other.parquet")
-        with pytest.raises(MedIMetaError, match="its metadata"):
-            Ledger.load(tmp_path / "other.parquet")
-    with pytest.raises(SourceNotFound, match=r"not a Hub folder with datasets.*ID=PATH"):
-        find_sources([str(tmp_path)])
-    with pytest.raises(SourceNotFound, match="does not exist"):
-        find_sources([f"bus={tmp_path / 'nowhere'}"])
 
 
 def test_an_image_that_cannot_be_decoded_is_named(monkeypatch):
@@ -415,22 +202,3 @@ def test_the_command(tmp_path):
     assert shown.stdout == ledger.summary() + "\n"
     assert json.loads(as_json.stdout) == ledger.as_dict()
     assert ledger.rows["original_filepath"].tolist() == ["benign/benign (2).png", "normal/normal (1).png"]
-
-
-def test_contradictory_labels_come_first_with_both_labels(tmp_path):
-    raw = write_miniature("bus", tmp_path / "raw", per_class=4, packed=False)
-    folder = raw / "Dataset_BUSI_with_GT"
-    (folder / "normal" / "normal (1).png").write_bytes((folder / "benign" / "benign (2).png").read_bytes())
-    (folder / "benign" / "benign (3).png").write_bytes((folder / "benign" / "benign (4).png").read_bytes())
-
-    ledger = audit([open_source("bus", raw, PARTIAL)])
-    ledger.save(tmp_path / "ledger.parquet")
-
-    table = pq.read_table(tmp_path / "ledger.parquet").to_pandas()
-    assert table["case_category"].tolist() == ["benign", "normal", "benign", "benign"]
-    assert set(table["malignancy"]) == {"no malignant finding"}
-    first, *lines = Ledger.load(tmp_path / "ledger.parquet").summary().splitlines()
-    assert first == "1 group(s) of copies have contradictory labels:"
-    assert [line.partition("  case_category: ")[2] for line in lines[1:3]] == ["benign", "normal"]
-    assert {row["contradicts"] for row in ledger.as_dict()["contradictions"]} == {"case_category"}
-    assert set(ledger.contradictions()["original_filepath"]) == {"benign/benign (2).png", "normal/normal (1).png"}

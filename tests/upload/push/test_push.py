@@ -20,7 +20,7 @@ from huggingface_hub import HfApi
 from PIL import Image
 
 import medimeta
-from fakes.hub import Fault, Hub
+from fakes.hub import Hub
 from fakes.parquet import rows_of
 from fakes.publishing import (
     BOTH,
@@ -31,7 +31,6 @@ from fakes.publishing import (
     change_a_row,
     contents,
     holds,
-    in_another_process,
     in_this_process,
     other_client,
     publish,
@@ -43,11 +42,9 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.builders.rows import features
 from medimeta.builders.source import Options
 from medimeta.cli import app as cli
-from medimeta.errors import PushFailed, PushRefused
+from medimeta.errors import PushRefused
 from medimeta.upload.folder.writing import build
 from medimeta.upload.push.plan import owner
-from medimeta.upload.verify.findings import clean
-from medimeta.upload.verify.folder import verify_folder
 
 FOREIGN = {
     "notes.txt": b"mine",
@@ -59,31 +56,6 @@ FOREIGN = {
     "mydata/train-00000-of-00001.parquet": b"another dataset",
     "scripts/medimeta.py": b"not in the root",
 }
-
-
-LOAD_CONFIGS = """
-import json, sys
-from datasets import load_dataset
-split = lambda name: load_dataset("ns/medimeta", name, split="train").select_columns(
-    ["subject_id"] if name == "bus" else ["episode", "support"])
-print(json.dumps({name: split(name).to_list() for name in sys.argv[1:]}))
-"""
-PUSH_CONFIG = """
-import sys
-from datasets import Dataset
-rows = Dataset.from_dict({"episode": [0, 1], "support": [[1, 2], [0, 5]]})
-rows.push_to_hub("ns/medimeta", config_name=sys.argv[1], split="train")
-"""
-
-
-def push_elsewhere(hub, home, name):
-    """`Dataset.push_to_hub` of a small table as a config."""
-    in_another_process(hub, home, PUSH_CONFIG, name)
-
-
-def loaded(hub, home, *names):
-    """Rows of the training split of configs, as `load_dataset` gives them."""
-    return json.loads(in_another_process(hub, home, LOAD_CONFIGS, *names))
 
 
 def titles(hub):
@@ -156,25 +128,6 @@ def test_datasets_one_by_one_give_the_repository_that_all_at_once_give(lfs_hub, 
     assert not publish(lfs_hub, small, only=("crc",)).made
 
 
-def test_others_keep_their_rows_and_their_place_in_the_card(lfs_hub, small, tmp_path):
-    publish(lfs_hub, small)
-    before = lfs_hub.files(REPO)
-    alone = build_folder(tmp_path, {"bus": 4}, seed=1, name="alone")
-
-    plan = publish(lfs_hub, alone).plan
-
-    after = lfs_hub.files(REPO)
-    assert plan.kept == ("crc", "pneumonia")
-    assert {p: d for p, d in after.items() if owner(p) in ("crc", "pneumonia")} == {
-        p: d for p, d in before.items() if owner(p) in ("crc", "pneumonia")
-    }
-    front = yaml.safe_load(after["README.md"].split(b"---\n")[1])
-    assert [entry["config_name"] for entry in front["configs"]] == ["bus", "crc", "pneumonia"]
-    assert front["dataset_info"][0]["splits"][0]["num_examples"] == 8
-    assert b"crc" in after["LICENSE.md"]
-    assert b"crc" in after["croissant.json"]
-
-
 def test_a_dataset_goes_only_when_it_is_named(lfs_hub, small):
     publish(lfs_hub, small)
     lfs_hub.commit(REPO, FOREIGN)
@@ -192,62 +145,6 @@ def test_a_dataset_goes_only_when_it_is_named(lfs_hub, small):
 
 
 @pytest.mark.slow
-def test_configs_of_others_stay_loadable(lfs_hub, tmp_path):
-    folder = build_folder(tmp_path, {"bus": 3, "crc": 1})
-    publish(lfs_hub, folder)
-    push_elsewhere(lfs_hub, tmp_path, "episodes_bus_1shot")
-    theirs = {path: data for path, data in lfs_hub.files(REPO).items() if path.startswith("episodes_")}
-    change_a_row(folder)
-
-    done = publish(lfs_hub, folder)
-
-    assert titles(lfs_hub)[:3] == ["Release bus, crc", "Upload dataset", "Release bus, crc"]
-    after = lfs_hub.files(REPO)
-    assert theirs
-    assert {path: data for path, data in after.items() if path.startswith("episodes_")} == theirs
-    front = yaml.safe_load(after["README.md"].split(b"---\n")[1])
-    for key in ("configs", "dataset_info"):
-        assert [entry["config_name"] for entry in front[key]] == ["bus", "crc", "episodes_bus_1shot"]
-    assert sum(entry.get("default", False) for entry in front["configs"]) == 1
-    assert not publish(lfs_hub, folder).made
-    assert done.made
-    rows = loaded(lfs_hub, tmp_path, "bus", "episodes_bus_1shot")
-    assert rows["bus"][0]["subject_id"] == "someone"
-    assert rows["episodes_bus_1shot"] == [{"episode": 0, "support": [1, 2]}, {"episode": 1, "support": [0, 5]}]
-
-
-@pytest.mark.slow
-def test_a_downloaded_copy_with_configs_of_others_is_clean_and_can_be_pushed(lfs_hub, small, tmp_path):
-    publish(lfs_hub, small)
-    push_elsewhere(lfs_hub, tmp_path, "episodes_bus_1shot")
-    for path, data in lfs_hub.files(REPO).items():
-        (tmp_path / "copy" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "copy" / path).write_bytes(data)
-
-    found = verify_folder(tmp_path / "copy")
-
-    assert {finding.dataset for finding in found} <= {"bus", "crc", "pneumonia"}
-    assert clean(found)
-    assert publish(lfs_hub, tmp_path / "copy").plan.files.keys() == contents(small).keys()
-
-
-@pytest.mark.parametrize("default", [{"config_name": "mine", "default": True}, {"config_name": "default"}, {}])
-def test_a_default_config_of_others_stays_the_only_one(lfs_hub, small, default):
-    """With two of them `load_dataset` fails."""
-    entry = {**default, "data_files": "mine.csv"}
-    card = {"configs": [entry], "dataset_info": {"features": []} | default}
-    lfs_hub.create(REPO)
-    lfs_hub.commit(REPO, {"README.md": f"---\n{yaml.safe_dump(card)}---\nMine\n".replace("\n", "\r\n").encode()})
-
-    publish(lfs_hub, small)
-
-    front = yaml.safe_load(lfs_hub.files(REPO)["README.md"].split(b"---\n")[1])
-    assert front["configs"][-1] == entry
-    assert front["dataset_info"][-1] == {"features": []} | default
-    assert not any("default" in entry for entry in front["configs"][:-1])
-
-
-@pytest.mark.slow
 def test_changed_features_are_told_by_the_card(lfs_hub, tmp_path):
     plain = build_folder(tmp_path, {"bus": 3, "crc": 1}, name="plain")
     masks = build_folder(tmp_path, {"bus": 3}, options=Options(partial=True, with_masks=True), name="masks")
@@ -257,80 +154,6 @@ def test_changed_features_are_told_by_the_card(lfs_hub, tmp_path):
         front = yaml.safe_load(lfs_hub.files(REPO)["README.md"].split(b"---\n")[1])
         told = Features._from_yaml_list(front["dataset_info"][0]["features"])
         assert told == features(medimeta.DATASETS["bus"], options)
-
-
-def test_a_tag_names_one_release(lfs_hub, folder):
-    first = publish(lfs_hub, folder, tag="v1.0.0")
-    assert lfs_hub.repos[REPO].tags == {"v1.0.0": first.commit}
-    assert publish(lfs_hub, folder, tag="v1.0.0").commit == first.commit
-    change_a_row(folder)
-    sent = lfs_hub.received
-    with pytest.raises(PushRefused, match=r"v1\.0\.0 names another release"):
-        publish(lfs_hub, folder, tag="v1.0.0")
-    assert lfs_hub.received == sent
-
-    second = publish(lfs_hub, folder, tag="v1.1.0")
-
-    assert lfs_hub.repos[REPO].tags == {"v1.0.0": first.commit, "v1.1.0": second.commit}
-    assert titles(lfs_hub)[0] == "Release v1.1.0: bus, crc, pneumonia"
-
-
-def test_a_killed_push_leaves_the_tag_to_the_next(lfs_hub, folder):
-    lfs_hub.fail(Fault("status", "POST .*/tag/", times=99, status=403))
-    with pytest.raises(PushFailed):
-        publish(lfs_hub, folder, tag="v1")
-    lfs_hub.fail()
-
-    done = publish(lfs_hub, folder, tag="v1")
-
-    assert not done.made
-    assert lfs_hub.repos[REPO].tags == {"v1": done.commit}
-    assert len(titles(lfs_hub)) == 2
-
-
-def test_a_branch_is_made_and_main_stays(lfs_hub, folder):
-    publish(lfs_hub, folder)
-    main = lfs_hub.repos[REPO].heads["main"]
-    change_a_row(folder)
-
-    for _ in range(2):
-        publish(lfs_hub, folder, revision="next")
-
-    repo = lfs_hub.repos[REPO]
-    assert repo.heads["main"] == main
-    assert repo.resolve("next").parent == main
-    assert holds(lfs_hub, folder, "next")
-
-
-def test_a_pull_request_is_opened_once(hub, folder):
-    publish(hub, folder)
-    main = hub.repos[REPO].heads["main"]
-    change_a_row(folder)
-
-    first = publish(hub, folder, create_pr=True)
-    again = publish(hub, folder, create_pr=True)
-
-    repo = hub.repos[REPO]
-    assert (first.revision, first.made, again.made) == ("refs/pr/1", True, False)
-    assert [(one["title"], one["status"]) for one in repo.discussions] == [("Release bus, crc, pneumonia", "open")]
-    assert repo.heads["main"] == main
-    assert repo.resolve("refs/pr/1").parent == main
-    assert holds(hub, folder, "refs/pr/1")
-
-
-def test_private_and_gated_before_anything_is_in_it(lfs_hub, small):
-    seen = []
-
-    def look():
-        seen.append((lfs_hub.repos[REPO].private, lfs_hub.repos[REPO].gated))
-
-    lfs_hub.fail(Fault("meanwhile", "POST .*/commit/", act=look))
-    publish(lfs_hub, small, private=True, gated="manual", partial=False)
-
-    assert seen == [(True, "manual")]
-    publish(lfs_hub, small, gated="auto")
-    assert lfs_hub.repos[REPO].gated == "auto"
-    assert len(titles(lfs_hub)) == 2
 
 
 @pytest.mark.slow

@@ -5,43 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
-import random
-import threading
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
 
 import pytest
-from filelock import FileLock
 
 from fakes.errors import raises
-from fakes.release.server import FILE, Answer, Handler, archive, md5, running
+from fakes.release.server import FILE, Answer, archive, md5
 from medimeta.builders.release import download
 from medimeta.builders.release.download import download_release
-from medimeta.errors import DownloadFailed, SourceNotFound, UnknownName
+from medimeta.errors import DownloadFailed, SourceNotFound
 from medimeta.files.remote import network, transfer
-
-
-@pytest.fixture
-def server():
-    with running() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch) -> list[float]:
-    """The waits that would have been slept."""
-    waits: list[float] = []
-    monkeypatch.setattr(transfer, "sleep", waits.append)
-    return waits
-
-
-@pytest.fixture
-def fetch(server, tmp_path):
-    return partial(download_release, "bus", base_url=server.base, cache_dir=tmp_path)
 
 
 def part(tmp_path):
@@ -65,39 +40,6 @@ def test_a_download_is_checked_and_noted_and_done_once(server, fetch, tmp_path):
     server.shutdown()
     assert fetch() == path
     assert (len(server.requests), server.record_requests) == (1, 1)
-
-
-def test_connections_cut_at_random_points_lose_little(server, fetch, waits):
-    points = random.Random(1)
-    server.answers = [Answer(cut=points.randint(0, 300_000)) for _ in range(12)]
-    assert fetch().read_bytes() == FILE
-    assert len(server.requests) <= 13
-    again = sum(server.sent) - len(FILE) - server.sent[0]  # the record's answer is the first
-    assert again <= 12 * transfer.CHUNK
-    resumed = [request for request in server.requests[1:] if "Range" in request]
-    assert resumed
-    assert {request["If-Range"] for request in resumed} == {'"v1"'}
-    assert max(waits) <= network.delay(network.TRIES - 1)
-
-
-def test_a_later_call_goes_on_from_where_an_earlier_one_failed(server, fetch, tmp_path):
-    server.answers = [Answer(cut=400_000)] + [Answer(status=503)] * 20
-    with raises(DownloadFailed, "no-answer", "503"):
-        fetch()
-    kept = part(tmp_path).stat().st_size
-    assert 400_000 - transfer.CHUNK <= kept <= 400_000
-    server.answers.clear()
-    assert fetch().read_bytes() == FILE
-    assert server.requests[-1]["Range"] == f"bytes={kept}-"
-    assert server.sent[-1] == len(FILE) - kept
-
-
-def test_the_download_ends_when_nothing_helps(server, fetch, waits):
-    server.answers = [Answer(status=500)] * 50
-    with raises(DownloadFailed, "no-answer", "500", "data_dir", "MEDIMETA_DATA", "MEDIMETA_RELEASE_URL"):
-        fetch()
-    assert len(server.requests) == network.TRIES
-    assert waits == [1, 2, 4, 8, 16, 32]
 
 
 def test_no_server_at_all(server, fetch):
@@ -166,17 +108,6 @@ def test_wrong_bytes_twice_are_an_error_that_names_both_checksums(server, fetch,
     assert not list(tmp_path.rglob("bus.zip"))
 
 
-def test_a_damaged_part_is_noticed(server, fetch, tmp_path):
-    server.answers = [Answer(cut=500_000)] + [Answer(status=503)] * 20
-    with pytest.raises(DownloadFailed):
-        fetch()
-    with part(tmp_path).open("rb+") as file:
-        file.write(b"damage")
-    server.answers.clear()
-    assert fetch().read_bytes() == FILE
-    assert "Range" not in server.requests[-1]
-
-
 @pytest.mark.parametrize("body", [b"<html>Please log in</html>", FILE + b"more", FILE[:-10]])
 def test_another_length_than_the_record_says(server, fetch, body):
     server.answers = [Answer(body=body)] * 2
@@ -190,97 +121,6 @@ def test_more_bytes_than_announced(server, fetch):
     server.answers = [Answer(body=FILE + b"x" * 500_000)] * 2
     with raises(DownloadFailed, "wrong-bytes", f"{len(FILE):,}"):
         fetch()
-
-
-def test_a_server_without_ranges_starts_over(server, fetch):
-    server.has_ranges = False
-    server.answers = [Answer(cut=400_000), Answer(cut=100_000)]
-    assert fetch().read_bytes() == FILE
-    assert len(server.requests) == 3
-    assert server.sent[-1] == len(FILE)
-
-
-def test_a_server_without_ranges_that_always_cuts_ends(server, fetch):
-    server.has_ranges = False
-    points = random.Random(2)
-    server.answers = [Answer(cut=points.randint(0, 900_000)) for _ in range(200)]
-    with raises(DownloadFailed, "no-answer"):
-        fetch()
-    assert len(server.requests) < 60
-
-
-@pytest.fixture
-def changes(server, monkeypatch):
-    """The file becomes another one while the client waits to try again, and no record tells which is right."""
-    server.record = None
-    server.answers = [Answer(cut=500_000)]
-
-    def change(_):
-        server.file, server.etag = archive(1), '"v2"'
-
-    monkeypatch.setattr(transfer, "sleep", change)
-
-
-@pytest.mark.usefixtures("changes")
-def test_a_file_that_changed_in_between_starts_over(server, fetch):
-    assert fetch().read_bytes() == archive(1)
-    assert [request.get("If-Range") for request in server.requests] == [None, '"v1"']
-    assert server.sent[-1] == len(archive(1))
-
-
-@pytest.mark.usefixtures("changes")
-def test_a_changed_file_from_a_server_that_ignores_if_range(server, fetch, monkeypatch):
-    send_file = Handler.send_file
-
-    def ignoring_if_range(self, answer):
-        del self.headers["If-Range"]
-        send_file(self, answer)
-
-    monkeypatch.setattr(Handler, "send_file", ignoring_if_range)
-    assert fetch().read_bytes() == archive(1)
-    assert ["Range" in request for request in server.requests] == [False, True, False]
-
-
-def test_an_answer_from_the_wrong_place_starts_over(server, fetch):
-    server.answers = [Answer(cut=500_000), Answer(lie=f"bytes 5-{len(FILE) - 1}/{len(FILE)}")]
-    assert fetch().read_bytes() == FILE
-    assert ["Range" in request for request in server.requests] == [False, True, False]
-
-
-def test_without_etag_the_checksum_makes_resuming_safe(server, fetch):
-    server.etag = None
-    server.answers = [Answer(cut=500_000)]
-    assert fetch().read_bytes() == FILE
-    assert "Range" in server.requests[1]
-    assert "If-Range" not in server.requests[1]
-
-
-def test_without_etag_and_checksum_nothing_is_resumed(server, fetch):
-    server.etag = server.record = None
-    server.answers = [Answer(cut=500_000)]
-    assert fetch().read_bytes() == FILE
-    assert "Range" not in server.requests[1]
-
-
-def test_a_weak_etag_is_not_sent_as_condition(server, fetch):
-    server.etag = 'W/"v1"'
-    server.answers = [Answer(cut=500_000)]
-    assert fetch().read_bytes() == FILE
-    assert "If-Range" not in server.requests[1]
-
-
-def test_a_part_that_is_complete_already_needs_no_more_bytes(server, fetch, tmp_path, monkeypatch):
-    for record in (server.record, None):
-        server.record = record
-        with monkeypatch.context() as broken:
-            broken.setattr(transfer.Part, "become", lambda *_: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                fetch()
-        server.sent.clear()
-        path = fetch()
-        assert path.read_bytes() == FILE
-        assert max(server.sent) < 1000
-        path.unlink()
 
 
 @pytest.mark.parametrize("record", [None, "no dict", {"files": []}, {"files": [{"key": "bus.zip"}]}, []])
@@ -363,78 +203,12 @@ def test_addresses_that_are_none(tmp_path):
             download_release("bus", base_url=base, cache_dir=tmp_path)
 
 
-def test_an_unknown_dataset_is_no_request(server, tmp_path):
-    with raises(UnknownName, "unknown-dataset", "'bus'"):
-        download_release("buss", base_url=server.base, cache_dir=tmp_path)
-    assert server.record_requests == 0
-
-
-def test_offline_is_respected_and_a_download_in_place_still_found(server, fetch, monkeypatch):
-    import datasets
-
-    with monkeypatch.context() as offline:
-        offline.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-        with raises(SourceNotFound, "offline", "HF_HUB_OFFLINE"):
-            fetch()
-        assert server.record_requests == 0
-    path = fetch()
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    assert fetch() == path
-
-
-def test_a_file_that_another_process_finished_meanwhile_is_taken(server, fetch, monkeypatch):
-    path = fetch()
-    path.unlink()
-    waits_for_lock = threading.Event()
-    monkeypatch.setattr(download, "_refuse_offline", lambda _: waits_for_lock.set())
-    with ThreadPoolExecutor() as pool, FileLock(f"{path}.lock"):
-        call = pool.submit(fetch)
-        assert waits_for_lock.wait(60)
-        path.with_name("bus.zip.json").unlink()
-        path.write_bytes(archive(2))
-    assert call.result().read_bytes() == archive(2)
-    assert len(server.requests) == 1
-
-
-@pytest.mark.slow
-def test_two_processes_download_once(server, tmp_path):
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        calls = [pool.submit(download_release, "bus", base_url=server.base, cache_dir=tmp_path) for _ in range(2)]
-        paths = {call.result() for call in calls}
-    assert [path.read_bytes() == FILE for path in paths] == [True]
-    assert len(server.requests) == 1
-
-
 def test_the_default_is_the_record_on_zenodo(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(download, "_ask_record", lambda session, base, name: asked.append((base, name)) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         download_release("crc", cache_dir=tmp_path)
     assert asked == [("https://zenodo.org/records/7884735/files", "crc.zip")]
-
-
-@pytest.mark.parametrize("damage", ["shorter", "same size", "empty"])
-def test_a_damaged_file_in_the_cache_is_downloaded_again(server, fetch, damage):
-    path = fetch()
-    path.write_bytes({"shorter": FILE[:-1000], "same size": b"x" * len(FILE), "empty": b""}[damage])
-    assert fetch().read_bytes() == FILE
-    assert len(server.requests) == 2
-    fetch()
-    assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize("note", [None, b"", b"[]", b"[" * 100_000, b'{"sha256": 1}'])
-def test_a_cached_file_with_a_damaged_note(server, fetch, note):
-    path = fetch()
-    place = path.with_name("bus.zip.json")
-    place.unlink() if note is None else place.write_bytes(note)
-    assert fetch().read_bytes() == FILE
-
-
-def test_force_downloads_again(server, fetch):
-    fetch()
-    assert fetch(force=True).read_bytes() == FILE
-    assert len(server.requests) == 2
 
 
 def test_a_sha256_in_the_record_is_checked(server, fetch):
