@@ -1,1 +1,1 @@
-"""Encoders on many tasks: what `medimeta bench` runs, and the tables that it ends with."""
+"""The benchmark of encoders on many tasks, `medimeta bench`, and its tables."""

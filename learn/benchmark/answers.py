@@ -1,4 +1,4 @@
-"""The answers of a protocol to clean and to corrupted test images, from one fit."""
+"""Predictions of a protocol for clean and corrupted test images, from one fit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Corrupted = tuple[str, int]  # corruption and severity
 
 
 class Answers:
-    """Fits when it is first asked; then clean images, and with the first corruption all of them, are answered at once.
+    """Predictions of a protocol for the clean test split and all its corruptions, computed together on first use.
 
     Args:
         task: The task.
-        encoded: Its dataset.
+        encoded: The dataset of the task.
         protocol: "probe", "knn" or "prototype".
-        corrupted: The corruptions to answer.
+        corrupted: The corruptions to predict.
     """
 
     def __init__(self, task: Task, encoded: Encoded, protocol: str, corrupted: Sequence[Corrupted]) -> None:
@@ -30,7 +30,7 @@ class Answers:
         self._notes: Notes = {}
 
     def to(self, corruption: Corrupted | None) -> tuple[np.ndarray, Notes]:
-        """Return the probabilities of the test split, and what was chosen; see `protocols.answer`.
+        """Return the probabilities of the test split, and the chosen settings; see `protocols.supervised.answer`.
 
         Args:
             corruption: Corruption and severity; None for clean images.

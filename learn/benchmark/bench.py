@@ -56,23 +56,26 @@ def bench(
             follow-up study: few-shot episodes of 1 to 30 shots by its probe, and zero-shot.
         data_dir: Where the data are, as for `medimeta.load_dataset`.
         shots: Support images per class of episodes; 1, 2, 5 and 10 by default.
-        seeds: A set of episodes, and an order of training subjects, is drawn with each.
+        seeds: Seeds; a set of episodes and an order of training subjects are drawn with each.
         episodes: Number of episodes in a set; 100 by default.
         queries: Query images per class; 10 by default.
-        min_images: Which classes episodes leave out, as for `medimeta.episodes`.
+        min_images: Episodes leave out classes with fewer images; as for `medimeta.episodes`.
         prompts: Prompt file for zero-shot; by default that of each dataset.
-        exclude_leaks: Learn without images that have a copy in a later split: True for the ledgers that ship with this
+        exclude_leaks: Train without images that have a copy in a later split: True for the ledgers that ship with this
             package, or the file of a ledger.
-        corruptions: Also answer test images with these corruptions, where they suit the dataset; [] for all. Probe,
-            neighbours and prototype only.
-        severities: Of the corruptions; 1 to 5 by default.
+        corruptions: Also evaluate test images with these corruptions, where they suit the dataset; [] for all. Only
+            for "probe", "knn" and "prototype".
+        severities: Severities of the corruptions; 1 to 5 by default.
         batch_size: Images per pass; by default a number that fits the device.
         dtype: "float32", or "bfloat16" for automatic mixed precision, of encoders given by name.
         out: Folder of the results: <encoder>/<dataset>/<task>/<protocol>/result.json.
-        jobs: Number of processes. Several need encoders given by name.
-        tiny: Try it: a small random encoder, and miniatures where no data are given. Episodes are few and small.
-        say: Called with lines that say what will be done and what has been; by default nothing is said.
+        jobs: Number of processes. More than one requires encoders given by name.
+        tiny: Make a quick trial: a small random encoder, miniatures if no data are given, few and small episodes.
+        say: Called with lines of progress; by default they are dropped.
         **options: Further arguments of `medimeta.load_dataset`, e.g. `partial=True`.
+
+    Returns:
+        The results and the failures.
 
     Raises:
         UnknownName: If the task or protocol does not exist.

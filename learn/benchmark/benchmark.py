@@ -1,4 +1,4 @@
-"""`Benchmark`: what `medimeta.bench` returns."""
+"""`Benchmark`: the results of `medimeta.bench`, with tables and a report."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ WIDE = 4  # columns of results that fit a terminal
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be evaluated.
+    """An evaluation that failed.
 
     Attributes:
         model: Name of the encoder.
         what: The task and protocol, or "every task".
-        reason: Why.
+        reason: Message of the error.
     """
 
     model: str
@@ -41,19 +41,19 @@ class Benchmark:
 
     Attributes:
         results: Each result with its file.
-        failures: What could not be evaluated; it is in no table.
+        failures: Evaluations that failed, which are not in the tables.
     """
 
     results: tuple[tuple[Path, Result], ...]
     failures: tuple[Failure, ...] = ()
 
     def table(self, metric: str = "auroc", baseline: str | None = None) -> str:
-        """Return a Markdown table per protocol, robustness to corruptions, and what failed.
+        """Return Markdown: a table per protocol, robustness to corruptions, and failures.
 
-        A table has methods down and tasks across; with many tasks, tasks down and methods across.
+        Methods are rows and tasks are columns; if there are many tasks, the other way round.
 
         Args:
-            metric: What to compare by; retrieval is compared by mean average precision.
+            metric: Metric to compare by; retrieval is compared by mean average precision.
             baseline: The method that errors on corrupted images are relative to; the first one by default.
 
         Raises:
@@ -86,7 +86,7 @@ class Benchmark:
         """Return a row per protocol, method and task, with value, interval, runs and classes.
 
         Args:
-            metric: What to compare by.
+            metric: Metric to compare by.
 
         Raises:
             UnknownName: If no result has the metric.
@@ -100,7 +100,7 @@ class Benchmark:
         The means are arithmetic, geometric and harmonic; a method that lacks a task has none.
 
         Args:
-            metric: What to compare by.
+            metric: Metric to compare by.
 
         Raises:
             UnknownName: If no result has the metric.
@@ -112,7 +112,7 @@ class Benchmark:
         """Return all tables as Markdown, with means over datasets.
 
         Args:
-            metric: What to compare by.
+            metric: Metric to compare by.
 
         Raises:
             UnknownName: If no result has the metric.
@@ -126,7 +126,7 @@ class Benchmark:
         """Return a LaTeX `tabular` per protocol, which needs the package booktabs.
 
         Args:
-            metric: What to compare by.
+            metric: Metric to compare by.
 
         Raises:
             UnknownName: If no result has the metric.
@@ -141,7 +141,7 @@ class Benchmark:
 
         Args:
             path: The file.
-            metric: What to compare by.
+            metric: Metric to compare by.
 
         Raises:
             UnknownName: If no result has the metric.
@@ -156,7 +156,7 @@ class Benchmark:
 
         Args:
             path: The file.
-            metric: What to compare by.
+            metric: Metric to compare by.
 
         Raises:
             UnknownName: If no result has the metric.
@@ -170,12 +170,12 @@ class Benchmark:
         """Write a page with everything, and the same numbers as Markdown, CSV, LaTeX and figures.
 
         Args:
-            folder: Where to.
-            metric: What to compare by.
+            folder: Folder of the report; created if needed.
+            metric: Metric to compare by.
             title: Title of the page.
 
         Returns:
-            The page, `index.html`.
+            Path of the page, `index.html`.
 
         Raises:
             UnknownName: If no result has the metric.

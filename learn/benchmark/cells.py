@@ -26,14 +26,14 @@ from .protocols.zero_shot import takes_text, zero_shot_scores
 
 @dataclass(frozen=True)
 class Cell:
-    """A result to be.
+    """One evaluation of the benchmark, which gives one result.
 
     Attributes:
-        name: What it is called in messages.
-        folder: Its folder, below that of the task.
+        name: Name of the cell in messages.
+        folder: Folder of the result, below that of the task.
         settings: All settings, as the result reports them.
         data: Hash of the data, kept in the result's `extra`.
-        measure: Evaluates, with `settings`.
+        measure: Function that evaluates, called with `settings`.
     """
 
     name: str
@@ -59,9 +59,9 @@ def cells_of(plan: Plan, task: Task, encoded: Encoded) -> Iterator[Cell]:
     """Yield the cells of a task; nothing is encoded yet.
 
     Args:
-        plan: What is evaluated. Zero-shot is left out for encoders that take no text.
+        plan: The plan of the benchmark. Zero-shot is left out for encoders that take no text.
         task: The task.
-        encoded: Its dataset.
+        encoded: The dataset of the task.
 
     Raises:
         MedIMetaError: If the data cannot be read.
@@ -136,7 +136,7 @@ def _efficiency(plan: Plan, task: Task, encoded: Encoded, data: str, common: dic
 
 
 class _Drawn:
-    """A set of episodes, drawn when it is first asked for; all solvers answer the same."""
+    """A set of episodes, drawn on first use and shared by all solvers."""
 
     def __init__(self, plan: Plan, task: Task, encoded: Encoded, shots: int, seed: int) -> None:
         self._plan, self._task, self._encoded, self._shots, self._seed = plan, task, encoded, shots, seed

@@ -1,4 +1,4 @@
-"""What an encoder costs: parameters, and images per second in a short forward pass."""
+"""The cost of an encoder: parameters, and images per second in a short forward pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..encoders.encoder import Encoder
 
 FILE = "encoder.json"
-PASSES, IMAGES = 2, 8  # of the measurement, after one pass to warm up
+PASSES, IMAGES = 2, 8  # measured passes, after one to warm up, and images per pass
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Cost:
         width: Number of features.
         size: Height and width of its input, in pixels.
         parameters: Number of parameters; None for a function.
-        images_per_second: With preprocessing, on `device`.
-        device: Where it was measured.
+        images_per_second: Images encoded per second, including preprocessing, on `device`.
+        device: Device of the measurement.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Cost:
 
     @classmethod
     def measure(cls, encoder: Encoder) -> Cost:
-        """Encode a few images of noise."""
+        """Return the cost of an encoder, measured on a few images of noise."""
         from torch import nn
 
         pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, SIDE, SIDE, 3), np.uint8)
@@ -61,10 +61,10 @@ class Cost:
             partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     def forecast(self, images: int | None) -> str:
-        """Say how long images will take.
+        """Return a line of text with the time that encoding will take.
 
         Args:
-            images: How many there are at most; None where nobody knows.
+            images: Largest number of images; None if unknown, in which case only the speed is given.
         """
         if images is None:
             return f"{self.name}: encodes {self.images_per_second:,.0f} images per second"

@@ -1,4 +1,4 @@
-"""The data of one dataset in a benchmark: its splits, and their features once something needs them."""
+"""The data of one dataset in a benchmark: its splits, and their features, which are computed on first use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CORRUPTED = 64  # corrupted images per pass, if no batch size is given
 
 
 class Encoded:
-    """All splits of a dataset, and their features by one encoder, which are computed when they are first asked for.
+    """All splits of a dataset, and their features by one encoder, which are computed on first use.
 
     Args:
         encoder: The encoder.
@@ -43,7 +43,7 @@ class Encoded:
         rows: The rows of each split, with all columns.
     """
 
-    corruptible = True  # whether the encoder sees what a corruption changes
+    corruptible = True  # whether corruptions change the features of the encoder
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Encoded:
         return torch.cat([self.features[split] for split in SPLITS]).cpu()
 
     def part(self, task: Task, split: str) -> Part:
-        """Return a split as protocols take it, without the rows that leak."""
+        """Return features and labels of a split, without the rows that leak."""
         labels = labels_and_subjects(self.rows[split], task)[0]
         if (kept := self._kept(split)) is None:
             return Part(self.features[split], labels)

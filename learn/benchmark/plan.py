@@ -1,4 +1,4 @@
-"""What a benchmark evaluates: which tasks, by which protocols, with which settings."""
+"""The plan of a benchmark: tasks, protocols and settings."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ TINY: dict[str, Any] = {"shots": (1, 2), "queries": 1, "episodes": 20}  # fits m
 
 @dataclass(frozen=True)
 class Plan:
-    """What is evaluated of each encoder.
+    """The tasks, protocols and settings that each encoder is evaluated with.
 
     Attributes:
         tasks: The tasks, grouped by dataset.
         protocols: Some of `PROTOCOLS`.
         shots: Support images per class of few-shot episodes.
-        seeds: A set of episodes is drawn with each, and an order of training subjects for label efficiency.
+        seeds: Seeds; a set of episodes, and for label efficiency an order of training subjects, is drawn with each.
         episodes: Number of episodes in a set.
         queries: Query images per class.
         min_images: As for `Recipe`.
-        solvers: How episodes are solved, some of `few_shot.SETTINGS`.
-        fractions: Parts of the training split for label efficiency.
+        solvers: Methods that solve episodes, some of `few_shot.SETTINGS`.
+        fractions: Fractions of the training split for label efficiency, above 0 and at most 1.
         prompts: Prompt file for zero-shot; those of the datasets by default.
         exclude_leaks: As for `medimeta.load_task`; True leaves the datasets for which no ledger ships complete.
-        corruptions: Also evaluate test images with these corruptions, of those that suit a dataset; None for no
-            corruption, and nothing for all.
-        severities: Of the corruptions.
+        corruptions: Also evaluate test images with those of these corruptions that suit the dataset; None for no
+            corruption, an empty tuple for all.
+        severities: Severities of the corruptions.
 
     Raises:
         UnknownName: If the protocol does not exist.
@@ -94,13 +94,13 @@ class Plan:
 
     @classmethod
     def of(cls, tasks: Any, protocols: str | Sequence[str], *, tiny: bool = False, **settings: Any) -> Plan:
-        """Make a plan from names.
+        """Return the plan for names of tasks and protocols.
 
         Args:
             tasks: As for `chosen_tasks`.
             protocols: Some of `PROTOCOLS`, or "published" for the follow-up study.
             tiny: Whether episodes have to fit miniatures.
-            **settings: Other attributes of a plan; None and, with `tiny`, `min_images="published"` are the default.
+            **settings: Other attributes of a plan. None means the default, except for `min_images`.
 
         Raises:
             UnknownName: If the task or protocol does not exist.
@@ -134,11 +134,11 @@ class Plan:
         return [(name, severity) for name in suitable for severity in self.severities]
 
     def recipe(self, shots: int) -> Recipe:
-        """Return what an episode consists of."""
+        """Return the recipe of episodes with a number of shots."""
         return Recipe(shots, self.queries, min_images=self.min_images)  # type: ignore[arg-type]
 
     def summary(self, encoders: Sequence[str], *, drawn: bool = False) -> str:
-        """Return what will be evaluated, in lines for people.
+        """Return a summary of the plan, in lines of text.
 
         Args:
             encoders: Names of the encoders.
@@ -159,7 +159,7 @@ class Plan:
             "encoders": ", ".join(encoders),
             "tasks": f"{len(self.tasks)}: " + ", ".join(f"{task.dataset}/{task.column}" for task in self.tasks),
             "protocols": ", ".join(protocols),
-            "images": f"{data}; each encoder sees them once, and none whose features are in the cache",
+            "images": f"{data}; each encoder encodes them once, except those whose features are in the cache",
         }
         return "\n".join(f"{name:<10} {text}" for name, text in lines.items())
 

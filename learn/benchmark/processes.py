@@ -1,4 +1,4 @@
-"""Further processes of a run, which take part of its cells."""
+"""Additional processes of a run, which share the work."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .running import Run
 
 @contextmanager
 def helpers(run: Run, models: Sequence[str], jobs: int) -> Iterator[None]:
-    """Run the same plan in `jobs` - 1 further processes, each beginning with another dataset.
+    """Run the same plan in `jobs` - 1 additional processes, each starting with another dataset.
 
-    They only save time: what they have not done, this process does.
+    They only save time: this process evaluates everything that they leave.
 
     Args:
         run: The run.
         models: Names of the encoders.
-        jobs: Number of processes, with this one.
+        jobs: Number of processes, including this one.
     """
     context = multiprocessing.get_context("spawn")
     datasets = len(run.plan.datasets)
@@ -43,7 +43,7 @@ def _work(run: Run, models: list[str]) -> None:
 
 
 def _go_on(line: str) -> None:
-    """Say nothing, and stop once the process that asked for help is gone."""
+    """Print nothing, and exit once the parent process has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         raise SystemExit(1)

@@ -1,7 +1,7 @@
-"""The run of a benchmark: encoders down, tasks across; what fails is kept for the end.
+"""Run a benchmark: evaluate each encoder on each task, and collect failures.
 
-Several processes may run the same plan into the same folder. Each takes the cells that no other has taken, and at the
-end all of them have all results.
+Several processes may run the same plan into the same folder. Each evaluates cells that no other process is evaluating,
+and at the end all of them have all results.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """A run.
+    """A run of a benchmark.
 
     Attributes:
-        plan: What is evaluated of each encoder.
+        plan: The plan of the benchmark.
         out: Folder of the results.
         say: Called with a line for each result.
-        data_dir: Where the data are, as for `medimeta.load_dataset`, or a function that says so for a dataset.
+        data_dir: Where the data are, as for `medimeta.load_dataset`, or a function that returns this for a dataset.
         options: Further arguments of `medimeta.load_dataset`.
-        batch_size: Images per pass; None finds a number.
-        dtype: Of encoders given by name.
-        first: Number of the dataset to begin with, so that processes do not wait for each other.
+        batch_size: Images per pass; None chooses a number that fits the device.
+        dtype: Type for encoders given by name, as for `medimeta.encoder`.
+        first: Number of the dataset to start with, so that processes do not wait for each other.
     """
 
     plan: Plan
@@ -80,14 +80,14 @@ class Run:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """What could not be evaluated, in the same order."""
+        """Evaluations that failed, in the same order."""
         return tuple(self._failures[order] for order in sorted(self._failures))
 
     def encoder(self, number: int, model: str | Encoder) -> None:
         """Evaluate an encoder on all tasks.
 
         Args:
-            number: Its number.
+            number: Number of the encoder in the run, which orders the results.
             model: The encoder, or its name.
         """
         name = model if isinstance(model, str) else model.name
@@ -106,7 +106,7 @@ class Run:
                 announce = self._announce(encoder)
                 place = self.data_dir(dataset) if callable(self.data_dir) else self.data_dir
                 if shortcut and not encoder.suits(dataset):
-                    self.say(f"{encoder.name} is not known of {dataset}, and left out.")
+                    self.say(f"{encoder.name} is not known for {dataset} and is left out.")
                     continue
                 kind: Any = ShortcutEncoded if shortcut else Encoded
                 leaks = self.plan.exclude_leaks
@@ -159,13 +159,13 @@ class Run:
         return True
 
     def _lock(self, path: Path, *, wait: bool) -> FileLock:
-        """Return the lock of those who write a result."""
+        """Return the lock for writing a result."""
         name = hashlib.sha256(str(path.relative_to(self.out)).encode()).hexdigest()[:16]
         (self.out / LOCKS).mkdir(parents=True, exist_ok=True)
         return FileLock(self.out / LOCKS / f"{name}.lock", -1 if wait else 0, mode=0o666)
 
     def _announce(self, encoder: Encoder) -> Callable[[str], None]:
-        """Return a function that says how long an encoder will take, once it has something to encode."""
+        """Return a function that reports how long encoding will take, before the first images are encoded."""
 
         def announce(dataset: str) -> None:
             left = [one for one in self.plan.datasets if not banks(encoder=encoder.name, dataset=one)]
@@ -186,7 +186,7 @@ class Run:
 
 
 def folder_of(encoder: Encoder) -> str:
-    """Return the folder of an encoder's results: its name, and a hash by which others of the same name differ."""
+    """Return the folder of an encoder's results: its name, and a hash that distinguishes encoders of equal name."""
     name = re.sub(r"[^\w.-]+", "-", encoder.name).strip("-.")[-60:] or "encoder"
     return f"{name}-{hashlib.sha256(canonical(encoder.identity())).hexdigest()[:8]}"
 

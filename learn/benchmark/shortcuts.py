@@ -1,6 +1,6 @@
-"""Encoders that see no more than a shortcut: what they reach says nothing of medicine.
+"""Shortcut encoders, which see only one non-medical property of an image, as baselines.
 
-For NCT-CRC, three colour means pass 50 % accuracy, and a colour histogram 82 % (arXiv 2409.11546).
+On NCT-CRC, three colour means exceed 50 % accuracy, and a colour histogram 82 % (arXiv 2409.11546).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Shortcut:
 
     Attributes:
         name: One of `SHORTCUTS`: the mean of each channel; a histogram of 8 levels per channel (grey: 64 levels); the
-            width, height and aspect before resizing; or the ending of the file's name.
+            width, height and aspect ratio before resizing; or the extension of the file's name.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Shortcut:
         return {"shortcut": self.name, "transform": {}}
 
     def suits(self, dataset: str) -> bool:
-        """Return whether the property is known of a dataset."""
+        """Return whether the property is known for a dataset."""
         return self.name != "shortcut: size" or SIZE in {column.column for column in DATASETS[dataset].annotations}
 
     def features(self, rows: Dataset) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A trial without data and checkpoints: a small random encoder on miniatures."""
+"""The trial mode of the benchmark (`--tiny`): a small random encoder on miniatures, without data and checkpoints."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def encoder() -> Encoder:
 
 
 def source(dataset: str) -> Path:
-    """Return the miniature of a dataset."""
+    """Return the folder of a dataset's miniature."""
     return miniature(dataset, per_class=PER_CLASS)

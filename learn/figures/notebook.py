@@ -1,4 +1,4 @@
-"""A figure that notebooks show although it was made without pyplot; importing this module needs matplotlib."""
+"""A figure that notebooks display although it was made without pyplot; importing this module needs matplotlib."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .style import png
 
 
 class Shown(Figure):
-    """A figure that notebooks show when it is the last value of a cell."""
+    """A figure that notebooks display when it is the last value of a cell."""
 
     def _repr_png_(self) -> bytes:
         return png(self)

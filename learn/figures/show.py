@@ -74,7 +74,7 @@ def show(
 
 
 def _rows_by_label(view: Dataset, names: Sequence[str] | None) -> dict[str, np.ndarray]:
-    """Return the rows with each label that has any, in the order of the labels; rows without a label come last."""
+    """Return the rows of each label, in the order of the labels, without empty ones; rows without a label are last."""
     if missing := {"image", "label"} - set(view.column_names):
         raise MedIMetaError(
             f"There is no column {' and no column '.join(sorted(missing))}; the columns are "

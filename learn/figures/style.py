@@ -23,7 +23,7 @@ R = TypeVar("R")
 SHEET = Path(__file__).parent / "medimeta.mplstyle"
 COLOURS = ("#0072b2", "#e69f00", "#000000", "#56b4e9", "#d55e00", "#009e73", "#cc79a7")  # as in the sheet
 MARKERS = "os^DvPX*<>"
-NAMES = {"auroc": "AUROC", "f1": "F1", "mae": "mean absolute error", "qwk": "quadratic weighted kappa"}
+NAMES = {"auroc": "AUROC", "f1": "F1", "mae": "mean absolute error", "kappa": "quadratic weighted kappa"}
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:

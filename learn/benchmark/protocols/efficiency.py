@@ -12,16 +12,16 @@ ORDER = "subjects in random order; the first ones have every label"
 
 
 def subset(labels: np.ndarray, subjects: Sequence[str | None], fraction: float, *, seed: int) -> np.ndarray:
-    """Draw a part of the training rows by subject; the parts of one seed are nested.
+    """Return a part of the training rows, drawn by subject; the parts of one seed are nested.
 
     Subjects are put in random order, with one subject of each label (and, for multilabel tasks, one without it) first,
     so that no part lacks a label that training has. Whole subjects are taken until the fraction is reached.
 
     Args:
         labels: Ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
-        subjects: Subject of each row; a row without a known subject is its own.
+        subjects: Subject of each row; a row without a known subject (None) counts as its own subject.
         fraction: Share of the rows with a known label, above 0, at most 1.
-        seed: Of the order.
+        seed: Seed of the order of subjects.
 
     Returns:
         Row numbers, ascending.

@@ -1,4 +1,4 @@
-"""Few-shot episodes on features: each solver answers the same query sets."""
+"""Few-shot episodes on features: solvers that predict query sets from support sets."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Solver = Callable[[Task, torch.Tensor, np.ndarray, torch.Tensor], torch.Tensor]
 
 
 def solve_episodes(episodes: EpisodeSet, features: torch.Tensor, solver: str) -> list[np.ndarray]:
-    """Answer the query sets of episodes.
+    """Return the predictions of a solver for the query sets of episodes.
 
     Args:
         episodes: The episodes.
-        features: Features of all rows that they were drawn from, shape (rows, width).
+        features: Features of all rows that the episodes were drawn from, shape (rows, width).
         solver: One of `SETTINGS`.
 
     Returns:
@@ -49,7 +49,7 @@ def solve_episodes(episodes: EpisodeSet, features: torch.Tensor, solver: str) ->
 
 
 def logistic_logits(task: Task, support: torch.Tensor, labels: np.ndarray, query: torch.Tensor) -> torch.Tensor:
-    """Answer by logistic regression with a fixed strength, on centred features of length 1.
+    """Return query logits by logistic regression with a fixed strength, on centred features of length 1.
 
     Where there are fewer images than features, the problem is solved in the space of the images: the Cholesky factor of
     their similarities has the same inner products, and so the same solution.
@@ -67,7 +67,7 @@ def logistic_logits(task: Task, support: torch.Tensor, labels: np.ndarray, query
 
 
 def published_logits(task: Task, support: torch.Tensor, labels: np.ndarray, query: torch.Tensor) -> torch.Tensor:
-    """Answer by the linear probe of the follow-up study: zero weights, 150 steps of Adam with rate 1e-4.
+    """Return query logits by the linear probe of the follow-up study: zero weights, 150 steps of Adam, rate 1e-4.
 
     The support set is one batch. The loss is cross-entropy; for binary and multilabel tasks, binary cross-entropy.
     """

@@ -1,4 +1,4 @@
-"""Retrieval: which training images are most similar to a test image, and do they have its label?"""
+"""Retrieval: training images ranked by similarity to a test image; those with its label are relevant."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CELLS = 1 << 23  # similarities in memory at once
 
 
 def ranks(task: Task, train: Part, test: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Rank the training images by cosine similarity to each test image.
+    """Return the quality of the ranking of training images by cosine similarity to each test image.
 
-    A test image asks once for each label that it has. Training images with the label are right; those whose label is
-    unknown are left out.
+    A test image is a query once for each label that it has. Training images with the label are relevant; those whose
+    label is unknown are left out.
 
     Args:
         task: The task.
@@ -34,8 +34,8 @@ def ranks(task: Task, train: Part, test: Part) -> tuple[np.ndarray, np.ndarray]:
         test: The test split.
 
     Returns:
-        Average precision, and the rank of the first right image from 1, shape (test rows, labels) each; NaN where an
-        image does not have a label, or no training image has it.
+        Average precision, and the rank (from 1) of the first relevant image, shape (test rows, labels) each; NaN where
+        an image does not have a label, or no training image has it.
     """
     right, known = _members(task, train.labels)
     asked, _ = _members(task, test.labels)
@@ -56,13 +56,15 @@ def ranks(task: Task, train: Part, test: Part) -> tuple[np.ndarray, np.ndarray]:
 
 
 def retrieval(task: Task, train: Part, test: Part, rows: Dataset, **about: Any) -> Result:
-    """Evaluate retrieval by mean average precision and recall@k: queries with a right image among the k first.
+    """Return the result of retrieval: mean average precision, and recall@k.
+
+    Recall@k is the share of queries with a relevant image among the first k.
 
     Args:
         task: The task.
         train: The training split.
         test: The test split.
-        rows: Its rows, with all columns.
+        rows: The rows of the test split, with all columns.
         **about: As for `Result`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The protocols on whole splits of features: each chooses on validation, never on test, and says what it chose."""
+"""The protocols on whole splits of features; settings are chosen on the validation split and reported."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Notes = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """A split as a protocol sees it.
+    """Features and labels of a split.
 
     Attributes:
-        features: Shape (N, width).
-        labels: Ids, negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
+        features: Features, float32, shape (N, width).
+        labels: Ids, shape (N,), negative for unknown; multilabel: 0, 1 or NaN (unknown), shape (N, k).
     """
 
     features: torch.Tensor
@@ -59,7 +59,7 @@ class Part:
 
 
 def answer(protocol: str, task: Task, train: Part, validation: Part, test: torch.Tensor) -> tuple[np.ndarray, Notes]:
-    """Fit a protocol on the training split and answer the test split.
+    """Fit a protocol on the training split, and return its predictions for the test split.
 
     Args:
         protocol: "probe", "knn" or "prototype".
@@ -69,10 +69,10 @@ def answer(protocol: str, task: Task, train: Part, validation: Part, test: torch
         test: Features of the test split.
 
     Returns:
-        Probabilities, as `Result.of_scores` takes them, and what was chosen and how, ready for JSON.
+        Probabilities, as `Result.of_scores` takes them, and notes on the chosen settings, ready for JSON.
 
     Raises:
-        MedIMetaError: If no training row has a known label, or those of a binary task have one class.
+        MedIMetaError: If no training row has a known label, or those of a binary task have only one class.
     """
     absent = _absent(task, train.labels)
     if not train.known.any() or (absent and task.kind == "binary"):
@@ -90,7 +90,7 @@ def answer(protocol: str, task: Task, train: Part, validation: Part, test: torch
 
 
 def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:
-    """Return logits as probabilities; minus infinity is 0.
+    """Return the probabilities of logits; a logit of minus infinity gives 0.
 
     Args:
         task: The task.
@@ -129,14 +129,14 @@ def _neighbours(task: Task, train: Part, validation: Part, test: torch.Tensor) -
 def _best(
     task: Task, candidates: Iterable[tuple[float, Any, np.ndarray]], validation: Part, name: str, default: float
 ) -> tuple[Any, Notes]:
-    """Choose the candidate with the best validation AUROC, the first of equals.
+    """Return the candidate with the best validation AUROC, the first one if several are equal.
 
     Args:
         task: The task.
         candidates: Values of a setting, what is fitted with them, and probabilities of the validation split.
         validation: The validation split.
         name: Name of the setting.
-        default: Where no validation AUROC is defined, the nearest value is taken.
+        default: If no validation AUROC is defined, the value nearest to this is chosen.
 
     Returns:
         What is fitted with the chosen value, and notes.
@@ -155,6 +155,6 @@ def _best(
 
 
 def _absent(task: Task, labels: np.ndarray) -> list[str]:
-    """Name the labels that no row has."""
+    """Return the names of labels that no row has."""
     present = (labels == 1).any(axis=0) if labels.ndim == 2 else np.isin(np.arange(len(task.labels)), labels)
     return [label for label, here in zip(task.labels, present, strict=True) if not here]

@@ -17,7 +17,7 @@ from .supervised import probabilities
 
 
 def takes_text(encoder: Encoder) -> bool:
-    """Whether an encoder is an image-text model."""
+    """Return whether an encoder is an image-text model."""
     try:
         return encoder.logit_scale > 0
     except (MedIMetaError, AttributeError):
@@ -27,14 +27,14 @@ def takes_text(encoder: Encoder) -> bool:
 def zero_shot_scores(
     task: Task, encoder: Encoder, images: torch.Tensor, prompts: str | os.PathLike[str] | None = None
 ) -> np.ndarray:
-    """Classify images by the sentence that is most similar; the vectors of the sentences of a label are averaged.
+    """Return zero-shot predictions: similarity of images to the mean vector of each label's sentences.
 
-    A binary score compares the two labels, one of a multilabel task the presence of a label with its absence.
+    For a binary task the two labels are compared, for a multilabel task the presence of a label with its absence.
 
     Args:
         task: The task; only its labels are compared.
         encoder: An image-text encoder.
-        images: Its features of the images, shape (N, width).
+        images: The encoder's features of the images, shape (N, width).
         prompts: Prompt file; by default that of the dataset.
 
     Returns:

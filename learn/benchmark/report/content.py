@@ -1,4 +1,4 @@
-"""What a report shows: a table per protocol, what the methods reach over tasks, and what is missing."""
+"""The content of a report: a table per protocol, averages of methods over tasks, and failures."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SOLVERS = ("prototype", "logistic regression", "published probe")  # end the nam
 
 @dataclass(frozen=True)
 class Row:
-    """What a method reaches over the tasks of a table.
+    """The averages of a method over the tasks of a table.
 
     Attributes:
-        method: The method.
+        method: Name of the method.
         measured: Number of tasks with a value.
-        averages: By name, as in `AVERAGES`: of the means of datasets over their tasks. None unless the method has a
-            value on every task of the table, since it would not compare with the others.
+        averages: Averages over datasets, by name as in `AVERAGES`; a dataset counts with the mean over its tasks. None
+            unless the method has a value on every task of the table, since it would not be comparable.
         domains: Mean over the datasets of each domain, None where a task is missing.
         rank: Mean rank over datasets, with its interval; None where methods cannot be ranked.
     """
@@ -52,10 +52,10 @@ class Part:
     """One protocol.
 
     Attributes:
-        table: Its numbers.
+        table: The table of results.
         rows: A row per method, the best mean first.
-        domains: The domains of its tasks.
-        standing: Methods compared over tasks, where there are enough.
+        domains: Domains of the tasks.
+        standing: Comparison of methods over tasks; None if there are too few.
     """
 
     table: ResultTable
@@ -72,14 +72,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Content:
-    """A report.
+    """The content of a report.
 
     Attributes:
-        title: Its title.
+        title: Title of the report.
         parts: A part per protocol.
         results: The results with their files.
-        costs: What encoders cost, by name.
-        failures: What could not be evaluated.
+        costs: Costs of encoders, by name.
+        failures: Messages of evaluations that failed.
     """
 
     title: str
@@ -110,17 +110,17 @@ class Content:
 
 
 def content(results: Sequence[Sourced], metric: str, title: str, failures: Sequence[object] = ()) -> Content:
-    """Put results together for a report.
+    """Return the content of a report on results.
 
     Args:
         results: Results with their files.
-        metric: What to compare by; retrieval, which has no such metric, is compared by mean average precision.
+        metric: Metric to compare by; retrieval is compared by mean average precision.
         title: Title of the report.
-        failures: What could not be evaluated.
+        failures: Evaluations that failed.
 
     Raises:
         UnknownName: If no result has the metric.
-        MedIMetaError: If there are no results, or two of them cannot both be shown.
+        MedIMetaError: If there are no results, or two have the same method, task, seed and settings.
     """
     if not results:
         raise MedIMetaError("There is no result to report. " + "; ".join(map(str, failures)))
@@ -129,7 +129,7 @@ def content(results: Sequence[Sourced], metric: str, title: str, failures: Seque
 
 
 def _by_solver(results: Sequence[Sourced]) -> list[Sourced]:
-    """Turn the solvers of few-shot episodes into protocols, so that a table has one column per encoder."""
+    """Turn the solvers of few-shot episodes into protocols, so that a table has one row per encoder."""
     split = []
     for path, result in results:
         solver = next((one for one in SOLVERS if result.method == f"{result.model}, {one}"), None)
@@ -140,7 +140,7 @@ def _by_solver(results: Sequence[Sourced]) -> list[Sourced]:
 
 
 def _place(part: Part) -> int:
-    """Return where a protocol is in the report: whole training splits first, then few-shot, then parts of a split."""
+    """Return the position of a protocol in the report: whole training splits, then few-shot, then parts of a split."""
     protocol = part.table.protocol
     if protocol in ORDER:
         return ORDER.index(protocol)

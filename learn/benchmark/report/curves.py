@@ -12,7 +12,7 @@ from .content import Content
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS = {  # what is on the axis, and how a protocol says it
+KINDS = {  # label of the axis, and the pattern of the names of protocols
     "Support images per class": re.compile(r"few-shot, (\d+) shots(?:: (.+))?"),
     "Training images, %": re.compile(r"linear probe, ([\d.]+) % of train()"),
 }
@@ -56,13 +56,13 @@ def curves(content: Content, kind: str) -> Curves:
 
 @styled
 def draw(drawn: Curves, kind: str, metric: str, encoders: Sequence[str]) -> Figure:
-    """Draw curves: a panel per task and solver; colour, marker and dashes say the encoder, bars are intervals.
+    """Return a figure of curves: a panel per task and solver; colour, marker and dashes identify the encoder.
 
     Args:
-        drawn: What `curves` returns.
-        kind: What is on the axis.
+        drawn: Curves from `curves`.
+        kind: Label of the axis, a key of `KINDS`.
         metric: Name of the metric.
-        encoders: All encoders of the report, whose order decides the looks.
+        encoders: All encoders of the report, whose order decides colours, markers and dashes.
     """
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 

@@ -1,4 +1,4 @@
-"""The report as one HTML page, which needs nothing else: it opens from a file and asks no server."""
+"""The report as one self-contained HTML page, which needs no server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def svg(figure: Figure, salt: str) -> str:
 
     Args:
         figure: The figure.
-        salt: Keeps the ids of several figures apart.
+        salt: Prefix that makes the ids in the SVG unique among several figures.
     """
     import matplotlib as mpl
 
@@ -69,12 +69,12 @@ def svg(figure: Figure, salt: str) -> str:
 
 
 def page(content: Content, metric: str, pictures: Sequence[Picture]) -> str:
-    """Return the page.
+    """Return the HTML page of a report.
 
     Args:
-        content: What it shows.
-        metric: What methods are compared by.
-        pictures: Its figures.
+        content: Content of the report.
+        metric: Metric that methods are compared by.
+        pictures: Figures of the page.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -101,7 +101,7 @@ def page(content: Content, metric: str, pictures: Sequence[Picture]) -> str:
 
 
 def _classes(content: Content) -> tuple[str, list[tuple[str, list[str], list[tuple[str, int, list[Measured]]]]]]:
-    """Return the protocol that classes are shown of, and per task its methods and classes."""
+    """Return the protocol whose classes are shown, and for each task its methods and values per class."""
     protocols = {result.protocol for _, result in content.results}
     protocol = next((name for name in PER_CLASS if name in protocols), "")
     by_task: dict[str, dict[str, Any]] = {}

@@ -41,17 +41,18 @@ def report(
 
     Args:
         results: Results with their files, as `results.results` returns them.
-        folder: Where to; created if necessary. Files of an earlier report are replaced.
-        metric: What methods are compared by.
+        folder: Folder of the report, created if needed. Files of an earlier report are replaced.
+        metric: Metric that methods are compared by.
         title: Title of the page.
-        failures: What could not be evaluated.
+        failures: Evaluations that failed.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
         UnknownName: If no result has the metric.
-        MedIMetaError: If there are no results, two of them cannot both be shown, or a file of the user is in the way.
+        MedIMetaError: If there are no results, two have the same method, task, seed and settings, or a file that is not
+            of a report would be overwritten.
     """
     folder = Path(folder)
     for name, kind in _FILES.items():
@@ -87,7 +88,7 @@ def markdown(shown: Content) -> str:
 
 
 def tex(shown: Content) -> str:
-    """Return all tables as LaTeX, tasks down where there are many."""
+    """Return all tables as LaTeX, with tasks as rows if there are many."""
     tables = [part.table for part in shown.parts]
     return latex(tables, transposed=max(len(table.tasks) for table in tables) > MANY)
 
