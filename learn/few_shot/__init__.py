@@ -1,1 +1,1 @@
-"""Adapting to a few images, and learning to."""
+"""Few-shot learning: fine-tuning, probes and prototypes on episodes, and meta-learning."""

@@ -1,7 +1,7 @@
-"""Solving an episode with a pre-trained backbone: full fine-tuning, a linear probe, the nearest prototype.
+"""Solve an episode with a pre-trained backbone: by full fine-tuning, a linear probe or the nearest prototype.
 
 All three return logits of the query set, as `problems.measure` takes them. Query images are never augmented, and are
-not used before they are answered.
+not used in training.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def fine_tune(
     chunk: int = 0,
     autocast: Context = nullcontext,
 ) -> dict[int, torch.Tensor]:
-    """Train the whole network on the support set as one batch, with Adam, and answer the query set.
+    """Train the whole network on the support set as one batch, with Adam, and return predictions of the query set.
 
     Args:
         network: The network, which is changed. Its head has `outputs_of(task)` outputs.
@@ -42,7 +42,7 @@ def fine_tune(
         labels: Labels of the support set.
         query: Pixels of the query set, (q, 3, size, size).
         lr: Learning rate of Adam.
-        steps: Numbers of steps after which the query set is answered.
+        steps: Numbers of steps after which the query set is predicted.
         chunk: Images per pass, to save memory; 0 for all. Gradients are summed, so that this changes only the
             statistics of batch normalisation.
         autocast: A context for each pass, as `Accelerator.autocast`.
@@ -74,7 +74,7 @@ def fine_tune(
 def passed(
     function: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, chunk: int, autocast: Context = nullcontext
 ) -> torch.Tensor:
-    """Apply a function to images, `chunk` at a time (0: all), in float32 and without gradients."""
+    """Return a function's output for images, `chunk` at a time (0: all), as float32 and without gradients."""
     parts = []
     for part in torch.split(pixels, chunk or len(pixels)):
         with autocast():
@@ -91,18 +91,19 @@ def linear_probes(
     lr: float,
     steps: Iterable[int],
 ) -> dict[int, list[torch.Tensor]]:
-    """Train a linear head on fixed features for many episodes at once, each with its whole support set as a batch.
+    """Return predictions of linear heads trained on fixed features, for many episodes at once.
 
-    Smaller support sets are padded with images of weight zero, and missing classes with logits of minus infinity. Adam
-    updates every weight separately, so that each episode gives what it would give alone.
+    Each episode has its whole support set as one batch. Smaller support sets are padded with images of weight zero, and
+    missing classes with logits of minus infinity. Adam updates every weight separately, so each episode gives the same
+    result as on its own.
 
     Args:
         task: The whole task.
         episodes: The episodes to solve.
-        features: Features, (rows, features).
+        features: Features, shape (rows, width).
         places: Row of `features` by row of the split.
         lr: Learning rate of Adam.
-        steps: Numbers of steps after which the query sets are answered.
+        steps: Numbers of steps after which the query sets are predicted.
 
     Returns:
         Logits of each query set, (q, outputs), by number of steps.
@@ -149,12 +150,12 @@ def linear_probes(
 
 
 def prototypes(task: Task, episode: Episode, features: torch.Tensor, places: Mapping[int, int]) -> torch.Tensor:
-    """Compare query images with the mean of each class by cosine similarity; see `prototype_logits`.
+    """Return the cosine similarity of query images to the mean of each class; see `prototype_logits`.
 
     Args:
         task: The whole task.
         episode: The episode to solve.
-        features: Features, (rows, features).
+        features: Features, shape (rows, width).
         places: Row of `features` by row of the split.
 
     Returns:

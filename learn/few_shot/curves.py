@@ -1,4 +1,4 @@
-"""The figure of a few-shot evaluation."""
+"""The figure of a few-shot evaluation: AUROC over shots."""
 
 from __future__ import annotations
 

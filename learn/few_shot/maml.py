@@ -3,11 +3,11 @@
 MAML: C. Finn, P. Abbeel, S. Levine, arXiv 1703.03400. Learned rates (Meta-SGD): Z. Li et al., arXiv 1707.09835.
 
 An episode is solved from the shared weights w by a few steps of gradient descent on its support set,
-w <- w - rate * gradient. The loss of the solved episode's query set is what w is trained on. The rate is one fixed
-number, as published (the published code calls it MetaSGD, which is TorchOpt's name for a differentiable SGD), or is
-learned too, one per weight. Second order differentiates through the steps and is exact. First order treats the inner
-gradients as constants, which saves most of the memory and time: the slope of the loss at the solution replaces that
-at w.
+w <- w - rate * gradient. The shared weights w are trained on the loss of the query set after these steps. The rate is
+one fixed number, as published (the published code calls it MetaSGD, which is TorchOpt's name for a differentiable SGD),
+or one learned number per weight. Second order differentiates through the steps and is exact. First order treats the
+inner gradients as constants, which saves most of the memory and time: the gradient of the loss at the solution replaces
+that at w.
 
 Every episode has its own number of classes and gets a new head of zeros, which is not learned. Learned rates of the
 head are shared by all classes: one per feature, and one for the biases.
@@ -48,7 +48,7 @@ class Problem:
     """The tensors of an episode.
 
     Attributes:
-        task: The episode's own, see `recipe.task_of`.
+        task: The task of the episode; see `recipe.task_of`.
         support: Pixels, shape (s, 3, size, size).
         support_labels: As in `Episode`.
         query: Pixels, shape (q, 3, size, size).
@@ -63,11 +63,11 @@ class Problem:
 
 
 class MetaLearner:
-    """What is meta-learned: the weights of a backbone and, if wanted, a rate for each of them.
+    """The parameters of meta-learning: the weights of a backbone and, if `learned`, an inner rate for each of them.
 
     Args:
         network: The backbone; only the width of its head is used.
-        rate: The inner learning rate, of all weights.
+        rate: Inner learning rate of all weights.
         learned: Whether the rates are learned, starting from `rate` (Meta-SGD), or stay fixed (MAML).
 
     Attributes:
@@ -112,7 +112,7 @@ class MetaLearner:
         Args:
             problem: The episode.
             steps: Number of gradient steps, 0 or more.
-            order: 2 keeps what is needed to differentiate through the steps.
+            order: 2 keeps the graph, so that the steps can be differentiated.
             rates: Rates to use instead of `self.rates`.
         """
         head = self.network.head.weight
@@ -180,7 +180,7 @@ def adapt(
 def sum_over_processes(
     accelerator: Accelerator, loss: float, gradients: list[torch.Tensor]
 ) -> tuple[float, list[torch.Tensor]]:
-    """Sum, in one message, the loss and gradients of the processes for their shares of an outer batch."""
+    """Return loss and gradients, summed over processes in one message."""
     shapes = [gradient.shape for gradient in gradients]
     message = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor([loss])])
     message = summed(accelerator, message)
@@ -192,7 +192,7 @@ def sum_over_processes(
 def refresh_batch_norms(network: Network, batches: Iterable[torch.Tensor]) -> None:
     """Estimate the statistics of batch normalisation, which was transductive in training, from some images.
 
-    The backbone can then be used in evaluation mode, as a probe does. Without such layers nothing happens.
+    The backbone can then be used in evaluation mode, e.g. by a probe. A network without such layers is not changed.
     """
     update_bn(batches, network)
     network.eval()

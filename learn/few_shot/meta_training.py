@@ -1,4 +1,4 @@
-"""The episodes of the source pool that meta-training uses, in an order that a seed fixes, and their pixels."""
+"""The episodes of the source pool for meta-training, in an order fixed by a seed, and their pixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SourceEpisodes:
     Attributes:
         sets: An episode set per task, all of one length.
         images: Pixels of the rows that each set was drawn from.
-        left_out: Why tasks have no episodes, by "dataset / task".
+        left_out: Reasons why tasks have no episodes, by "dataset / task".
     """
 
     sets: Sequence[EpisodeSet]
@@ -62,7 +62,7 @@ class SourceEpisodes:
             number: 0 to `len(self) - 1`, task by task.
             preprocessing: Preprocessing of the model.
             device: Device of the tensors.
-            augmentation_seed: For episodes to train on, all of whose images are augmented.
+            augmentation_seed: Seed of augmentation, for training episodes, all of whose images are augmented.
         """
         place, number = divmod(number, len(self.sets[0]))
         episode, images = self.sets[place][number], self.images[place]
@@ -83,13 +83,13 @@ class SourceEpisodes:
 def source_episodes(
     args: argparse.Namespace, tasks: Iterable[Task], split: str, recipe: Recipe, *, n: int
 ) -> SourceEpisodes:
-    """Draw the episodes of each task, or load those of an earlier run from `<output-dir>/episodes`.
+    """Return episodes of each task, drawn or loaded from those of an earlier run in `<output-dir>/episodes`.
 
     Args:
         args: Arguments of the run: data, seed and output folder.
         tasks: The source tasks.
-        split: "train" to learn from, or "validation" for early stopping.
-        recipe: How episodes are drawn.
+        split: "train" for training, or "validation" for early stopping.
+        recipe: Recipe of the episodes.
         n: Episodes per task.
 
     Raises:
@@ -119,7 +119,7 @@ def source_episodes(
 
 
 def _earlier(path: Path, rows: Dataset, task: Task, recipe: Recipe, n: int, seed: int) -> EpisodeSet | None:
-    """The episodes of an earlier run, if they are those that would be drawn: drawing 50,000 takes minutes."""
+    """Return the episodes of an earlier run if they equal those that would be drawn (drawing 50,000 takes minutes)."""
     if not path.exists():
         return None
     episodes = EpisodeSet.load(path)

@@ -1,4 +1,4 @@
-"""An episode as a learning problem: its task, the head it needs, its loss and its metrics, for all kinds of task."""
+"""Loss, number of outputs, probabilities and metrics of an episode, for all kinds of task."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def outputs_of(task: Task) -> int:
 
 
 def losses(task: Task, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the loss of each image: cross-entropy; for binary tasks, and averaged over labels, binary cross-entropy.
+    """Return the loss of each image: cross-entropy, or for binary and multilabel tasks mean binary cross-entropy.
 
     Args:
-        task: What `task_of` gives.
+        task: The task of the episode, from `task_of`.
         logits: Shape (..., outputs).
         labels: int64 ids, shape (...); multilabel: 0 and 1, shape (..., outputs).
 
@@ -41,12 +41,12 @@ def losses(task: Task, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tens
 
 
 def probabilities(task: Task, logits: torch.Tensor) -> np.ndarray:
-    """Return logits as probabilities, as `evaluate_scores` takes them.
+    """Return the probabilities of logits, as `evaluate_scores` takes them.
 
     Args:
-        task: What `task_of` gives.
-        logits: Shape (N, outputs). Values that are not finite count as no preference, so that an episode
-            whose training diverged gets the metrics of guessing.
+        task: The task of the episode, from `task_of`.
+        logits: Shape (N, outputs). Values that are not finite are replaced by 0, so that an episode whose training
+            diverged gets the metrics of guessing.
     """
     logits = logits.detach().double().cpu().nan_to_num(0.0, 0.0, 0.0)
     if task.kind == "binary":
@@ -70,7 +70,7 @@ def measure(task: Task, logits: torch.Tensor, labels: np.ndarray) -> dict[str, f
     """Return the metrics of a query set.
 
     Args:
-        task: What `task_of` gives.
+        task: The task of the episode, from `task_of`.
         logits: As for `probabilities`.
         labels: As in `Episode`.
     """

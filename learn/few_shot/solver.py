@@ -1,4 +1,4 @@
-"""Solving whole sets of episodes, in pieces that processes share and that are each recorded once."""
+"""Solve whole sets of episodes, in units of work that processes share and that are each recorded once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Solver:
         images: Pixels of the split.
         sets: The episode sets, all of one task.
         lrs: Learning rates.
-        steps: Numbers of steps after which query sets are answered.
+        steps: Numbers of steps after which query sets are predicted.
         seed: Seed of dropout and augmentation.
         augmentation: Whether fine-tuning augments the support set in each step.
         chunk: Images per pass.
@@ -141,10 +141,10 @@ class Solver:
         this before anything is fine-tuned.
 
         Args:
-            rank: This process.
+            rank: Rank of this process.
             world: Number of processes.
-            total: Sums a tensor over all processes.
-            progress: Shows a progress bar.
+            total: Function that sums a tensor over all processes.
+            progress: Function that wraps a list in a progress bar.
         """
         used = sorted(
             {row for episodes in self.sets for episode in episodes for part in episode for row in part.tolist()}

@@ -22,9 +22,9 @@ MINIATURE = 100  # images per class that `--tiny` draws: a test split of 20 % th
 
 
 def load_target(args: argparse.Namespace) -> tuple[Task, Dataset, list[EpisodeSet]]:
-    """Return the task, the rows of its split, and the episode sets of the files that are named.
+    """Return the task, the rows of its split, and the episode sets in the files of `--episodes`.
 
-    Call it in the main process first.
+    Call this in the main process first.
 
     Raises:
         UnknownName: If the dataset, task or split does not exist.
@@ -46,13 +46,13 @@ def load_target(args: argparse.Namespace) -> tuple[Task, Dataset, list[EpisodeSe
 
 
 def draw_episodes(args: argparse.Namespace, task: Task, rows: Dataset) -> list[EpisodeSet]:
-    """Draw an episode set for each number of shots.
+    """Return an episode set for each number of shots.
 
-    Classes with fewer images than `--min-images` are left out. By default they are those of the published protocol,
-    which have 50 images in the whole dataset, as far as the split has enough images for an episode.
+    Classes with fewer images than `--min-images` are left out. By default the classes of the published protocol are
+    used, which have 50 images or more in the whole dataset, as far as the split has enough images for an episode.
 
     Raises:
-        MedIMetaError: If they cannot be drawn.
+        MedIMetaError: If episodes cannot be drawn.
     """
     split = _split(args)
     least: Any = args.min_images

@@ -1,1 +1,1 @@
-"""What the training commands share."""
+"""Shared parts of the training commands: data, loops, checkpoints, runs, model cards."""

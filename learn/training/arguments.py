@@ -1,4 +1,4 @@
-"""What the arguments of a training command mean: the tasks, the data and the settings of a run."""
+"""From the arguments of a training command to the tasks, data and settings of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..data.miniatures import miniature
 
 MINIATURE = 20  # images per class of the main task that `--tiny` draws
 
-# Arguments that say where things are and how to proceed, not what comes out.
+# Arguments that do not influence the results: locations, and how to proceed.
 _NOT_SETTINGS = ("cache_dir", "data_dir", "output_dir", "push_to_hub", "report_to", "resume", "seeds", "tasks")
 
 
@@ -42,7 +42,7 @@ def named_tasks(names: Sequence[str]) -> list[Task]:
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments that decide what comes out, ready for JSON."""
+    """Return the arguments that influence the results, ready for JSON."""
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in sorted(vars(args).items())
@@ -51,7 +51,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def model_name(args: argparse.Namespace, *, kind: str = "ViT") -> str:
-    """Return what results call the model.
+    """Return the name of the model in results.
 
     Args:
         args: Arguments of the run.
@@ -61,7 +61,7 @@ def model_name(args: argparse.Namespace, *, kind: str = "ViT") -> str:
 
 
 def load_rows(args: argparse.Namespace, dataset: str, split: str, *, per_class: int = MINIATURE) -> Dataset:
-    """Load a split with all columns, without the rows that `--exclude-leaks` leaves out.
+    """Return a split with all columns, without the rows that `--exclude-leaks` leaves out.
 
     Without a file, `--exclude-leaks` takes the ledgers that ship with this package, and a dataset without one keeps all
     rows. With `--tiny` and no data named, the dataset's miniature is drawn into the cache first. Call this in the main

@@ -1,4 +1,4 @@
-"""The state of a training run, on disk after every epoch, so that an interrupted run continues where it was.
+"""The state of a training run, on disk after every epoch, so that an interrupted run continues where it stopped.
 
 Layout  <folder>/state/          of a run that is not finished; replaced as a whole after each epoch
             progress.json        settings, history, the best epochs
@@ -22,17 +22,17 @@ from accelerate import Accelerator
 from ...files.atomic import mirror, recover, replace_folder
 from . import resume as resuming
 
-FINAL = {"auroc": "model", "loss": "model-by-loss"}  # what an epoch can be best by, and the folder of its model
+FINAL = {"auroc": "model", "loss": "model-by-loss"}  # criteria for the best epoch, and the folder of its model
 
 
 def merit(metrics: Mapping[str, float]) -> dict[str, tuple[float, ...]]:
-    """Return what epochs are compared by: AUROC, where it is equal (as often on small splits) the loss; and loss."""
+    """Return the criteria for the best epoch: AUROC, with ties (common on small splits) broken by loss; and loss."""
     loss = metrics["cross_entropy"]
     return {"auroc": (metrics["auroc"], -loss), "loss": (-loss,)}
 
 
 def out_of_patience(history: Sequence[Mapping[str, Any]], patience: int) -> bool:
-    """Return whether the last `patience` epochs brought no strictly better AUROC, as published.
+    """Return whether the last `patience` epochs had no strictly better AUROC, as published.
 
     A lower loss at an equal AUROC can make an epoch the best one, but does not prolong a run.
     """
@@ -41,7 +41,7 @@ def out_of_patience(history: Sequence[Mapping[str, Any]], patience: int) -> bool
 
 
 class Progress:
-    """The epochs of a run, with early stopping; every process has one, and all take the same decisions.
+    """The epochs of a run, with early stopping; every process has an instance, and all make the same decisions.
 
         progress = Progress(accelerator, folder, settings, patience=10, resume=args.resume)
         for epoch in progress.epochs(100):
@@ -52,14 +52,14 @@ class Progress:
     Create it after model and optimizer are prepared: the state that it resumes is loaded into them.
 
     Args:
-        accelerator: Holds what is saved and loaded.
+        accelerator: The accelerator, which saves and loads the state of model and optimizer.
         folder: Output folder of the run; created if needed.
         settings: Everything that decides what the run does, ready for JSON.
         patience: Stop after this many epochs without a better validation AUROC.
         resume: Continue an interrupted run; otherwise its state is deleted.
 
     Attributes:
-        history: What `end_epoch` was given, per epoch, with `epoch`, `validation_auroc` and `validation_loss`.
+        history: An entry per epoch, as given to `end_epoch`, with `epoch`, `validation_auroc` and `validation_loss`.
         best: By "auroc" and "loss": the `epoch` and its validation `metrics`.
 
     Raises:
@@ -103,9 +103,10 @@ class Progress:
         """Record an epoch and write the state to disk in one step.
 
         Args:
-            entry: For the history, ready for JSON.
-            metrics: Of validation, the same in every process; `auroc` and `cross_entropy` are compared.
-            save: Writes the model into an existing folder; called in the main process if the epoch is a best one.
+            entry: Entry for the history, ready for JSON.
+            metrics: Metrics of validation, the same in every process; `auroc` and `cross_entropy` are compared.
+            save: Function that writes the model into an existing folder; called in the main process if the epoch is the
+                best so far.
         """
         epoch = len(self.history) + 1
         validation = {"validation_auroc": metrics["auroc"], "validation_loss": metrics["cross_entropy"]}

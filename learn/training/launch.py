@@ -1,4 +1,4 @@
-"""The processes of a training command."""
+"""Start and end the processes of a training command."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def start_all_processes() -> None:
 
 
 def program() -> list[str]:
-    """Return what torchrun starts again: this program's module ("-m medimeta"), or its script."""
+    """Return this program as torchrun starts it: its module ("-m medimeta"), or its script."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return [sys.argv[0]] if spec is None else ["-m", spec.name.removesuffix(".__main__")]
 
 
 def asked_for(command: Sequence[str]) -> int:
-    """Return the number of processes that an `accelerate launch` command asks for; 1 where it names none.
+    """Return the number of processes in an `accelerate launch` command line; 1 if it has none.
 
     Args:
         command: The words of the command line.
@@ -50,7 +50,7 @@ def asked_for(command: Sequence[str]) -> int:
 
 
 def part() -> None:
-    """End the process group, if there is one; torch warns of processes that just end."""
+    """End the process group, if there is one; otherwise torch prints a warning."""
     from accelerate import PartialState
 
     PartialState().destroy_process_group()

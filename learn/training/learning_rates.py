@@ -1,4 +1,4 @@
-"""Default learning rates by architecture: a table."""
+"""Default learning rates, by architecture."""
 
 from __future__ import annotations
 

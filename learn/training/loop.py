@@ -36,12 +36,12 @@ class OneClass(MedIMetaError):
 def load_splits(
     args: argparse.Namespace, task: Task, splits: Sequence[str] = SPLITS
 ) -> tuple[dict[str, Dataset], dict[str, PixelDataset]]:
-    """Load splits of a task, with all columns and as uint8 pixels; training images get the published augmentation.
+    """Return splits of a task, with all columns and as uint8 pixels; training images get the published augmentation.
 
     Args:
         args: Arguments of the run.
         task: The task.
-        splits: The splits to load; "validation" is one of them.
+        splits: The splits to load; must include "validation".
 
     Raises:
         OneClass: If all validation images with known labels are of one class.
@@ -67,7 +67,11 @@ def load_splits(
 
 
 def known_labels(data: PixelDataset) -> np.ndarray:
-    """Return the labels of data that has some."""
+    """Return the labels of a dataset.
+
+    Raises:
+        MedIMetaError: If it was created without labels.
+    """
     if data.labels is None:
         raise MedIMetaError("These images have no labels. Create the PixelDataset with label='label'.")
     return data.labels
@@ -85,7 +89,7 @@ class EqualBatches(Sampler[list[int]]):
         seed: Seed of the order.
         parts: Gradient accumulation: parts of a batch that follow each other.
         processes: Number of processes that share each part.
-        rank: This process.
+        rank: Rank of this process.
 
     Raises:
         MedIMetaError: If there are too few images for every process to have one in every part.
@@ -119,7 +123,7 @@ class EqualBatches(Sampler[list[int]]):
 
 
 def loss_weights(args: argparse.Namespace, data: PixelDataset, task: Task) -> torch.Tensor | None:
-    """Return the weights that `--class-weights` asks for, from the training labels alone."""
+    """Return the weights for `--class-weights`, from the training labels alone; None without this option."""
     if not args.class_weights:
         return None
     return torch.from_numpy(
@@ -158,7 +162,7 @@ def measure(task: Task, logits: torch.Tensor | np.ndarray, labels: torch.Tensor 
         labels: As for `image_losses`.
 
     Returns:
-        What `evaluate_scores` gives and `cross_entropy`, the mean of `image_losses` without weights.
+        The metrics of `evaluate_scores`, and `cross_entropy`, the mean of `image_losses` without weights.
 
     Raises:
         MedIMetaError: If a logit is not finite.
@@ -182,7 +186,7 @@ def predict(
     """Return the logits of all images of a split, in its order and in every process; the processes share the work.
 
     Args:
-        accelerator: Gives the processes and the precision.
+        accelerator: The accelerator, which determines processes and precision.
         model: The model, prepared or not; left in evaluation mode.
         preprocessing: Preprocessing of the model.
         data: Pixels as uint8.

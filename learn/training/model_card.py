@@ -68,10 +68,11 @@ def write_card(
 
     Args:
         folder: Folder of the model.
-        results: Its results; one or more, of one model with the same settings.
-        backbone: How a model without a head was trained, e.g. "pre-trained on 18 tasks".
-        repo: The repository that it is uploaded to, if any: what users load it by.
-        data_dir: Where the data came from. A repository is named in the card, and gets results of test splits.
+        results: One or more results of this model, with the same settings.
+        backbone: For a model without a head, how it was trained, e.g. "pre-trained on 18 tasks".
+        repo: The repository that the model is uploaded to, if any; the example in the card loads it from there.
+        data_dir: Where the data came from. If it is a repository, the card names it, and `.eval_results` reports the
+            results of test splits to it.
     """
     first = results[0]
     benchmark = None if data_dir is None else repository_of(data_dir)
@@ -154,14 +155,14 @@ def _usage(folder: Path, name: str, library: str | None, *, backbone: bool) -> s
 
 
 def _licence(licences: Sequence[str]) -> dict[str, Any]:
-    """The metadata that states the licences of the training data: an identifier of the Hub if there is one for all."""
+    """Return the metadata for the licences of the training data: the Hub's identifier if one applies to all."""
     if len(licences) == 1 and licences[0].startswith("CC-"):
         return {"license": licences[0].lower()}
     return {"license": "other", "license_name": "-and-".join(licences).lower().replace("licenseref-", "")}
 
 
 def _base_model(model: str) -> str | None:
-    """The checkpoint on the Hub that a model started from: its name, or for a folder what its card says."""
+    """Return the base model on the Hub: the name itself, or for a folder the base model in its card."""
     folder = Path(model)
     if not folder.is_dir():
         return model
@@ -175,7 +176,7 @@ def repository(pattern: str, task: Task) -> str:
 
 
 def check_hub(pattern: str, tasks: Sequence[Task] = ()) -> None:
-    """Refuse, before hours of training, what could not be uploaded afterwards.
+    """Check, before training, that models can be uploaded afterwards.
 
     Args:
         pattern: The repository, see `repository`.
@@ -200,7 +201,7 @@ def check_hub(pattern: str, tasks: Sequence[Task] = ()) -> None:
 
 
 def push(folder: Path, repo: str) -> None:
-    """Upload the folder of a model in one commit; the repository is created if needed, and passing faults are retried.
+    """Upload the folder of a model in one commit; the repository is created if needed, and transient errors retried.
 
     Raises:
         MedIMetaError: If the Hub refuses; the model stays in its folder.
@@ -219,6 +220,6 @@ def _explained(what: str) -> Iterator[None]:
     except FAILURES as error:
         why = clean(str(error)).strip().partition("\n")[0]
         raise MedIMetaError(
-            f"The Hub did not let us {what}: {why} Log in with a token that may write (hf auth login, or HF_TOKEN), "
-            "and check the repository's name."
+            f"Cannot {what}: {why} Log in with a token that may write (hf auth login, or HF_TOKEN), and check the "
+            "repository's name."
         ) from None

@@ -1,10 +1,10 @@
-"""One backbone for many tasks: a head for each, and batches of one task after another.
+"""Multi-task training: one backbone with a head per task, and batches that each hold rows of one task.
 
     model = MultiTask(backbone, tasks, size=224)
     for task, images, parts in served(MixedBatches(sizes), data):
         ...
 
-Every batch is divided among the processes, so that their number does not change what is computed.
+Every batch is divided among the processes, so that their number does not change the result.
 """
 
 from __future__ import annotations
@@ -123,10 +123,10 @@ def served(
 
 @torch.no_grad()
 def sum_gradients(accelerator: Accelerator, model: nn.Module) -> None:
-    """Sum, in one message, the gradients of the processes for their shares of a batch of one task.
+    """Sum gradients over processes, in one message, for a batch of one task of which each process has a share.
 
-    Data-parallel wrappers expect every weight, and so every head, in every step. Weights that no process used keep no
-    gradient, so that the optimizer leaves them alone.
+    This replaces data-parallel wrappers, which expect a gradient for every weight, and so for every head, in every
+    step. Weights that no process used keep no gradient, so that the optimizer does not change them.
     """
     if accelerator.num_processes == 1:
         return

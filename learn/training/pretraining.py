@@ -1,4 +1,4 @@
-"""What both kinds of pre-training share: the source pool that the arguments name, and the output of a run."""
+"""Shared parts of both kinds of pre-training: the source pool, and the output of a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def source_pool(args: argparse.Namespace) -> tuple[SourcePool, list[Task]]:
 
     Raises:
         UnknownName: If the dataset or domain does not exist.
-        MedIMetaError: If `--sources` names what is not in the pool.
+        MedIMetaError: If `--sources` names a dataset that is not in the pool.
     """
     if args.target is not None:
         pool = cross_domain(args.target, main_only=args.main_only)
@@ -59,12 +59,12 @@ def finish(
 
     Args:
         args: Arguments of the run.
-        accelerator: That of the run; its trackers end.
-        progress: That of the run; its best models are moved to their final folders.
-        identity: Everything that decides what the run does, ready for JSON.
+        accelerator: The accelerator of the run; its trackers are ended.
+        progress: The progress of the run; its best models are moved to their final folders.
+        identity: Everything that influences the results, ready for JSON.
         how: How the backbone was trained, for the card, e.g. "pre-trained on 18 tasks".
-        results: Results on the validation splits of its sources.
-        left_out: Why tasks are not among them.
+        results: Results on the validation splits of the sources.
+        left_out: Reasons why tasks have no result.
 
     Returns:
         The content of training.json.

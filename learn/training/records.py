@@ -1,4 +1,4 @@
-"""Finished pieces of a long evaluation, a line of JSON each, so that an interrupted run continues where it stopped."""
+"""Records of finished parts of a long evaluation, a line of JSON each, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Records:
 
     Args:
         folder: Folder of the records.
-        rank: This process.
+        rank: Rank of this process.
 
     Attributes:
-        known: All records that this process knows of, by key.
-        added: Those that it added itself.
+        known: All records read or added by this process, by key.
+        added: Records added by this process.
     """
 
     def __init__(self, folder: Path, rank: int = 0) -> None:
@@ -43,7 +43,7 @@ class Records:
 
         Args:
             folder: Folder of the records; created if needed.
-            identity: Everything that decides what the records say.
+            identity: Everything that influences the records, ready for JSON.
             resume: Keep earlier records.
 
         Raises:

@@ -1,8 +1,8 @@
-"""Whether earlier work is the work that is asked for now: the one answer that every command resumes by.
+"""Resume earlier work: compare the settings of an earlier run with those of the current one, for every command.
 
-A run notes its settings in a JSON file before it starts, and again with its result. Both are compared here with what
-is asked for: a finished run with the same settings is not repeated, an interrupted one continues, and work with other
-settings is refused.
+A run writes its settings into a JSON file before it starts, and again with its result. Both are compared with the
+current settings: a finished run with the same settings is not repeated, an interrupted one continues, and a run with
+other settings is refused.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def note(path: Path, content: Settings) -> None:
 
 
 def noted(path: Path) -> dict[str, Any] | None:
-    """Return what `note` wrote; None where there is no such file, or it cannot be read and counts as none."""
+    """Return the content of a file written by `note`; None if the file does not exist or cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -55,11 +55,11 @@ def noted(path: Path) -> dict[str, Any] | None:
 
 
 def finished(path: Path, now: Settings) -> dict[str, Any] | None:
-    """Return what a finished run wrote; None if there is no finished run.
+    """Return the report of a finished run; None if there is no finished run.
 
     Args:
         path: The file that a run writes last, with a key `settings`.
-        now: The settings that are asked for.
+        now: The current settings.
 
     Raises:
         OtherSettings: If the finished run had other settings: its results are not overwritten by `--resume`.
@@ -73,6 +73,6 @@ def finished(path: Path, now: Settings) -> dict[str, Any] | None:
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON gives them back: lists for tuples, text for keys."""
+    """Return settings as they are after a round trip through JSON: tuples become lists, keys become text."""
     content: dict[str, Any] = json.loads(json.dumps(settings, default=str))
     return content

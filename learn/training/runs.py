@@ -27,21 +27,22 @@ from .learning_rates import learning_rate
 from .model_card import check_hub, push, repository, write_card
 from .resume import finished
 
-CHOICES = {"auroc": FILE, "loss": "result-by-loss.json"}  # the result of the best epoch, by what it is the best
+CHOICES = {"auroc": FILE, "loss": "result-by-loss.json"}  # file of the result, by criterion for the best epoch
 METHOD = {"accelerate": "fine-tuning", "trainer": "fine-tuning, Trainer"}  # the name in tables, by --engine
 Engine = Callable[[argparse.Namespace, Task, Path], Result]
 
 
 def each_task(args: argparse.Namespace, train: Engine) -> list[Result]:
-    """Run one task after another, each in `<output-dir>/<dataset>/<column>`; a failed one does not stop the others.
+    """Run one task after another, and return the results; a task that fails does not stop the others.
 
     Args:
-        args: Arguments of the run; a learning rate that is not given is set. With `--resume`, a task that has a result
-            with the same settings keeps it.
-        train: Trains and tests; called with arguments, task and output folder.
+        args: Arguments of the run; a missing learning rate is set. With `--resume`, a task that has a result with the
+            same settings keeps it.
+        train: Function that trains and tests, called with arguments, task and the output folder,
+            `<output-dir>/<dataset>/<column>`.
 
     Raises:
-        MedIMetaError: At the end, naming the tasks that failed and why.
+        MedIMetaError: At the end, if tasks failed; the message names them and the reasons.
     """
     tasks = named_tasks(args.tasks)
     if args.push_to_hub is not None:
@@ -68,7 +69,7 @@ def each_task(args: argparse.Namespace, train: Engine) -> list[Result]:
 
 
 def start(args: argparse.Namespace, folder: Path) -> Accelerator:
-    """Make the `Accelerator` of a run, start its trackers, and delete the results of an earlier run.
+    """Return the `Accelerator` of a run, with its trackers started; results of an earlier run are deleted.
 
     Raises:
         MedIMetaError: If the tracker is unknown or not installed.
@@ -97,13 +98,13 @@ def start(args: argparse.Namespace, folder: Path) -> Accelerator:
 
 
 def end_trackers(accelerator: Accelerator) -> None:
-    """Do what `Accelerator.end_training` does, but keep the processes together: another run may follow."""
+    """End the trackers, like `Accelerator.end_training`, but keep the process group for another run."""
     for tracker in accelerator.trackers:
         tracker.finish()
 
 
 def identity(args: argparse.Namespace, task: Task, rows: Mapping[str, Dataset]) -> dict[str, Any]:
-    """Return everything that decides what a run does: settings, task, and hashes of images and labels."""
+    """Return everything that influences the results of a run: settings, task, and a hash of the data."""
     data = {split: fingerprint(view, task) for split, view in rows.items()}
     return settings(args) | {
         "task": f"{task.dataset}/{task.name}",
@@ -129,12 +130,12 @@ def finish(
         args: Arguments of the run.
         task: The task.
         rows: The splits, with all columns.
-        accelerator: That of the run; its trackers end.
-        history: See `Progress`.
-        best: See `Progress`; their models are in `model/` and `model-by-loss/`.
+        accelerator: The accelerator of the run; its trackers are ended.
+        history: As in `Progress`.
+        best: As in `Progress`; the models are in `model/` and `model-by-loss/`.
         logits: Logits of the test split, for the best epochs by "auroc" and "loss".
         validation: Logits of the validation split, for `--calibrate`.
-        images_per_second: Speed of training alone.
+        images_per_second: Speed of training, without evaluation.
 
     Returns:
         The result of the best epoch by AUROC.

@@ -62,7 +62,7 @@ def test_tiny_has_defaults_that_fit_miniatures(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("repository", "message"), [("me/maml", "did not let us log in"), ("me/maml-{dataset}", "not belong to one task")]
+    ("repository", "message"), [("me/maml", "Cannot log in"), ("me/maml-{dataset}", "not belong to one task")]
 )
 def test_what_cannot_be_pushed_is_reported_before_training(repository, message, where, tmp_path, monkeypatch):
     class Nobody:

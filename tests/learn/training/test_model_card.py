@@ -37,9 +37,9 @@ def test_messages_of_the_hub_never_repeat_the_token(tmp_path, monkeypatch):
         monkeypatch.setattr(model_card, "HfApi", functools.partial(HfApi, endpoint=hub.url, token=TOKEN))
         shown += [message_of(lambda: model_card.push(tmp_path / "model", "ns/vit"))]
 
-    assert "did not let us upload" in shown[0]
-    assert "did not let us upload" in shown[2]
-    assert "did not let us log in" in shown[1]
+    assert "Cannot upload" in shown[0]
+    assert "Cannot upload" in shown[2]
+    assert "Cannot log in" in shown[1]
     assert not any(token in text for token in (TOKEN, READ_TOKEN) for text in shown)
     assert hub.repos == {}
 
