@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fakes.shell import medimeta as run
+from fakes.processes.shell import medimeta as run
 from medimeta.builders.loading import load_dataset
 from medimeta.builders.locate import open_source
 from medimeta.builders.phantoms import write_miniature
