@@ -1,1 +1,1 @@
-"""The published protocols as whole runs, one module per command."""
+"""The published protocols as complete runs, one module per command."""

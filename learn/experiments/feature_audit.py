@@ -1,4 +1,4 @@
-"""Audit a task by features: labels that a probe does not believe, and images that an encoder hardly distinguishes."""
+"""Audit a task by features: labels that a linear probe contradicts, and pairs of nearly identical images."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def audit_features(
     data_dir: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """List the images of a dataset whose labels are suspect, and pairs that are nearly the same to an encoder.
+    """Return the images of a dataset whose labels are suspect, and pairs with nearly the same features.
 
-    Probabilities come from linear probes that were fitted on the other four fifths of the dataset, without the copies
-    and other images of the subject.
+    Probabilities come from linear probes that were fitted on the other four fifths of the dataset, without copies of
+    the image and other images of its subject.
 
     Args:
         encoder: An encoder, or its name.
         dataset: Id of the dataset, or its task.
-        task: Its task; the main task by default.
-        similarity: Least cosine similarity of pairs.
+        task: Name of the task; the main task by default.
+        similarity: Smallest cosine similarity of pairs, -1 to 1.
         data_dir: Where the data are, as for `medimeta.load_dataset`.
         **options: Further arguments of `medimeta.load_dataset`.
 
     Returns:
-        Suspect labels, the most suspect first: `original_filepath`, `split`, `index`, `label`, `suggested`, `margin`
-        (of multilabel tasks a row per label, whose names are "LABEL" or "not LABEL"). And pairs, the most similar
-        first: path and label of both, and `similarity`.
+        A table of suspect labels, the most suspect first, with the columns `original_filepath`, `split`, `index`,
+        `label`, `suggested` and `margin` (for multilabel tasks a row per label, with names "LABEL" and "not LABEL").
+        And a table of pairs, the most similar first: path and label of both images, and `similarity`.
 
     Raises:
         UnknownName: If the dataset, task or option does not exist.
@@ -92,7 +92,7 @@ def cross_validated(task: Task, features: np.ndarray, labels: np.ndarray, subjec
     Args:
         task: The task.
         features: Shape (N, width).
-        labels: As for `evaluate_scores`; unknown ones may be among them.
+        labels: As for `evaluate_scores`; unknown labels are allowed.
         subjects: Subject of each row; rows of one subject are in one fold.
 
     Returns:
@@ -112,7 +112,7 @@ def cross_validated(task: Task, features: np.ndarray, labels: np.ndarray, subjec
 
 
 def _questions(task: Task, labels: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, list[str], np.ndarray]]:
-    """Return ids, names and probabilities of the question that a task asks; of a multilabel one, of each label."""
+    """Return ids, names and probabilities of the classes of a task; for a multilabel task, those of each label."""
     if task.kind != "multilabel":
         return [(labels, list(task.labels), scores)]
     return [

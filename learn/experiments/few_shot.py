@@ -1,8 +1,8 @@
 """Few-shot episodes of one task, solved with a pre-trained backbone by the published protocol: `medimeta few-shot`.
 
 Every episode starts from the backbone as it was loaded and a new head of zeros. Query images are never augmented, and
-are not used before they are answered. All settings of a grid are reported: choosing one by these numbers would be
-tuning on the test episodes. The number of processes changes how fast a run is, not what it computes.
+are not used in training. All settings of a grid are reported: choosing one by these numbers would be tuning on the test
+episodes. The number of processes changes the speed of a run, not its results.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ from ..training import launch, runs
 from ..training.arguments import model_name
 from ..training.records import Records
 
-PUBLISHED_TABLE = {
-    "method": "finetune",
-    "lr": 1e-3,
-    "steps": 50,
-}  # of the grid, the cell that the published table keeps
+PUBLISHED_TABLE = {"method": "finetune", "lr": 1e-3, "steps": 50}  # the cell of the grid in the published table
 
 
 def run(args: argparse.Namespace) -> list[Result]:
@@ -116,9 +112,10 @@ def run(args: argparse.Namespace) -> list[Result]:
 
 
 def is_published(episodes: EpisodeSet, cell: Key) -> bool:
-    """Return whether a cell of the grid is the one that the published table keeps, on episodes as published.
+    """Return whether a cell of the grid is that of the published table, on episodes as published.
 
-    Support and query share no subject here, where subjects are known; published sets may.
+    One difference is allowed: support and query share no subject here, where subjects are known; in published sets they
+    may.
     """
     recipe = episodes.about["recipe"]
     drawn = (recipe["shots"], recipe["queries"], recipe["min_images"], len(episodes))

@@ -1,4 +1,4 @@
-"""Runs of commands that are remembered: a finished one is not repeated, an interrupted one continues."""
+"""Recorded runs of commands: a finished run is not repeated, an interrupted one continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...files.version import VERSION
 from ..training.resume import note, noted
 from . import few_shot, options, pretrain_maml, pretrain_multitask, train
 
-DONE, STARTED = "run.json", ".started.json"  # the last and the first file of a run: what was run
+DONE, STARTED = "run.json", ".started.json"  # the last and the first file of a run, which hold its identity
 RUN: dict[str, Callable[[argparse.Namespace], object]] = {
     "train": train.run,
     "few-shot": few_shot.run,
@@ -30,9 +30,9 @@ class Job:
 
     Attributes:
         command: One of `RUN`.
-        options: Its options, without `--output-dir` and `--resume`.
+        options: Options of the command, without `--output-dir` and `--resume`.
         folder: Output folder.
-        before: The job whose output it starts from.
+        before: The job whose output this one starts from; None if it needs none.
     """
 
     command: str
@@ -42,12 +42,12 @@ class Job:
 
     @property
     def identity(self) -> dict[str, object]:
-        """Everything that decides what comes out, ready for JSON."""
+        """Everything that influences the results, ready for JSON."""
         before = None if self.before is None else self.before.identity
         return {"command": self.command, "options": list(self.options), "before": before, "medimeta": VERSION}
 
     def check(self) -> None:
-        """Refuse at once what the command would refuse after hours of others.
+        """Check options now, rather than after hours of other jobs.
 
         Raises:
             MedIMetaError: If a command does not take its options.
@@ -60,10 +60,10 @@ class Job:
             raise MedIMetaError(f"medimeta {self.command} does not take: {' '.join(self.options)}") from None
 
     def execute(self, failed: dict[Path, str]) -> None:
-        """Run what is not finished, the job before first; the work of an interrupted run is kept.
+        """Run the job unless it is finished, after the job that it starts from; an interrupted run is continued.
 
         Args:
-            failed: Why jobs failed, by their folders. They are not tried again, though others start from them.
+            failed: Messages of failed jobs, by folder. A failed job is not repeated, even if others start from it.
 
         Raises:
             MedIMetaError: If the command, or that of the job before, fails.

@@ -13,13 +13,13 @@ VIT = "google/vit-base-patch16-224-in21k"
 
 
 def new_parser(command: str, required: str, description: str, *examples: str) -> Parser:
-    """Make a parser whose help is short at its head and shows examples at its end.
+    """Return a parser whose help has a short usage line and ends with examples.
 
     Args:
         command: The words after `medimeta`.
-        required: The options that must be given.
-        description: What the command does.
-        *examples: What may follow the command.
+        required: The required options, for the usage line.
+        description: Description of the command.
+        *examples: Example options, without `medimeta` and the command.
     """
     epilog = "\n".join(["examples:", *(f"  medimeta {command} {example}" for example in examples)])
     return Parser(
@@ -38,7 +38,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def at_least(least: float, kind: Callable[[str], float] = int) -> Callable[[str], float]:
-    """The `type` of an option: a number, not smaller than `least`."""
+    """Return the `type` of an option that takes a number, not smaller than `least`."""
 
     def read(text: str) -> float:
         try:
@@ -56,11 +56,11 @@ COUNT, NUMBER, SEED, RATE = at_least(1), at_least(0), at_least(0), at_least(0, f
 
 
 def add_common(parser: Parser, *, seeds: bool = False) -> None:
-    """Add data, model and run: the options of every command."""
+    """Add the options of every command: data, model and run."""
     add = parser.add_argument_group("data").add_argument
     add("--data-dir", metavar="PATH", help="raw source, release or Hub folder; else MEDIMETA_DATA or a download")
     add("--partial", action="store_true", help="accept a raw source with fewer images than published")
-    add("--labels", choices=("released", "corrected"), default="released", help="which labels (%(default)s)")
+    add("--labels", choices=("released", "corrected"), default="released", help="version of the labels (%(default)s)")
     add(
         "--exclude-leaks",
         nargs="?",
@@ -73,20 +73,26 @@ def add_common(parser: Parser, *, seeds: bool = False) -> None:
     add("--no-store", action="store_true", help="decode images each time instead of once")
     add = parser.add_argument_group("model").add_argument
     add("--model", default=VIT, help="as for medimeta bench: ORG/MODEL or a folder, timm:NAME, ... (%(default)s)")
-    add("--tiny", action="store_true", help="try it: a small random model, and miniatures where no data are given")
+    add("--tiny", action="store_true", help="quick trial: a small random model, and miniatures if no data are given")
     add("--mixed-precision", choices=("no", "fp16", "bf16"), default="no", help="fp16 needs a GPU (%(default)s)")
     add = parser.add_argument_group("run").add_argument
-    add("--seed", type=SEED, default=0, metavar="N", help="of weights, order and augmentation (%(default)s)")
+    add("--seed", type=SEED, default=0, metavar="N", help="seed of weights, order and augmentation (%(default)s)")
     if seeds:
         add("--seeds", type=SEED, nargs="+", metavar="N", help="one run per seed, each in <output-dir>/seed-N")
-    add("--output-dir", type=Path, default=Path("runs"), metavar="PATH", help="for models and results (%(default)s)")
+    add(
+        "--output-dir",
+        type=Path,
+        default=Path("runs"),
+        metavar="PATH",
+        help="folder of models and results (%(default)s)",
+    )
     add("--resume", action="store_true", help="continue an interrupted run; a finished one is left alone")
     add("--report-to", default="none", help="tracker: tensorboard, wandb, ... (%(default)s)")
 
 
 def shared_options() -> Parser:
-    """Make a parser of the options that every command knows."""
-    parser = new_parser("sweep", "", "Options that every command knows.")
+    """Return a parser of the options that all commands share."""
+    parser = new_parser("sweep", "", "Options that all commands share.")
     add_common(parser)
     return parser
 
@@ -103,11 +109,11 @@ def add_tasks(parser: Parser) -> None:
 
 
 def add_target(parser: Parser, *, split: str = "train+validation+test") -> None:
-    """Add the task that is evaluated."""
+    """Add the options that choose the evaluated task."""
     add = parser.add_argument_group("target").add_argument
     add("--dataset", required=True, metavar="ID", help="the target dataset, e.g. pbc")
-    add("--task", help="its task; the main task if not given")
-    add("--split", default=split, help="what is evaluated (%(default)s)")
+    add("--task", help="task of the dataset; the main task if not given")
+    add("--split", default=split, help="split to evaluate (%(default)s)")
     add("--episodes", nargs="+", metavar="FILE", help="episodes written by `medimeta episodes`")
 
 
@@ -122,21 +128,21 @@ def add_pool(parser: Parser) -> None:
 
 
 def add_training(parser: Parser) -> None:
-    """Add what a training loop needs; the defaults are the published protocol."""
+    """Add the options of a training loop; the defaults are those of the published protocol."""
     add = parser.add_argument_group("training").add_argument
     add_epochs(add, patience=10)
     add("--batch-size", type=COUNT, default=64, metavar="N", help="images per step, over all processes (%(default)s)")
     add("--gradient-accumulation", type=COUNT, default=1, metavar="N", help="parts to compute a batch in (%(default)s)")
-    add("--lr", type=RATE, metavar="RATE", help="of AdamW; by architecture: 1e-3 for ResNet-18, 1e-4 for larger ones")
-    add("--weight-decay", type=RATE, default=0.0, metavar="RATE", help="of AdamW (%(default)s)")
+    add("--lr", type=RATE, metavar="RATE", help="rate of AdamW; by architecture: 1e-3 for ResNet-18, 1e-4 for larger")
+    add("--weight-decay", type=RATE, default=0.0, metavar="RATE", help="weight decay of AdamW (%(default)s)")
     add("--no-augmentation", action="store_true", help="train on images as they are")
     add_push(add)
 
 
 def add_epochs(add: Add, *, patience: int) -> None:
-    """Add how long to train."""
-    add("--epochs", type=COUNT, default=100, metavar="N", help="at most (%(default)s)")
-    add("--patience", type=COUNT, default=patience, metavar="N", help="epochs without a better AUROC (%(default)s)")
+    """Add the options that limit the number of epochs."""
+    add("--epochs", type=COUNT, default=100, metavar="N", help="largest number of epochs (%(default)s)")
+    add("--patience", type=COUNT, default=patience, metavar="N", help="stop after N without better AUROC (%(default)s)")
 
 
 def add_push(add: Add) -> None:
@@ -145,11 +151,11 @@ def add_push(add: Add) -> None:
 
 
 def add_min_images(add: Add, default: str) -> None:
-    """`--min-images` and `--share-subjects`; the default depends on other options, so that only its text is given."""
+    """Add `--min-images` and `--share-subjects`; the default depends on other options, so only its text is given."""
     add("--min-images", type=NUMBER, metavar="N", help=f"leave out classes with fewer images ({default})")
     add("--share-subjects", action="store_true", help="support and query may show the same subject, as published")
 
 
 def add_chunk(add: Add) -> None:
     """Add `--chunk`."""
-    add("--chunk", type=COUNT, default=64, metavar="N", help="images that pass the model at once (%(default)s)")
+    add("--chunk", type=COUNT, default=64, metavar="N", help="images per forward pass (%(default)s)")

@@ -32,7 +32,7 @@ from .option_groups import (
 CLIP = "openai/clip-vit-base-patch32"
 METHODS = ("finetune", "probe", "prototype")
 SWEEP_METHODS = ("full supervision", "IM-PT", "mm-PT", "mm-MAML", "mm-MetaSGD")  # the last one is optional
-SWEPT = (  # the commands of a sweep, and the options of a sweep that hold theirs
+SWEPT = (  # the commands of a sweep, each with the options of the sweep that pass options to it
     ("train", "--train", "--finetune"),
     ("few-shot", "--few-shot"),
     ("pretrain multitask", "--pretrain-multitask"),
@@ -42,7 +42,7 @@ TINY_MAML = {"shots": (1, 3), "queries": 5, "train_episodes": 20, "validation_ep
 
 
 def parse(command: str, argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line of a command.
+    """Return the parsed arguments of a command.
 
     `--tiny` changes defaults: the model is the small random ViT, and meta-training has fewer and smaller episodes.
 
@@ -56,7 +56,7 @@ def parse(command: str, argv: Sequence[str]) -> argparse.Namespace:
     parser = PARSERS[command]()
     if command == "sweep":
         args, args_of_all = parser.parse_known_args(argv)
-        shared_options().parse_args(args_of_all)  # refuses what not all commands know
+        shared_options().parse_args(args_of_all)  # refuses options that the commands do not share
         args.shared, args.own = args_of_all, {name: getattr(args, name) for name, *_ in SWEPT}
         return args
     args = parser.parse_args(argv)
@@ -116,8 +116,8 @@ def maml() -> Parser:
     )
     add_pool(parser)
     add = parser.add_argument_group("episodes").add_argument
-    add("--train-episodes", type=COUNT, default=1000, metavar="N", help="per task (%(default)s)")
-    add("--validation-episodes", type=COUNT, default=100, metavar="N", help="per task (%(default)s)")
+    add("--train-episodes", type=COUNT, default=1000, metavar="N", help="number per task (%(default)s)")
+    add("--validation-episodes", type=COUNT, default=100, metavar="N", help="number per task (%(default)s)")
     add(
         "--shots",
         type=COUNT,
@@ -139,11 +139,11 @@ def maml() -> Parser:
     add("--inner-rate", type=RATE, default=0.1, metavar="RATE", help="fixed, or the start of learned (%(default)s)")
     add("--inner-steps", type=COUNT, default=4, metavar="N", help="gradient steps (%(default)s)")
     add("--validation-steps", type=COUNT, default=32, metavar="N", help="steps at --inner-rate (%(default)s)")
-    add("--order", type=int, choices=(1, 2), default=2, help="of the meta-gradient; 1 is cheaper (%(default)s)")
+    add("--order", type=int, choices=(1, 2), default=2, help="order of the meta-gradient; 1 is cheaper (%(default)s)")
     add = parser.add_argument_group("outer loop").add_argument
     add("--lr", type=RATE, default=1e-3, metavar="RATE", help="learning rate of Adam (%(default)s)")
     add("--batch-size", type=COUNT, default=1, metavar="N", help="episodes per step, over all processes (%(default)s)")
-    add("--epoch-steps", type=COUNT, metavar="N", help="steps between validations; a pass through all episodes")
+    add("--epoch-steps", type=COUNT, metavar="N", help="steps per epoch; a pass through all episodes if not given")
     add_epochs(add, patience=5)
     add_push(add)
     add_common(parser)
@@ -175,8 +175,8 @@ def few_shot() -> Parser:
         metavar="METHOD",
         help=f"{', '.join(METHODS)}; all if not given",
     )
-    add("--lr", type=RATE, nargs="+", default=[1e-3, 1e-2], metavar="RATE", help="of Adam (0.001 0.01)")
-    add("--steps", type=COUNT, nargs="+", default=[50, 100], metavar="N", help="when to answer (50 100)")
+    add("--lr", type=RATE, nargs="+", default=[1e-3, 1e-2], metavar="RATE", help="learning rates of Adam (0.001 0.01)")
+    add("--steps", type=COUNT, nargs="+", default=[50, 100], metavar="N", help="steps before prediction (50 100)")
     add("--augmentation", action="store_true", help="fine-tuning: augment the support set in each step")
     add_chunk(add)
     add_common(parser, seeds=True)
@@ -210,8 +210,8 @@ def sweep() -> Parser:
         "sweep",
         "--tasks TASK... ",
         "Run methods on tasks and compare them in one table and one figure.\n\n"
-        "Options that all commands know (--model, --tiny, --data-dir, --seed, ...) go to all of them; those of one\n"
-        "command go into the option named after it. The same command again runs only what is missing or changed.",
+        "Options that all commands share (--model, --tiny, --data-dir, --seed, ...) are passed to all of them; give\n"
+        "those of one command in the option named after it. A rerun repeats only what is missing or changed.",
         "--tasks main --model microsoft/resnet-18 --mixed-precision bf16",
         '--tiny --tasks bus pbc --sources bus pbc crc --train="--epochs 8" --few-shot="-n 20 --steps 20"',
     )
@@ -229,8 +229,8 @@ def sweep() -> Parser:
     for command, *names in SWEPT:
         options: dict[str, Any] = {"dest": command, "type": shlex.split, "default": [], "metavar": "OPTIONS"}
         add(*names, **options, help=f'options of medimeta {command}: {names[0]}="..."')
-    add("--output-dir", type=Path, default=Path("sweep"), help="for cells, backbones and table (%(default)s)")
-    add("--metric", default="auroc", help="what the table compares by (%(default)s)")
+    add("--output-dir", type=Path, default=Path("sweep"), help="folder of cells, backbones and table (%(default)s)")
+    add("--metric", default="auroc", help="metric of the table (%(default)s)")
     add("--resume", action="store_true", help="accepted for uniformity: a sweep always resumes")
     return parser
 

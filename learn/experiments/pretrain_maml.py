@@ -31,7 +31,7 @@ MIN_IMAGES = 40  # of a class of a source task, as published
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Meta-train; return the content of training.json."""
+    """Meta-train a backbone, and return the content of training.json."""
     pool, tasks = pretraining.source_pool(args)
     if args.resume and (earlier := resume.finished(args.output_dir / pretraining.FILE, settings(args))) is not None:
         print(f"{args.output_dir} is finished.")
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     identity = settings(args) | {"train": train.sha256, "validation": validation.sha256}
 
     def validate(learner: maml.MetaLearner) -> tuple[list[float], list[float]]:
-        """AUROC and loss of each validation episode, solved at the one rate; the same in every process."""
+        """Return AUROC and loss of each validation episode, solved at the fixed rate; the same in every process."""
         mine = []
         numbers = range(rank, len(validation), world)
         for number in tqdm(numbers, desc="validation", leave=False, disable=runs.quiet()):
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             optimizer.step()
             train_loss += loss / steps
 
-        # Every process gets all numbers, so that all take the same decisions.
+        # Every process gets all numbers, so that all make the same decisions.
         aurocs, losses = validate(learner)
         metrics = {"auroc": float(np.mean(aurocs)), "cross_entropy": float(np.mean(losses))}
         progress.end_epoch({"train_loss": train_loss}, metrics, save)

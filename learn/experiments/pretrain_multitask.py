@@ -38,7 +38,7 @@ Data = dict[Task, tuple[dict[str, Dataset], dict[str, PixelDataset]]]
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Pre-train; return the content of training.json."""
+    """Pre-train a backbone, and return the content of training.json."""
     pool, tasks = pretraining.source_pool(args)
     if args.lr is None:
         args.lr = learning_rate(args.model)
@@ -56,9 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     tasks = list(sources)
     train = {task: data["train"] for task, (_, data) in sources.items()}
     batches = MixedBatches({task: len(data) for task, data in train.items()}, args.batch_size, seed=args.seed)
-    accelerator.print(
-        f"{len(tasks)} tasks, {batches.total:,} batches per epoch; kept for later: {', '.join(pool.targets)}"
-    )
+    accelerator.print(f"{len(tasks)} tasks, {batches.total:,} batches per epoch; target: {', '.join(pool.targets)}")
     for name, reason in {**pool.left_out, **left_out}.items():
         accelerator.print(f"  left out: {name}: {reason}")
 
@@ -101,7 +99,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             optimizer.zero_grad()
         means = launch.summed(accelerator, totals).cpu() / torch.tensor([len(data) for data in train.values()])
 
-        # Every process has all logits and labels, so that all take the same decisions.
+        # Every process has all logits and labels, so that all make the same decisions.
         measured = {}
         for task, (_, data) in sources.items():
             measured[task] = loop.measure(task, predict(task), loop.known_labels(data["validation"]))
@@ -139,7 +137,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_sources(args: argparse.Namespace, tasks: Sequence[Task]) -> tuple[Data, dict[str, str]]:
-    """Load the train and validation splits of each task, and say why tasks are left out.
+    """Return the train and validation splits of each task, and the reasons why tasks are left out.
 
     Raises:
         MedIMetaError: If no task is left.

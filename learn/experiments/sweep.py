@@ -1,7 +1,7 @@
-"""Methods on tasks, compared in one table and one figure: `medimeta sweep`.
+"""Compare methods on tasks in one table and one figure: `medimeta sweep`.
 
-Every cell of the table is a run of another command, in its own folder. The same sweep again runs what is missing or has
-other options. A cell that fails is reported at the end, after the others.
+Every cell of the table is a run of another command, in its own folder. A rerun of the sweep runs only cells that are
+missing or have other options. Failed cells are reported at the end.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ METHODS = {
 
 
 def run(args: argparse.Namespace) -> list[ResultTable]:
-    """Run all cells that are not finished; write table.md, table.csv and table.png.
+    """Run all cells that are not finished, write table.md, table.csv and table.png, and return the tables.
 
     Raises:
-        MedIMetaError: At once for options that a command does not take; at the end, naming the cells that failed.
+        MedIMetaError: At once, if a command does not take its options; at the end, if cells failed.
     """
     tasks = named_tasks(args.tasks)
     cells = {(task, name): plan(args, tasks, task, name) for task in tasks for name in args.methods}

@@ -1,8 +1,8 @@
 """Full supervision, as published: `medimeta train`.
 
 Training images are augmented; training stops when validation AUROC no longer improves; the best epochs by validation
-AUROC and by validation loss are each tested once on the test split. The number of processes changes how fast a run is,
-not what it computes.
+AUROC and by validation loss are each tested once on the test split. The number of processes changes the speed of a run,
+not its results.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ ENGINES = {"accelerate": train_accelerate.train, "trainer": train_trainer.train}
 
 
 def run(args: argparse.Namespace) -> list[Result]:
-    """Train, choose and test a model for each task; return what their result.json files say."""
+    """Train, select and test a model for each task, and return the results."""
     return each_task(args, ENGINES[args.engine])

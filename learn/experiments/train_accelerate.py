@@ -18,7 +18,7 @@ from ..training import checkpoints, launch, loop, runs
 
 
 def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
-    """Train on one task, and test the best models."""
+    """Train on one task, test the best models, and return the result of the best by validation AUROC."""
     accelerator = runs.start(args, folder)
     set_seed(args.seed)
 
@@ -74,7 +74,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         train_loss = launch.summed(accelerator, total).item() / len(data["train"])
         seconds, images = seconds + time.perf_counter() - started, images + len(data["train"])
 
-        # Every process has all logits and labels, so that all take the same decisions.
+        # Every process has all logits and labels, so that all make the same decisions.
         metrics = evaluate(model, "validation")
         progress.end_epoch({"train_loss": train_loss}, metrics, save)
         accelerator.log({"train_loss": train_loss, **{f"validation_{k}": v for k, v in metrics.items()}}, step=epoch)

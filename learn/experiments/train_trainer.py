@@ -24,7 +24,7 @@ from ..training import checkpoints, loop, resume, runs
 
 
 def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
-    """Train on one task, and test the best models."""
+    """Train on one task, test the best models, and return the result of the best by validation AUROC."""
     accelerator = runs.start(args, folder)
     set_seed(args.seed)
     with accelerator.main_process_first():  # the first process prepares the dataset for all
@@ -48,7 +48,7 @@ def train(args: argparse.Namespace, task: Task, folder: Path) -> Result:
         return loop.predict(accelerator, model, preprocessing, data[split], batch_size=part_size)
 
     class TaskTrainer(Trainer):
-        """A Trainer with batches in which every image comes once per epoch, and with the loss of the task."""
+        """A Trainer whose batches contain every image once per epoch, with the loss of the task."""
 
         control: Any
 

@@ -1,7 +1,7 @@
 """Zero-shot classification with a CLIP-style model, on a split or on few-shot episodes: `medimeta zero-shot`.
 
-The sentences are those of exactly the classes that are evaluated: all classes of the task, or those of each episode,
-which may have fewer. On the episodes of `medimeta few-shot` the numbers can be compared; support images are not used.
+Sentences are used only for the evaluated classes: all classes of the task, or those of each episode, which may have
+fewer. On the same episodes, the numbers are comparable with those of `medimeta few-shot`; support images are not used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..training.arguments import model_name
 
 
 def run(args: argparse.Namespace) -> list[Result]:
-    """Evaluate; return a result for the split, or one for each file of episodes."""
+    """Evaluate a model, and return a result for the split, or one for each file of episodes."""
     accelerator = runs.start(args, args.output_dir)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     set_seed(args.seed)
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> list[Result]:
     preprocessing = model.backbone.to(device).transform
     templates = _templates(args, task)
 
-    # The vectors of all images that are classified. Processes take whole blocks, so that their number changes nothing;
+    # The vectors of all images to classify. Processes take whole blocks, so that their number does not change results;
     # every row comes from one process and is zero in the others.
     used = sorted({row for episodes in sets for one in episodes for row in one.query.tolist()}) or range(len(rows))
     places = {row: place for place, row in enumerate(used)}
