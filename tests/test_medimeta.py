@@ -137,6 +137,7 @@ def test_both_doors_share_the_cache(raw):
     assert by_face.cache_files == by_hook.cache_files
 
 
+@pytest.mark.slow
 def test_pickles_into_spawned_workers(raw):
     builder = load_dataset_builder("medimeta", "bus", data_dir=str(raw), partial=True)
     assert pickle.loads(pickle.dumps(builder)).config == builder.config

@@ -129,6 +129,7 @@ def test_datasets_built_one_after_another_share_a_folder(raw, pbc_hub, tmp_path)
     assert "Incomplete" in (out / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bytes(pbc, pbc_hub, tmp_path):
     with pool(2, at_once=True) as (executor, _):
         build_one("pbc", pbc, tmp_path / "two", executor=executor, workers=2)

@@ -104,6 +104,7 @@ def test_a_built_folder_is_shuffled_within_splits_and_has_two_shards_of_large_on
     assert all(pq.read_metadata(path).num_rows % 100 == 0 for path in shards(hub / "pbc")["train"][:-1])
 
 
+@pytest.mark.slow
 def test_the_published_order_is_an_option(pbc, tmp_path):
     build(open_source("pbc", pbc, PARTIAL), tmp_path / "hub", version="0", order="published")
     record = build(open_source("pbc", pbc, PARTIAL), tmp_path / "hub", version="0", order="published")
@@ -157,6 +158,7 @@ def test_rows_are_read_in_any_blocks(hub, block, monkeypatch):
         assert all(table.equals(to_table(source, part)) for table, part in zip(found, parts, strict=True))
 
 
+@pytest.mark.slow
 def test_a_source_is_read_in_its_own_order(pbc, tmp_path, monkeypatch):
     source = open_source("pbc", pbc, PARTIAL)
     seen = []

@@ -63,6 +63,7 @@ def predicted(folder, name, weight, dataset, task, data_dir):
     return [str(folder / f"{name}.csv"), dataset, "--data-dir", str(data_dir), "--partial", "--resamples", "50"]
 
 
+@pytest.mark.slow
 def test_groups_classes_and_comparisons_from_stored_predictions(tmp_path, capsys):
     derm = write_miniature("skinl_derm", tmp_path / "raw", per_class=8)
     task = medimeta.DATASETS["skinl_derm"].tasks[0]

@@ -141,6 +141,7 @@ def test_a_folder_without_datasets_and_a_name_without_owner(tmp_path, small, lfs
         push(small, "medimeta", version="0")
 
 
+@pytest.mark.slow
 def test_a_folder_that_changes_while_it_is_sent(lfs_hub, folder):
     publish(lfs_hub, folder)
     old = lfs_hub.files(REPO)

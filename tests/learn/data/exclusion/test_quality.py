@@ -43,6 +43,7 @@ def test_one_image_of_each_group_of_copies_stays(id):
         assert staying.empty or staying["late"].item() == group["late"].max()
 
 
+@pytest.mark.slow
 def test_flags_are_columns_and_filters(tmp_path):
     raw = write_miniature("bus", tmp_path / "raw", per_class=60)
     options = {"data_dir": raw, "partial": True, "split": "train", "task": "malignancy"}
