@@ -24,7 +24,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "logistic regression": {"features": "centred, length 1", "strength": STRENGTH},
     "published probe": {"features": "as they are", "optimizer": "Adam", "lr": RATE, "steps": STEPS, "start": "zero"},
 }
-SOLVERS = ("prototype", "logistic regression")
 Solver = Callable[[Task, torch.Tensor, np.ndarray, torch.Tensor], torch.Tensor]
 
 

@@ -164,7 +164,7 @@ def _part(table: ResultTable) -> Part:
         compared = standing(table)
     except MedIMetaError:  # one method, or tasks of one dataset only
         compared = None
-    domain = {task: _domain(task) for task in table.tasks}
+    domain = {task: domain_of(task) for task in table.tasks}
     domains = list(dict.fromkeys(domain[task] for task in table.tasks))
     rows = []
     for method in table.methods:
@@ -202,6 +202,7 @@ def _of_datasets(values: dict[str, float], tasks: Sequence[str]) -> np.ndarray |
     return np.array([np.mean(several) for several in by_dataset.values()])
 
 
-def _domain(task: str) -> str:
+def domain_of(task: str) -> str:
+    """Return the domain of a task, given by its name in tables: "other" for a dataset that is not in the catalogue."""
     card = DATASETS.get(task.partition(" / ")[0])
     return card.domain if card is not None else "other"

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ....cards.catalogue import DATASETS
 from ...evaluation.comparing.comparison import task_name
 from ...evaluation.comparing.result_table import ResultTable
 from ...evaluation.measures.intervals import Measured
 from ...evaluation.measures.metrics import SMALLER_IS_BETTER
 from ...figures.style import metric_name
-from .content import Content, Part
+from .content import Content, Part, domain_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +80,7 @@ def page(content: Content, metric: str, pictures: Sequence[Picture]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"cells": _cells, "metric_name": metric_name, "best": _best, "domain_of": _domain}
+    environment.globals |= {"cells": _cells, "metric_name": metric_name, "best": _best, "domain_of": domain_of}
     names = {task_name(result) for _, result in content.results}
     classes_of, classes = _classes(content)
     return environment.get_template("page.html.jinja").render(
@@ -90,7 +89,7 @@ def page(content: Content, metric: str, pictures: Sequence[Picture]) -> str:
         smaller=metric in SMALLER_IS_BETTER,
         tasks=len(names),
         datasets=len({result.dataset for _, result in content.results}),
-        domains=list(dict.fromkeys(_domain(task) for task in sorted(names))),
+        domains=list(dict.fromkeys(domain_of(task) for task in sorted(names))),
         published=any(part.table.protocol.endswith("published probe") for part in content.parts),
         figures=pictures,
         classes=classes,
@@ -123,11 +122,6 @@ def _classes(content: Content) -> tuple[str, list[tuple[str, list[str], list[tup
 def _of(result: Any, label: str, metric: str) -> Measured:
     value: Measured = result.classes.get(label, {}).get(metric, Measured(None))
     return value
-
-
-def _domain(task: str) -> str:
-    card = DATASETS.get(task.partition(" / ")[0])
-    return card.domain if card is not None else "other"
 
 
 def _best(part: Part, name: str) -> float | None:
