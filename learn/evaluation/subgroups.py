@@ -98,19 +98,19 @@ def subgroups(
     if metric not in whole:
         raise unknown("metric", metric, whole)
     numbers, name_of = groups(subjects, len(names)), np.array(names, object)
-    found = list(dict.fromkeys(order or sorted(set(names))))
-    rows = {name: np.flatnonzero(name_of == name) for name in found}
+    shown = list(dict.fromkeys(order or sorted(set(names))))
+    rows = {name: np.flatnonzero(name_of == name) for name in shown}
     parts = {name: Scored(scored.task, scored.scores[here], scored.labels[here]) for name, here in rows.items()}
     values = {name: float(part.measure().overall[metric][0]) for name, part in parts.items()}
     drawing = resamples > 0 and metric not in WITHOUT_INTERVAL
-    samples: dict[str, list[np.ndarray]] = {name: [] for name in found}
+    samples: dict[str, list[np.ndarray]] = {name: [] for name in shown}
     for weights in draws(numbers, resamples=resamples, seed=seed) if drawing else ():
         for name, part in parts.items():
             samples[name].append(part.measure(weights[rows[name]]).overall[metric])
     drawn = {name: np.concatenate(several) for name, several in samples.items() if several}
     counts = {name: len(np.unique(numbers[here])) for name, here in rows.items()}
-    measured = {name: interval(metric, values[name], drawn.get(name), counts[name]) for name in found}
-    known = sorted((name for name in found if not np.isnan(values[name])), key=lambda name: values[name])
+    measured = {name: interval(metric, values[name], drawn.get(name), counts[name]) for name in shown}
+    known = sorted((name for name in shown if not np.isnan(values[name])), key=lambda name: values[name])
     if metric in SMALLER_IS_BETTER:
         known.reverse()
     worst, best = (known[0], known[-1]) if len(known) > 1 else (None, None)
@@ -123,7 +123,7 @@ def subgroups(
             else Measured(better)
         )
     listed = []
-    for name in found:
+    for name in shown:
         count = counts[name]
         note = "not defined: all rows have the same labels" if np.isnan(values[name]) else ""
         note = note or (f"fewer than {FEW} subjects: the interval is rough" if count < FEW else "")

@@ -68,13 +68,13 @@ def audit_features(
         ignore_index=True,
     )
     suspects = [
-        table.iloc[found.rows].assign(
-            label=[names[label] for label in ids[found.rows]],
-            suggested=[names[label] for label in found.suggested],
-            margin=found.margin,
+        table.iloc[suspect.rows].assign(
+            label=[names[label] for label in ids[suspect.rows]],
+            suggested=[names[label] for label in suspect.suggested],
+            margin=suspect.margin,
         )
         for ids, names, scores in _questions(chosen, labels, cross_validated(chosen, features, labels, subjects))
-        for found in [suspect_labels(scores, ids)]
+        for suspect in [suspect_labels(scores, ids)]
     ]
     listed = pd.concat(suspects).sort_values("margin", ascending=False, kind="stable", ignore_index=True)
     shown = [_shown(chosen, label) for label in labels]
@@ -106,8 +106,8 @@ def cross_validated(task: Task, features: np.ndarray, labels: np.ndarray, subjec
         scale = Standardisation.of(fitted)
         (probe,) = fit_path(task, scale(fitted), labels[(fold != number) & known], [STRENGTH])
         logits = probe.logits(scale(torch.from_numpy(features[held_out]))).double().cpu().clamp(min=-1e3).numpy()
-        found = probabilities(task, logits)
-        scores[held_out] = np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
+        predicted = probabilities(task, logits)
+        scores[held_out] = np.stack([1 - predicted, predicted], axis=1) if predicted.ndim == 1 else predicted
     return scores
 
 

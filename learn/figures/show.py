@@ -63,9 +63,9 @@ def show(
         view, title = what, "" if task is None else DATASETS.find_task(task).name
         names = None if task is None else DATASETS.find_task(task).labels
     else:
-        found = DATASETS.find_task(what, task)
-        view = load_task(found, split=split, data_dir=data_dir, **options)
-        title, names = f"{DATASETS[found.dataset].name}: {found.name}, {split}", found.labels
+        chosen_task = DATASETS.find_task(what, task)
+        view = load_task(chosen_task, split=split, data_dir=data_dir, **options)
+        title, names = f"{DATASETS[chosen_task.dataset].name}: {chosen_task.name}, {split}", chosen_task.labels
     rows = _rows_by_label(view, names)
     chosen = sorted(sorted(rows, key=lambda name: -len(rows[name]))[:MOST], key=list(rows).index)
     more = f"; {len(rows) - len(chosen)} labels not shown" if len(rows) > len(chosen) else ""
@@ -90,7 +90,7 @@ def _rows_by_label(view: Dataset, names: Sequence[str] | None) -> dict[str, np.n
     for place, label in enumerate(labels):
         for name in _names(label, names):
             places[name].append(place)
-    return {name: np.array(found) for name, found in places.items() if found}
+    return {name: np.array(rows) for name, rows in places.items() if rows}
 
 
 def _names(label: Any, names: Sequence[str]) -> list[str]:

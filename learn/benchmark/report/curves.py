@@ -41,12 +41,12 @@ def curves(content: Content, kind: str) -> Curves:
         panel = f"{task}: {match[2]}" if match[2] else task
         drawn.setdefault(panel, {}).setdefault(encoder, []).append(Point(float(match[1]), value, low, high))
 
-    found = [(part, match) for part in content.parts if (match := KINDS[kind].fullmatch(part.table.protocol))]
-    for part, match in found:
+    matching = [(part, match) for part in content.parts if (match := KINDS[kind].fullmatch(part.table.protocol))]
+    for part, match in matching:
         for row in part.rows if len(part.table.tasks) > 1 else ():
             if (mean := row.averages["mean"]) is not None:
                 add(MEAN, match, row.method, mean, None, None)
-    for part, match in found:
+    for part, match in matching:
         for (method, task), cell in part.table.cells.items():
             if cell.measured.value is not None:
                 add(task, match, method, cell.measured.value, cell.measured.low, cell.measured.high)

@@ -81,11 +81,11 @@ def of_ledger(ledger: Ledger, dataset: str, source: str) -> pa.Table:
     rows = rows[(rows["dataset"] == dataset) & rows["kind"].isin(("exact", "near"))]
     late = [-SPLITS.index(split) for split in rows["split"]]
     rows = rows.assign(late=late).sort_values(["group", "late", "index"])
-    found: list[tuple[str, str, str, str]] = []
+    flagged_rows: list[tuple[str, str, str, str]] = []
     for _, group in rows.groupby("group"):
         kept, *others = group.to_dict("records")
         how = "identical" if kept["kind"] == "exact" else "nearly identical"
-        found += [
+        flagged_rows += [
             (one["original_filepath"], "duplicate", source, f"{how} to {kept['original_filepath']} ({kept['split']})")
             for one in others
         ]
@@ -95,8 +95,8 @@ def of_ledger(ledger: Ledger, dataset: str, source: str) -> pa.Table:
             column = row["contradicts"].split(", ")[0]
             others = group[group["original_filepath"] != row["original_filepath"]]
             names = "; ".join(f"{o['original_filepath']} is {o[column]}" for o in others.to_dict("records"))
-            found.append((row["original_filepath"], "contradiction", source, f"labelled {row[column]}; {names}"))
-    return _table(found)
+            flagged_rows.append((row["original_filepath"], "contradiction", source, f"labelled {row[column]}; {names}"))
+    return _table(flagged_rows)
 
 
 def write_flags(ledger: Ledger, folder: Path) -> None:

@@ -54,18 +54,18 @@ class ClassTable:
         return pd.DataFrame(rows, columns=columns)
 
 
-def class_tables(found: Iterable[Sourced], metric: str = "auroc") -> list[ClassTable]:
+def class_tables(sourced: Iterable[Sourced], metric: str = "auroc") -> list[ClassTable]:
     """Return tables of the classes in results, one per protocol, split and task.
 
     Args:
-        found: Results with the files they come from; those without numbers per class are left out.
+        sourced: Results with the files they come from; those without numbers per class are left out.
         metric: Results without this metric are left out, as in `compare`.
 
     Raises:
         UnknownName: If no result has the metric.
     """
     tables = []
-    for (protocol, split), group in by_protocol(found, metric).items():
+    for (protocol, split), group in by_protocol(sourced, metric).items():
         of_task: dict[str, dict[str, list[Sourced]]] = {}
         for (method, task), runs in runs_of(group).items():
             of_task.setdefault(task, {})[method] = runs

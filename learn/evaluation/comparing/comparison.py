@@ -29,11 +29,11 @@ Cells = dict[tuple[str, str], Cell]
 Sourced = tuple[Path, Result]
 
 
-def compare(found: Iterable[Sourced], metric: str = "auroc") -> list[ResultTable]:
+def compare(sourced: Iterable[Sourced], metric: str = "auroc") -> list[ResultTable]:
     """Return tables of results, one per protocol and split.
 
     Args:
-        found: Results with the files they come from, as `results` returns them.
+        sourced: Results with the files they come from, as `results` returns them.
         metric: Metric to compare by.
 
     Returns:
@@ -43,30 +43,30 @@ def compare(found: Iterable[Sourced], metric: str = "auroc") -> list[ResultTable
         UnknownName: If no result has the metric.
         MedIMetaError: If two results of one method, task and seed have the same settings.
     """
-    grouped = by_protocol(found, metric)
+    grouped = by_protocol(sourced, metric)
     return [_table(protocol, split, metric, grouped[protocol, split]) for protocol, split in grouped]
 
 
-def by_protocol(found: Iterable[Sourced], metric: str) -> dict[tuple[str, str], list[Sourced]]:
+def by_protocol(sourced: Iterable[Sourced], metric: str) -> dict[tuple[str, str], list[Sourced]]:
     """Group results that have a metric by protocol and split, in the order of tables.
 
     Raises:
         UnknownName: If no result has the metric.
     """
-    found = without_corruptions(found)
+    sourced = without_corruptions(sourced)
     groups: dict[tuple[str, str], list[Sourced]] = defaultdict(list)
-    for path, result in found:
+    for path, result in sourced:
         if metric in result.metrics:
             groups[result.protocol, result.split].append((path, result))
     if not groups:
-        raise unknown("metric", metric, sorted({name for _, result in found for name in result.metrics}))
+        raise unknown("metric", metric, sorted({name for _, result in sourced for name in result.metrics}))
     return {key: groups[key] for key in sorted(groups, key=_by_size)}
 
 
-def without_corruptions(found: Iterable[Sourced]) -> list[Sourced]:
+def without_corruptions(sourced: Iterable[Sourced]) -> list[Sourced]:
     """Leave out results of corrupted images, unless there are no others: `robustness` compares them."""
-    found = list(found)
-    return [one for one in found if not one[1].settings.get("corruption")] or found
+    sourced = list(sourced)
+    return [one for one in sourced if not one[1].settings.get("corruption")] or sourced
 
 
 def task_name(result: Result) -> str:
@@ -74,7 +74,7 @@ def task_name(result: Result) -> str:
     return f"{result.dataset} / {result.task}"
 
 
-def runs_of(found: Sequence[Sourced]) -> dict[tuple[str, str], list[Sourced]]:
+def runs_of(sourced: Sequence[Sourced]) -> dict[tuple[str, str], list[Sourced]]:
     """Group the results of one protocol and split by method (its name in tables) and task; one result per seed.
 
     The name of a method that was run with several models includes the model. The name of a method that was run with
@@ -84,14 +84,14 @@ def runs_of(found: Sequence[Sourced]) -> dict[tuple[str, str], list[Sourced]]:
         MedIMetaError: If two results of one method, task and seed have the same settings.
     """
     models = defaultdict(set)
-    for _, result in found:
+    for _, result in sourced:
         models[result.method].add(result.model)
 
     def with_model(result: Result) -> str:
         return f"{result.method} ({result.model})" if len(models[result.method]) > 1 else result.method
 
     rivals: dict[tuple[str, str, int | None], list[Sourced]] = defaultdict(list)
-    for path, result in found:
+    for path, result in sourced:
         rivals[with_model(result), task_name(result), result.seed].append((path, result))
     differing: dict[str, set[str]] = defaultdict(set)
     for (method, task, seed), several in rivals.items():
@@ -105,7 +105,7 @@ def runs_of(found: Sequence[Sourced]) -> dict[tuple[str, str], list[Sourced]]:
                     "one out, or give the methods different names (--name in scripts, --method in evaluate)."
                 )
     runs: dict[tuple[str, str], list[Sourced]] = defaultdict(list)
-    for path, result in found:
+    for path, result in sourced:
         base = with_model(result)
         settings = [f"{key}={_short(result.settings.get(key))}" for key in sorted(differing[base])]
         runs[", ".join([base, *settings]), task_name(result)].append((path, result))
@@ -130,10 +130,10 @@ def _by_size(key: tuple[str, str]) -> list[str]:
     return [re.sub(r"\d+", lambda digits: digits[0].zfill(20), text) for text in key]
 
 
-def _table(protocol: str, split: str, metric: str, found: list[Sourced]) -> ResultTable:
-    cells = {key: _cell(metric, runs) for key, runs in runs_of(found).items()}
+def _table(protocol: str, split: str, metric: str, sourced: list[Sourced]) -> ResultTable:
+    cells = {key: _cell(metric, runs) for key, runs in runs_of(sourced).items()}
     cells, notes = _best_shortcut(metric, cells)
-    return ResultTable(protocol, split, metric, cells, (*_notes(found, cells), *notes))
+    return ResultTable(protocol, split, metric, cells, (*_notes(sourced, cells), *notes))
 
 
 def _best_shortcut(metric: str, cells: Cells) -> tuple[Cells, list[str]]:
@@ -184,10 +184,10 @@ def _evaluated(result: Result) -> int | None:
     return sum(map(bool, supports)) or None
 
 
-def _notes(found: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iterable[str]:
+def _notes(sourced: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iterable[str]:
     data: dict[str, dict[str, set[bytes]]] = defaultdict(lambda: defaultdict(set))
     absent: dict[str, set[str]] = defaultdict(set)
-    for _, result in found:
+    for _, result in sourced:
         data[task_name(result)][result.method].add(canonical([result.fingerprint, result.episodes]))
         absent[task_name(result)].update(result.extra.get("absent", ()))
     for task, by_method in sorted(data.items()):
@@ -209,7 +209,7 @@ def _notes(found: Sequence[Sourced], cells: dict[tuple[str, str], Cell]) -> Iter
         )
     if flat := [f"{method} on {task}" for (method, task), cell in cells.items() if cell.measured.degenerate]:
         yield (f"An interval of zero width, as with perfect predictions, does not mean certainty: {'; '.join(flat)}.")
-    if few := sorted({task_name(result) for _, result in found if TOO_FEW in result.interval}):
+    if few := sorted({task_name(result) for _, result in sourced if TOO_FEW in result.interval}):
         yield f"So few subjects or images that intervals may be too narrow: {'; '.join(few)}."
-    intervals = sorted({result.interval.partition(" over ")[0] for _, result in found if result.interval != "none"})
+    intervals = sorted({result.interval.partition(" over ")[0] for _, result in sourced if result.interval != "none"})
     yield f"Intervals: {'; '.join(intervals) or 'none'}."

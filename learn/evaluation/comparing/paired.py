@@ -87,17 +87,17 @@ def difference(
     return Measured(better, *ends(np.concatenate(samples), int(drawn.max()) + 1))
 
 
-def differences(found: Sequence[Sourced], metric: str = "auroc", *, resamples: int = RESAMPLES) -> list[Difference]:
+def differences(sourced: Sequence[Sourced], metric: str = "auroc", *, resamples: int = RESAMPLES) -> list[Difference]:
     """Return the differences between the best method on each task and every other one.
 
     If a method has several seeds, the first is compared.
 
     Args:
-        found: Results of one protocol and split with their files; the stored predictions are next to the files.
+        sourced: Results of one protocol and split with their files; the stored predictions are next to the files.
         metric: Metric to compare by.
         resamples: Number of resamples of the bootstrap over subjects.
     """
-    runs = runs_of(found)
+    runs = runs_of(sourced)
     of_task: dict[str, dict[str, Sourced]] = {}
     for (method, task), several in runs.items():
         of_task.setdefault(task, {})[method] = several[0]
@@ -115,10 +115,10 @@ def differences(found: Sequence[Sourced], metric: str = "auroc", *, resamples: i
     return compared
 
 
-def markdown(found: Sequence[Difference], metric: str) -> str:
+def markdown(compared: Sequence[Difference], metric: str) -> str:
     """Return differences as Markdown; those whose interval excludes 0 are bold."""
     lines = [f"#### Differences on each task, by {metric}", "", *markdown_head(["task", "pair", "difference", "how"])]
-    for one in found:
+    for one in compared:
         better = one.better
         sure = better.low is not None and better.high is not None and (better.low > 0 or better.high < 0)
         shown = f"**{better}**" if sure else str(better)

@@ -135,13 +135,13 @@ def write_confusion(result: Result, path: Path) -> None:
     save(figure, path)
 
 
-def write_confusions(found: Iterable[tuple[Path, Result]], folder: Path) -> None:
+def write_confusions(sourced: Iterable[tuple[Path, Result]], folder: Path) -> None:
     """Draw the confusion matrices of all results that have one, into files named after dataset, task and method.
 
     Raises:
         MedIMetaError: If no result has one.
     """
-    having = [result for _, result in found if result.confusion is not None]
+    having = [result for _, result in sourced if result.confusion is not None]
     if not having:
         raise MedIMetaError("None of these results has a confusion matrix: it needs a single-label task and a split.")
     for result in having:

@@ -48,14 +48,14 @@ def reliability(scored: Scored) -> Reliability:
     return Reliability(counts, sums[0] / divisor, sums[1] / divisor)
 
 
-def write_reliabilities(found: Sequence[Sourced], folder: Path) -> None:
+def write_reliabilities(sourced: Sequence[Sourced], folder: Path) -> None:
     """Draw a diagram of each result whose predictions are stored, as PNG files named after dataset, task and method.
 
     Raises:
         MedIMetaError: If no result of a split has stored predictions.
     """
     having = [
-        (path, result) for path, result in found if result.episodes is None and stored.path_next_to(path).exists()
+        (path, result) for path, result in sourced if result.episodes is None and stored.path_next_to(path).exists()
     ]
     if not having:
         raise MedIMetaError(

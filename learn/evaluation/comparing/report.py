@@ -46,7 +46,7 @@ class Report:
 
 
 def make(
-    found: Sequence[Sourced],
+    sourced: Sequence[Sourced],
     metric: str,
     *,
     per_class: bool,
@@ -57,7 +57,7 @@ def make(
     """Return the report on results.
 
     Args:
-        found: Results with their files.
+        sourced: Results with their files.
         metric: Metric to compare by.
         per_class: Show classes instead of means over them.
         compared: Add ranks and tests over tasks, and paired differences on each task.
@@ -68,10 +68,10 @@ def make(
         UnknownName: If no result has the metric.
         MedIMetaError: If two results have the same method, task, seed and settings, or no result has values per class.
     """
-    tables, groups = compare(found, metric), by_protocol(found, metric)
+    tables, groups = compare(sourced, metric), by_protocol(sourced, metric)
     parts, frames = [table.markdown(transposed=transposed) for table in tables], [table.frame() for table in tables]
     if per_class:
-        classes = class_tables(found, metric)
+        classes = class_tables(sourced, metric)
         if not classes:
             raise MedIMetaError("These results say nothing of classes: they are of an earlier version. Run them again.")
         parts, frames = [one.markdown() for one in classes], [one.frame() for one in classes]
@@ -87,6 +87,6 @@ def make(
         if compared:
             pairs = paired.differences(groups[table.protocol, table.split], metric)
             parts += [*lines, *([paired.markdown(pairs, metric)] if pairs else [])]
-    if left_out := len(found) - len(without_corruptions(found)):
+    if left_out := len(sourced) - len(without_corruptions(sourced)):
         parts.append(f"* {left_out:,} results of corrupted images are not shown; `--baseline METHOD` compares them.\n")
     return Report("\n".join(parts), frames, tables, standings, refused)

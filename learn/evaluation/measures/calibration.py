@@ -40,10 +40,10 @@ def temperature(task: Task, scores: np.ndarray, labels: np.ndarray) -> float:
     truth = check_labels(labels[known], task)
     given = check_scores(np.asarray(scores)[known], task, len(truth))
     low, high = np.log(BOUNDS)
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda log: _loss(task, scaled(task, given, float(np.exp(log))), truth), bounds=(low, high), method="bounded"
     )
-    return float(np.exp(found.x))
+    return float(np.exp(optimum.x))
 
 
 def scaled(task: Task, scores: np.ndarray, temperature: float) -> np.ndarray:

@@ -124,12 +124,12 @@ def share_interval(value: float, samples: np.ndarray, units: int) -> Measured:
     compare such intervals.
 
     Args:
-        value: The number; exactly 0 or 1 give an interval without width.
-        samples: What the resamples gave; NaN, where it is not defined, is left out.
+        value: The number; exactly 0 or 1 give an interval of zero width.
+        samples: The value of each resample; NaN, where the metric is not defined, is left out.
         units: Number of units that were drawn.
 
     Returns:
-        Without an interval where the number is not defined, or all resamples are not.
+        The number with its interval; without one if the number, or every resample, is not defined.
     """
     from scipy.special import expit, logit, stdtrit
 
