@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import MedIMetaError, UnknownName, install_command, visible
+from ..files.remote.network import offline_variable
 from ..files.version import VERSION
 from . import build, demo, find, hub, info, machine, new_dataset, preview, push, show
 from .learning import bench, corruptions, experiments, features, learn, results
@@ -140,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The arguments; those of the process by default.
     """
     make_streams_safe()
+    _heed_offline()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="medimeta")
     except UnknownName as error:
@@ -153,6 +156,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail(f"{name} is a name that is not valid UTF-8. Rename the file, and rerun.", 1, "undecodable-name"))
     except OSError as error:
         sys.exit(_fail(_os_problem(error), 1, "system-error"))
+
+
+def _heed_offline() -> None:
+    """Let every library stay offline if the variable of one says so, rather than retry for a minute."""
+    if offline_variable() and "huggingface_hub" not in sys.modules:  # it reads the variable when it is imported
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _fail(message: str, exit_code: int, code: str) -> int:

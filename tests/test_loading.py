@@ -28,12 +28,21 @@ def raw(tmp_path_factory):
     return write_miniature("bus", tmp_path_factory.mktemp("raw"), per_class=6)
 
 
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    """A source in which one image is cut; its name is in the second value."""
+FAULTS = {
+    "cut": lambda data: data[:500],
+    "empty": lambda data: b"",
+    "a web page": lambda data: b"<!DOCTYPE html>quota exceeded",
+    "a git-lfs pointer": lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+}
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FAULTS if name != "cut"]
+
+
+@pytest.fixture(scope="module", params=["cut", *SLOW])
+def broken(request, tmp_path_factory):
+    """A source in which one image is damaged; its name is in the second value."""
     folder = write_miniature("pbc", tmp_path_factory.mktemp("broken"), per_class=30, packed=False)
     image = sorted(folder.rglob(f"{BROKEN}/*.jpg"))[0]
-    image.write_bytes(image.read_bytes()[:500])
+    image.write_bytes(FAULTS[request.param](image.read_bytes()))
     return folder, image.name
 
 

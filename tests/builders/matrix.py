@@ -1,10 +1,11 @@
 """Every source against every kind of folder that people have: equal rows, or an error that names the file.
 
-python tests/builders/matrix.py [dataset ...]      prints the table
+python tests/builders/matrix.py [--markdown FILE] [dataset ...]      prints the table
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import shutil
 import sys
@@ -87,9 +88,10 @@ def outcome(dataset: str, kind: str, template: Path, work: Path) -> str:
     return "equal"
 
 
-def main(datasets: list[str]) -> int:
-    """Print the table, and what is wrong below it."""
+def main(datasets: list[str], page: Path | None = None) -> int:
+    """Print the table, and what is wrong below it; write it as Markdown, too."""
     wrong = []
+    table: dict[str, list[str]] = {}
     widest = max(map(len, KINDS))
     print(f"{'':{widest}}  " + "  ".join(f"{dataset:>12}" for dataset in datasets))
     with tempfile.TemporaryDirectory() as home:
@@ -99,11 +101,49 @@ def main(datasets: list[str]) -> int:
         work.mkdir()
         for kind in KINDS:
             cells = [outcome(dataset, kind, Path(home) / dataset, work) for dataset in datasets]
+            table[kind] = cells
             wrong += [f"{d}, {kind}: {c}" for d, c in zip(datasets, cells, strict=True) if c.startswith("WRONG")]
             print(f"{kind:{widest}}  " + "  ".join(f"{c.removeprefix('refused ')[:12]:>12}" for c in cells), flush=True)
     print("\n".join(wrong))
+    if page is not None:
+        page.write_text(markdown(datasets, table), encoding="utf-8")
     return len(wrong)
 
 
+def markdown(datasets: list[str], table: dict[str, list[str]]) -> str:
+    """Return the table as a page: a sign per cell, and what the signs mean."""
+    codes = sorted({cell.removeprefix("refused ") for cells in table.values() for cell in cells} - {"equal", "-"})
+    signs = {"equal": "=", "-": "", **{code: str(number) for number, code in enumerate(codes, start=1)}}
+    cells = [cell.removeprefix("refused ") for row in table.values() for cell in row]
+    refused = sum(cell in codes for cell in cells)
+    return "\n".join(
+        [
+            "# What becomes of files that people have",
+            "",
+            f"A source of each kind against {len(table)} kinds of folder that people have instead of the official "
+            "archives.",
+            f"Of {len(cells) - cells.count('-'):,} cases, {cells.count('equal'):,} give the same rows (=) and "
+            f"{refused:,} are refused with an error that names the file; none gives other rows. "
+            "An empty cell: does not apply.",
+            "",
+            "The numbers are codes of errors: " + ", ".join(f"{signs[code]} `{code}`" for code in codes) + ".",
+            "",
+            "Made by `python tests/builders/matrix.py --markdown docs/matrix.md`.",
+            "",
+            "| | " + " | ".join(datasets) + " |",
+            "|---" * (len(datasets) + 1) + "|",
+            *(
+                f"| {kind} | " + " | ".join(signs[cell.removeprefix("refused ")] for cell in row) + " |"
+                for kind, row in table.items()
+            ),
+            "",
+        ]
+    )
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or list(DATASETS)))
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("datasets", nargs="*", metavar="dataset", default=list(DATASETS))
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to a page")
+    options = parser.parse_args()
+    sys.exit(main(options.datasets, options.markdown))
