@@ -18,6 +18,13 @@ VIT = "google/vit-base-patch16-224-in21k"  # trained with mean and standard devi
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
 
 
+@torch.no_grad()
+def features(model, images):
+    """Features of images, uint8 of shape (n, 224, 224, channels)."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+    return model(pixel_values=(pixels / 255 - 0.5) / 0.5).last_hidden_state[:, 0]
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description="Evaluate a frozen backbone on few-shot episodes.")
     parser.add_argument("--dataset", default="bus", help="id of the dataset (%(default)s)")
@@ -31,42 +38,23 @@ def main(argv=None):
 
     torch.manual_seed(0)
     model = (ViTModel(ViTConfig(**TINY)) if args.tiny else AutoModel.from_pretrained(VIT)).eval()
-    episodes = medimeta.episodes(
-        args.dataset,
-        shots=args.shots,
-        queries=args.queries,
-        n=args.n,
-        data_dir=args.data_dir,
-        exclude_leaks=args.exclude_leaks,
-        seed=0,
-    )
+    draw = {"shots": args.shots, "queries": args.queries, "n": args.n, "exclude_leaks": args.exclude_leaks}
+    episodes = medimeta.episodes(args.dataset, data_dir=args.data_dir, seed=0, **draw)
     print(episodes.summary())
 
     answers = []
-    for episode, batch in zip(episodes, episodes.batches(), strict=True):
+    for batch in episodes.batches():
         support, query = features(model, batch.support), features(model, batch.query)
         labels = torch.from_numpy(batch.support_labels)
-        means = torch.stack([support[labels == label].mean(dim=0) for label in range(len(episode.classes))])
-        centre = means.mean(dim=0)
-        similar = normalize(query - centre) @ normalize(means - centre).T
+        means = torch.stack([support[labels == label].mean(dim=0) for label in labels.unique()])
+        similar = normalize(query - means.mean(dim=0)) @ normalize(means - means.mean(dim=0)).T
         answers.append((10 * similar).softmax(dim=1).numpy())
 
-    about = {
-        "protocol": f"few-shot, {args.shots} shots",
-        "method": "nearest mean",
-        "model": "tiny" if args.tiny else VIT,
-    }
-    result = medimeta.Result.of_episode_scores(episodes, answers, **about)
+    about = {"method": "nearest mean", "model": "tiny" if args.tiny else VIT}
+    result = medimeta.Result.of_episode_scores(episodes, answers, protocol=f"few-shot, {args.shots} shots", **about)
     result.save("few-shot/result.json")  # for `medimeta table few-shot`
     print(f"AUROC {result.metrics['auroc']}")
     return result
-
-
-@torch.no_grad()
-def features(model, images):
-    """Features of images, uint8 of shape (n, 224, 224, channels)."""
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
-    return model(pixel_values=(pixels / 255 - 0.5) / 0.5).last_hidden_state[:, 0]
 
 
 if __name__ == "__main__":
