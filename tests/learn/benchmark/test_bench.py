@@ -76,7 +76,7 @@ def test_each_task_and_protocol_has_a_result_with_its_predictions(raw, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_second_run_encodes_nothing_and_changes_nothing(raw, tmp_path):
+def test_a_second_run_encodes_no_image_and_changes_no_file(raw, tmp_path):
     encoder, function = counted()
     first = run(encoder, raw, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -99,7 +99,7 @@ def test_a_second_run_encodes_nothing_and_changes_nothing(raw, tmp_path):
 
 
 @pytest.mark.slow
-def test_results_of_other_settings_or_data_are_not_taken_for_finished(raw, tmp_path):
+def test_results_with_other_settings_or_data_are_computed_again(raw, tmp_path):
     encoder, _ = counted()
     ((path, result),) = run(encoder, raw, tmp_path, "bus/malignancy", protocols=["probe"]).results
 

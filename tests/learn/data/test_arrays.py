@@ -41,7 +41,7 @@ def test_other_things_than_views_are_named(hub):
                 function(wrong)
 
 
-def test_a_view_knows_its_classes(hub):
+def test_classes_of_a_view_come_from_its_features(hub):
     view = medimeta.load_task("bus", data_dir=hub)
 
     assert np.array_equal(medimeta.class_weights(view), medimeta.class_weights(view, "bus"))

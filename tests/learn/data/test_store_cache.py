@@ -68,7 +68,7 @@ def test_two_processes_build_it_once(on_disk):
     np.testing.assert_array_equal(np.load(answers[0][-1]), noise(40))
 
 
-def test_entries_and_cleaning(load):
+def test_cache_entries_are_listed_and_cleaned(load):
     bus, pbc = pixels(load("bus")), pixels(load("pbc"))
     os.utime(bus.path, (time.time() - 3 * 86400,) * 2)
 

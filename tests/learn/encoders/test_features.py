@@ -50,7 +50,7 @@ def test_the_batch_size_changes_nothing_but_the_last_bits(raw, monkeypatch):
 
 
 @pytest.mark.parametrize("change", [{"sha256": "1" * 64}, {"std": (0.4,) * 3}, {"interpolation": "bicubic"}])
-def test_a_bank_of_something_else_is_never_used_and_the_difference_is_named(raw, change, caplog):
+def test_a_bank_with_another_identity_is_not_used_and_the_difference_is_named(raw, change, caplog):
     rows = rows_of(raw)
     features_of(counted()[0], rows, "bus", "train")
     encoder, function = counted(**change)

@@ -41,7 +41,7 @@ def test_every_domain_has_its_own_sentences():
     assert len({text.partition(" showing ")[0] for text in first.values()}) == len(medimeta.DATASETS.domains)
 
 
-def test_an_episode_is_asked_about_its_own_classes():
+def test_an_episode_is_evaluated_on_its_own_classes():
     task = medimeta.DATASETS["pbc"].tasks[0]
     every = prompts_of(task).shows
 

@@ -92,7 +92,7 @@ def test_terms_that_forbid_redistribution_are_kept(hub, raw):
     assert published.push(banks(), "ns/permitted", permissions=["skinl_derm"])
 
 
-def test_nothing_to_publish_and_no_repository_are_clear_errors(hub, raw):
+def test_publishing_without_features_or_repository_is_a_clear_error(hub, raw):
     with pytest.raises(PushRefused) as refused:
         published.push(banks(), REPO)
     assert refused.value.code == "no-features"

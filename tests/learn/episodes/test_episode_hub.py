@@ -83,7 +83,7 @@ def drawn():
 
 
 @pytest.mark.parametrize("name", ["bus", "a/b", "", "../x", "a b"])
-def test_a_config_of_episodes_takes_no_datasets_place(hub, drawn, name):
+def test_a_config_of_episodes_cannot_replace_a_dataset(hub, drawn, name):
     with pytest.raises(MedIMetaError, match=r"is a dataset|is not a valid name"):
         drawn.push(REPO, name)
     assert not hub.log

@@ -17,7 +17,7 @@ WIDE = ("recall of a class", "precision of a class", "joint, of seeds and images
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_intervals_hold_the_truth_as_often_as_they_say(case):
+def test_intervals_have_the_stated_coverage(case):
     for name, share in coverage(case, TIMES, 400):
         if name == "of seeds alone":  # for other images too narrow, which is why tables give the joint one
             continue

@@ -103,7 +103,7 @@ def test_mistakes_are_named(columns, message, tmp_path):
     assert "given.csv" in str(error.value)
 
 
-def test_a_file_that_is_none_is_refused(tmp_path):
+def test_a_file_that_is_not_a_table_is_refused(tmp_path):
     (tmp_path / "p.parquet").write_text("no")
 
     for name, why in (("p.parquet", "cannot be read"), ("absent.csv", "does not exist")):
@@ -151,7 +151,7 @@ def test_episodes_of_another_task_or_other_rows_are_refused(tmp_path):
         read(tmp_path / "p.csv", KIND, rows, episodes=tmp_path / "e.parquet")
 
 
-def test_findings_of_which_nothing_is_known_change_nothing(tmp_path):
+def test_rows_without_known_findings_are_left_out(tmp_path):
     pd.DataFrame([[0.9, 0.1, 0.1], [0.2, 0.8, 0.3], [0.5] * 3], columns=FINDINGS.labels).to_csv(tmp_path / "p.csv")
 
     assert read(tmp_path / "p.csv", FINDINGS, toy(FINDINGS, [[0], [1], None])).images == 2

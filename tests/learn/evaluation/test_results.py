@@ -27,7 +27,7 @@ def of_scores(**changes):
     return Result.of_scores(SICK, np.array([0.1, 0.9, 0.4, 0.6, 0.5]), rows, split="test", **WHO | changes)
 
 
-def test_of_scores_says_what_was_measured_on_what():
+def test_of_scores_identifies_task_data_and_settings():
     found = of_scores(settings={"lr": 1e-3}, extra={"history": [1]}, resamples=20)
 
     wanted = evaluate_scores(SICK, np.array([0.1, 0.9, 0.4, 0.6]), np.array([0, 1, 1, 0]))
@@ -53,7 +53,7 @@ def test_absent_labels_are_named():
     assert found.metrics["accuracy"] == Measured(0.5)
 
 
-def test_multilabel_rows_of_which_nothing_is_known_are_left_out():
+def test_multilabel_rows_without_known_labels_are_left_out():
     rows = toy(FINDINGS, [[0], [], None, [1, 2]])
 
     found = Result.of_scores(FINDINGS, np.full((4, 3), 0.5), rows, split="test", **WHO, resamples=2)
@@ -196,7 +196,7 @@ def test_half_an_interval_is_refused_by_name(metric, tmp_path):
 
 
 @pytest.mark.parametrize("digits", [400, 5000])
-def test_numbers_without_end_are_not_tracebacks(digits, tmp_path):
+def test_very_large_numbers_are_read_or_refused(digits, tmp_path):
     facts = of_scores(resamples=0).as_dict()
     facts["metrics"]["auroc"]["value"] = "NUMBER"
     (tmp_path / "r.json").write_text(json.dumps(facts).replace('"NUMBER"', "9" * digits))

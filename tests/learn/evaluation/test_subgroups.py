@@ -53,7 +53,7 @@ def test_crossed_groups_are_in_the_order_of_their_parts():
 
 
 @pytest.mark.parametrize("text", ["age:60,40", "age:40,40", "age:forty", "age:40,"])
-def test_edges_that_are_none_are_refused(text):
+def test_invalid_edges_are_refused(text):
     with pytest.raises(MedIMetaError, match="ascending numbers"):
         Grouping.parse(text)
 
@@ -105,7 +105,7 @@ def test_groups_are_measured_like_rows_of_their_own():
         subgroups(scored, subjects, names, by="group", metric="acuracy")
 
 
-def test_of_errors_the_largest_is_worst():
+def test_for_error_metrics_the_largest_is_worst():
     scored, subjects, names = two_groups(0, shifts=(4.0, 0.0))
 
     found = subgroups(scored, subjects, names, by="group", metric="calibration_error", resamples=30)

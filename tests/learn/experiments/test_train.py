@@ -40,7 +40,7 @@ def numbers(result):
     ],
 )
 @pytest.mark.e2e
-def test_learns_every_kind_of_task_and_writes_what_it_says(task, problem, epochs, tiny, tmp_path):
+def test_every_kind_of_task_is_learned_and_all_files_are_written(task, problem, epochs, tiny, tmp_path):
     options = [*tiny, "--tasks", task, "--epochs", str(epochs), "--no-augmentation", "--output-dir", str(tmp_path)]
     (result,) = run("train", *options)
 

@@ -69,7 +69,7 @@ def test_probes_solved_together_are_the_same_as_alone(task):
 
 @BY_KIND
 @pytest.mark.parametrize("method", ["probe", "prototype"])
-def test_features_that_tell_the_labels_solve_episodes(task, method):
+def test_informative_features_solve_episodes(task, method):
     features, places = telling_features(task)
     episodes = list(drawn(task, n=10))
     if method == "probe":
@@ -156,7 +156,7 @@ def test_an_episode_has_the_classes_it_has():
     assert (found["auroc"], found["mae"]) == (1.0, 0.0)
 
 
-def test_answers_that_are_not_finite_count_as_guesses():
+def test_logits_that_are_not_finite_count_as_guesses():
     found = problems.measure(KIND, torch.full((6, 3), torch.nan), np.arange(6) % 3)
     assert found["auroc"] == 0.5
 

@@ -100,7 +100,7 @@ def test_flat_images_are_one_group_and_no_flood():
     assert len(ledger.rows) == 1200
 
 
-def test_mostly_empty_images_are_not_near_for_want_of_detail():
+def test_mostly_empty_images_are_not_near_duplicates():
     rows = []
     for left, top in ((20, 20), (60, 25), (25, 70), (110, 110)):
         pixels = np.full((224, 224), 40, np.uint8)

@@ -39,6 +39,6 @@ def test_the_name_of_a_folder_does_not_matter(config, rate, tmp_path):
     assert learning_rate(None) == 1e-3
 
 
-def test_a_checkpoint_that_does_not_exist(tmp_path):
+def test_a_missing_checkpoint_is_reported(tmp_path):
     with pytest.raises(MedIMetaError, match="nowhere"):
         learning_rate(str(tmp_path / "nowhere"))

@@ -196,7 +196,7 @@ def test_saturate_refuses_greyscale_images():
         corrupt(IMAGES[1], "crc", "saturate", 1)
 
 
-def test_no_images_are_no_problem():
+def test_no_images_are_corrupted_to_no_images():
     for name in corruptions("crc"):
         assert corrupt(IMAGES[3][:0], "crc", name, 3).shape == (0, 224, 224, 3)
 

@@ -132,7 +132,7 @@ def test_copies_count_as_one_subject_together_with_their_subjects():
     assert copies.units("toy", ["a", None], [one, other]) == ["a", None]
 
 
-def test_episodes_never_ask_about_a_copy_of_a_support_image():
+def test_query_sets_never_contain_a_copy_of_a_support_image():
     rows = copies.shipped("bus").rows
     paths = rows[rows["original_filepath"].str.startswith("benign")]["original_filepath"].drop_duplicates().tolist()
     paths += [f"malignant/malignant ({number}).png" for number in range(1, 100)]

@@ -28,7 +28,7 @@ def result(method="m", seed=0, task=KIND):
     return Path(f"{method}-{seed}.json"), Result.of_scores(task, scores, rows, **given)
 
 
-def test_a_class_that_is_never_found_shows_although_its_auroc_is_high():
+def test_a_class_that_is_never_predicted_shows_despite_a_high_auroc():
     (found,) = class_tables([result(), result("other")])
 
     lines = found.markdown().splitlines()

@@ -56,7 +56,7 @@ def test_markdown_shows_methods_by_tasks_with_the_best_in_bold():
     )
 
 
-def test_of_errors_the_smallest_is_best():
+def test_for_error_metrics_the_smallest_is_best():
     (found,) = compare(TWO, "mae")
 
     assert "| old | **0.700** | 0.600 |" in found.markdown()
@@ -85,7 +85,7 @@ def test_protocols_are_in_the_order_of_their_shots():
     assert [one.protocol for one in compare(found)] == ["5 shots", "10 shots", "20 shots"]
 
 
-def test_models_of_one_method_are_told_apart():
+def test_models_of_one_method_are_distinguished():
     (found,) = compare([result("tuned", 0.7), result("tuned", 0.8, model="big")])
 
     assert found.methods == ["tuned (net)", "tuned (big)"]
@@ -145,7 +145,7 @@ def test_two_results_of_one_seed_and_settings_are_refused():
         compare([result("old", 0.6), result("old", 0.8)])
 
 
-def test_an_error_of_zero_is_the_best():
+def test_an_error_of_zero_is_best():
     (found,) = compare([result("new", 0.0, metrics={"mae": Measured(0.0)}), result("old", 0.2)], "mae")
 
     assert "| new | **0.000** |" in found.markdown()
@@ -164,7 +164,7 @@ def test_the_number_of_classes_is_in_the_heading():
     assert "means over labels leave out c," in found.markdown()
 
 
-def test_an_interval_without_width_is_pointed_out():
+def test_an_interval_of_zero_width_is_noted():
     (found,) = compare([result("perfect", 1.0, metrics={"auroc": Measured(1, 1, 1)}), result("old", 0.7)])
 
     assert "* An interval of zero width" in found.markdown()
@@ -228,7 +228,7 @@ def test_csv_and_plot_are_written_whole(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.png"]
 
 
-def test_a_transposed_table_has_tasks_down():
+def test_a_transposed_table_has_tasks_as_rows():
     (found,) = compare(TWO)
 
     lines = found.markdown(transposed=True).splitlines()

@@ -98,7 +98,7 @@ def test_a_dataset_counts_once_whatever_its_tasks():
     assert "2 units are too few" in found.markdown()
 
 
-def test_of_errors_the_smaller_rank_first():
+def test_for_error_metrics_smaller_values_rank_first():
     values = {f"{dataset} / kind": [0.3, 0.1, 0.2] for dataset in ("bus", "crc", "pbc")}
 
     assert list(standing(table(values, "mae")).ranks) == ["m1", "m2", "m0"]
@@ -121,7 +121,7 @@ def test_too_little_to_compare_is_refused():
             standing(table(values))
 
 
-def test_a_difference_that_is_there_is_found():
+def test_a_real_difference_is_found():
     rng = np.random.default_rng(0)
     values = {
         f"d{number} / kind": [0.7 + noise, 0.72 + noise, 0.9 + noise]
@@ -135,7 +135,7 @@ def test_a_difference_that_is_there_is_found():
     assert "**0.0015**" in found.markdown()  # three times that of 12 equal signs, 2 / 2**12
 
 
-def test_bars_join_methods_that_do_not_differ():
+def test_bars_join_methods_without_significant_difference():
     ranks = {name: Measured(number) for number, name in enumerate("abcd")}
 
     def bars(*different):
@@ -150,7 +150,7 @@ def test_bars_join_methods_that_do_not_differ():
 
 @pytest.mark.parametrize("nulls", [200, pytest.param(2000, marks=pytest.mark.slow)], ids=["quick", "2000"])
 @pytest.mark.parametrize("units", [8, 15])
-def test_methods_that_do_not_differ_are_rarely_said_to(nulls, units):
+def test_false_positives_between_equal_methods_are_rare(nulls, units):
     false_pair = false_friedman = 0
     for seed in range(nulls):
         rng = np.random.default_rng([units, seed])

@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     assert intervals(*given, resamples=50, seed=4) != first
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+def test_intervals_have_the_stated_coverage():
     # Two normal scores one deviation apart have the AUROC that probability theory says.
     truth, inside = 0.7602, 0  # Phi(1 / sqrt(2))
     for seed in range(100):
@@ -114,7 +114,7 @@ def test_mean_over_seeds_is_students(count):
     assert mean_interval([0.5, np.nan]) == Measured(0.5)
 
 
-def test_intervals_without_width_are_flagged():
+def test_intervals_of_zero_width_are_flagged():
     low, high = intervals(SICK, np.eye(2)[[0, 1, 1, 0]], np.array([0, 1, 1, 0]), resamples=20)["auroc"]
 
     assert Measured(1.0, low, high).degenerate
@@ -162,7 +162,7 @@ def test_measured_reads_well():
     assert str(Measured(float("nan"))) == "-"
 
 
-def test_many_labels_are_asked_one_by_one():
+def test_intervals_of_many_labels_of_which_one_is_unknown():
     task = Task("Wide", "multilabel", tuple("abcdefghij"), dataset="toy")
     scores, labels = predictions(task, 50)
     labels[:, 3] = np.nan  # nobody knows

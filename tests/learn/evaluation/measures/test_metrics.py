@@ -83,7 +83,7 @@ def test_classes_without_rows_change_neither_f1_nor_balanced_accuracy():
     assert found["f1"] == pytest.approx((1 + 2 / 3) / 2)
 
 
-def test_calibration_error_of_what_is_right_as_often_as_it_says():
+def test_calibration_error_of_calibrated_predictions():
     one = Task("One", "multilabel", ("x",), dataset="toy")
     right = (np.arange(1000) < 700).astype(float)
 
