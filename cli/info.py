@@ -95,14 +95,11 @@ def _print_task(task: Task, counts: Balance) -> None:
 def _other_sizes(card: DatasetCard) -> list[str]:
     if (originals := card.originals) is None:
         return []
-    width, height = originals.median or (0, 0)
+    median = "{}x{} pixels".format(*originals.median) if originals.median else "not known"
+    useful = f"{originals.useful}; it enlarges at most 5 % of the images" if originals.useful else "not known"
     return [
-        *([f"Source: {width}x{height} pixels (median)."] if originals.median else []),
-        *(
-            [f"Largest useful --size: {originals.useful}; it enlarges at most 5 % of the images."]
-            if originals.useful
-            else []
-        ),
+        f"Median size in the source: {median}.",
+        f"Largest useful --size: {useful}.",
         f"Other sizes: {originals.other_sizes}",
     ]
 

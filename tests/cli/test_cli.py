@@ -20,6 +20,7 @@ from medimeta.builders.phantoms import write_miniature
 from medimeta.cli import app as cli
 
 ROOT = Path(__file__).parents[2]
+LINES = ("Median size in the source", "Largest useful --size")  # of `medimeta info`
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,9 @@ def test_info_says_where_to_get_the_archives_and_what_to_run(dataset):
     assert f"medimeta build {dataset} --source FOLDER" in " ".join(shown.split())
     assert all(archive in shown for archive in DATASETS[dataset].archives)
     assert all(task.name in shown for task in DATASETS[dataset].tasks)
+    sizes = DATASETS[dataset].originals
+    facts = ["x".join(map(str, sizes.median or ())) or "not known", str(sizes.useful or "not known")]
+    assert [re.search(f"{name}: ([^.;]+?)( pixels)?[.;]", " ".join(shown.split()))[1] for name in LINES] == facts
 
 
 def test_info_counts_labels_where_the_data_are(raw):
