@@ -14,8 +14,8 @@ from ..errors import MedIMetaError
 from ..files.imports import when_imported
 
 if TYPE_CHECKING:
-    import torch
     from PIL import Image
+    from torch import Tensor
 
 
 def register() -> None:
@@ -26,15 +26,14 @@ def register() -> None:
     when_imported("torch", _extend)
 
 
-def stack_images(batch: Sequence[Image.Image], *, collate_fn_map: Any = None) -> torch.Tensor:
+def stack_images(batch: Sequence[Image.Image], *, collate_fn_map: Any = None) -> Tensor:
     """Return images as one tensor, as `with_format("torch")` has them: uint8, shape (N, channels, height, width)."""
     import numpy as np
+    import torch
 
-    torch = importlib.import_module("torch")
     pixels = np.stack([np.asarray(image) for image in batch])
     pixels = pixels[:, None] if pixels.ndim == 3 else np.moveaxis(pixels, -1, 1)
-    stacked: torch.Tensor = torch.from_numpy(np.ascontiguousarray(pixels))
-    return stacked
+    return torch.from_numpy(np.ascontiguousarray(pixels))
 
 
 def refuse_none(batch: Sequence[None], *, collate_fn_map: Any = None) -> NoReturn:
