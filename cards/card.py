@@ -13,8 +13,10 @@ import yaml
 from ..errors import MedIMetaError
 from .catalogue import DATASETS
 from .citing import MEDIMETA, entries
+from .config_entries import Foreign, config_entry, info_entry
 from .details import SplitRule
 from .facts import SPLITS, DatasetCard, Task
+from .question_names import question_sizes
 
 ARXIV = "2404.16000"
 DOI = "10.1038/s41597-025-04866-4"
@@ -22,7 +24,6 @@ LICENCES = "LICENSE.md"  # one of the two names that the Hub links to
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LARGER = "1M<n<10M"
 NAMELESS = "<namespace>/medimeta"
-Foreign = Mapping[str, Sequence[Mapping[str, Any]]]  # entries of `configs` and `dataset_info`
 PUBLISHED_SIZE = 224  # height and width in pixels
 NONE, UNKNOWN = "none of these", "unknown"
 
@@ -167,6 +168,7 @@ def _render(
     return environment.get_template(template).render(
         front_matter=yaml.safe_dump(front_matter(configs, foreign), sort_keys=False, allow_unicode=True, width=10_000),
         configs=configs,
+        questions=question_sizes(foreign or {}),
         splits=SPLITS,
         split_rule=_split_rule,
         membership=MEMBERSHIP,
@@ -235,7 +237,10 @@ def front_matter(configs: Sequence[Config], foreign: Foreign | None = None) -> d
             *(_config(config, default=config is _first(configs) and not taken) for config in configs),
             *foreign.get("configs", ()),
         ],
-        "dataset_info": [*map(_info, configs), *foreign.get("dataset_info", ())],
+        "dataset_info": [
+            *(info_entry(one.card.id, one.features, one.sizes) for one in configs),
+            *foreign.get("dataset_info", ()),
+        ],
     }
 
 
@@ -260,31 +265,4 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _config(config: Config, *, default: bool) -> dict[str, Any]:
-    name = config.card.id
-    files = [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in config.sizes]
-    return {"config_name": name, "data_files": files} | ({"default": True} if default else {})
-
-
-def _info(config: Config) -> dict[str, Any]:
-    sizes = config.sizes.values()
-    return {
-        "config_name": config.card.id,
-        "features": [{"name": name, **_typed(feature)} for name, feature in config.features.items()],
-        "splits": [
-            {"name": split, "num_bytes": size["num_bytes"], "num_examples": size["num_examples"]}
-            for split, size in config.sizes.items()
-        ],
-        "download_size": sum(size["download_size"] for size in sizes),
-        "dataset_size": sum(size["num_bytes"] for size in sizes),
-    }
-
-
-def _typed(feature: Any) -> dict[str, Any]:
-    """Return a stored feature in YAML form, as `datasets` 3.6 and later read it."""
-    if isinstance(feature, list):
-        return {"list": [{"name": name, **_typed(inner)} for name, inner in feature[0].items()]}
-    if feature["_type"] == "Sequence":
-        return {"sequence": _typed(feature["feature"])["dtype"]}
-    if feature["_type"] == "ClassLabel":
-        return {"dtype": {"class_label": {"names": {str(i): name for i, name in enumerate(feature["names"])}}}}
-    return {"dtype": feature["dtype"] if feature["_type"] == "Value" else feature["_type"].lower()}
+    return config_entry(config.card.id, config.sizes) | ({"default": True} if default else {})

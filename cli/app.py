@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from ..errors import MedIMetaError, UnknownName, install_command, visible
 from ..files.remote.network import offline_variable
 from ..files.version import VERSION
-from . import build, demo, find, hub, info, machine, new_dataset, preview, push, show
+from . import build, demo, find, hub, info, machine, new_dataset, preview, push, questions, show
 from .learning import bench, corruptions, experiments, features, learn, results
 from .shared.console import err, make_streams_safe, print_error
 
@@ -44,6 +44,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Build": {
         "build": build.build,
+        "questions": questions.questions,
         "verify": build.verify,
         "audit": learn.audit,
         "new-dataset": new_dataset.new_dataset,

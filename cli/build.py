@@ -10,6 +10,7 @@ import typer
 
 from ..errors import visible
 from ..files.version import VERSION
+from .questions import add_questions
 from .shared import completion as complete
 from .shared.console import print_json, print_text
 from .shared.options import (
@@ -54,6 +55,9 @@ def build(
     order: Annotated[
         str, typer.Option(help='Order of the rows in each split: "shuffled", or "published", by image number.')
     ] = "shuffled",
+    questions: Annotated[
+        bool, typer.Option("--questions", help="Add multiple-choice questions; see: medimeta questions.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build datasets into a Hub folder: Parquet files with a dataset card, ready to publish."""
@@ -91,6 +95,8 @@ def build(
             progress.console.print(f"{card.id}: {splits_text(record)}; splits: {MEMBERSHIP[record.membership]}")
             if record.partial:
                 progress.console.print(f"{card.id}: incomplete, {sum(record.rows.values()):,} of {card.total:,} images")
+    if questions:
+        add_questions(folder, names, seed=0)
     if as_json:
         shown = ("rows", "labels", "membership", "partial")
         print_json([{"id": one.dataset} | {name: getattr(one, name) for name in shown} for one in records])

@@ -12,11 +12,13 @@ from ...builders.source import Options
 from ...builders.table.balance import labels_of
 from ...cards.benchmark import BENCHMARK, render_benchmark
 from ...cards.card import LICENCES, Config, Contents, label_names, render_card, render_licences
+from ...cards.config_entries import Foreign
 from ...cards.croissant import render_croissant
 from ...cards.facts import DatasetCard
 from ...cards.pictures import COLUMNS, Panel, balance_chart, montage
 from ...errors import MedIMetaError
 from ...files.atomic import whole_file
+from .question_files import entries
 from .record import BuildRecord, dataset_folders, read_record, record_path, split_sizes
 from .shards import stored_features
 
@@ -50,16 +52,19 @@ def write_card(folder: Path, version: str) -> Path:
     if not folders:
         raise NotAHubFolder(f"{folder} holds no dataset that was built. Build one: medimeta build bus --out {folder}")
     built = {name: (own, read_record(record_path(folder, name), name)) for name, own in folders.items()}
-    install(card_files(built, version), folder)
+    install(card_files(built, version, entries(folder)), folder)
     return folder / CARD
 
 
-def card_files(built: Mapping[str, tuple[Path, BuildRecord]], version: str) -> dict[str, bytes]:
+def card_files(
+    built: Mapping[str, tuple[Path, BuildRecord]], version: str, questions: Foreign | None = None
+) -> dict[str, bytes]:
     """Render the card of some datasets.
 
     Args:
         built: Folder and build record of each dataset.
         version: Version of this project.
+        questions: Entries of the question configs, see `question_files.entries`.
 
     Returns:
         The content of each file by its path in the Hub folder, README.md last.
@@ -74,7 +79,7 @@ def card_files(built: Mapping[str, tuple[Path, BuildRecord]], version: str) -> d
         CROISSANT: render_croissant,
         BENCHMARK: render_benchmark,
         LICENCES: render_licences,
-        CARD: render_card,
+        CARD: lambda configs, version: render_card(configs, version, questions),
     }
     return files | {name: render(configs, version).encode() for name, render in texts.items()}
 

@@ -30,6 +30,7 @@ from ...files.atomic import (
     whole_file,
 )
 from .card_files import ASSETS, OUTDATED, card_files, install
+from .question_files import entries
 from .record import RECORD, RECORDS, BuildRecord, dataset_folders, read_record, record_path
 
 
@@ -136,7 +137,7 @@ class Workshop:
                 for name, own in dataset_folders(self.out).items()
                 if name != self.dataset
             }
-            card = card_files(others | {self.dataset: (new, record)}, record.medimeta)
+            card = card_files(others | {self.dataset: (new, record)}, record.medimeta, entries(self.out))
             self.out.mkdir(exist_ok=True)
             (self.out / OUTDATED).touch()
             with whole_file(self.out / RECORDS / self.dataset / RECORD) as partial:

@@ -2,8 +2,9 @@
 
 A push owns the files that it writes, by their names: the card (`README.md`, `LICENSE.md`, `croissant.json`,
 `eval.yaml`), the pictures `assets/<id>-montage.png` and `assets/<id>-balance.png`, and, for each dataset of the
-catalogue, the shards in `<id>`, and `build.json` and `card.json` in `records/<id>` (in `<id>` before version 0.3). It
-deletes only its own files, and only of datasets that it replaces or that the user asks to remove. Others stay.
+catalogue, the shards in `<id>` and in its question configs, and `build.json` and `card.json` in `records/<id>` (in
+`<id>` before version 0.3). It deletes only its own files, and only of datasets that it replaces or that the user asks
+to remove. Others stay.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ...cards.benchmark import BENCHMARK
 from ...cards.card import LICENCES
 from ...cards.catalogue import DATASETS
 from ...cards.facts import SPLITS
+from ...cards.question_names import question_config
 from ...errors import some
 from ...files.remote.repository import State, Stored
 from ..folder.card_files import ASSETS, CARD, CROISSANT
@@ -62,6 +64,9 @@ def owner(path: str) -> str | None:
     """Return the dataset that owns a file on the Hub, "" for the card, or None for files of others."""
     if path in CARD_FILES:
         return ""
+    folder, _, name = path.partition("/")
+    if (config := question_config(folder)) is not None and SHARD.fullmatch(name):
+        return config.dataset
     match = _DATA.fullmatch(path) or _PICTURE.fullmatch(path)
     return match["id"] if match and match["id"] in DATASETS else None
 

@@ -18,7 +18,9 @@ from tempfile import TemporaryDirectory
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from ...cards.card import Config, Foreign, foreign_entries
+from ...cards.card import Config, foreign_entries
+from ...cards.config_entries import Foreign
+from ...cards.question_names import with_questions
 from ...errors import PushFailed, PushRefused, some
 from ...files.remote import access
 from ...files.remote.network import TRIES
@@ -174,16 +176,16 @@ class _Push:
         return self._others[stored]
 
     def _foreign_entries(self, state: State) -> Foreign:
-        """Return the entries in the card on the Hub for configs that others added, e.g. with `push_to_hub`."""
+        """Return the entries of configs that others added, e.g. with `push_to_hub`, and of questions."""
         stored = state.files.get(CARD)
         if stored is None:
-            return {}
+            return self.release.questions
         if stored not in self._foreign:
             front = front_matter_in(self.remote.read(CARD, state))
             if isinstance(front, str):
                 refusals.unreadable_card(front, self.remote.repo, overwrite=self.options.overwrite_card)
                 front = {}
-            self._foreign[stored] = foreign_entries(front)
+            self._foreign[stored] = with_questions(foreign_entries(front), self.replaced, self.release.questions)
         return self._foreign[stored]
 
     def _prepared(self, plan: Plan) -> Plan:

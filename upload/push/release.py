@@ -16,12 +16,14 @@ from pathlib import Path
 
 from ...builders.shard_files import shards
 from ...cards.benchmark import render_benchmark
-from ...cards.card import Config, Contents, Foreign, render_card, render_licences
+from ...cards.card import Config, Contents, render_card, render_licences
 from ...cards.catalogue import DATASETS
+from ...cards.config_entries import Foreign
 from ...cards.croissant import render_croissant
 from ...errors import MedIMetaError
 from ...files.atomic import mirror
 from ..folder.card_files import ASSETS, CARD, illustrated
+from ..folder.question_files import configs_in, entries
 from ..folder.record import RECORD, RECORDS, BuildRecord, read_records, record_path
 from .plan import CARD_FILES, CARD_RECORD, LocalFile
 
@@ -51,6 +53,11 @@ class Release:
         return read_records(self._place)
 
     @cached_property
+    def questions(self) -> Foreign:
+        """Entries of the question configs of the datasets, for the front matter."""
+        return entries(self._place)
+
+    @cached_property
     def cards(self) -> dict[str, Config]:
         """Sections of the card by dataset; reading them takes labels and a few images."""
         configs = {}
@@ -71,6 +78,9 @@ class Release:
             paths[f"{RECORDS}/{name}/{RECORD}"] = record_path(self.folder, name)
             own = shards(self.folder / name)
             paths |= {f"{name}/{path.name}": path for split in own.values() for path in split}
+            for config in configs_in(self.folder, name):
+                asked = shards(self.folder / config.name)
+                paths |= {f"{config.name}/{path.name}": path for split in asked.values() for path in split}
         files = {}
         with ThreadPoolExecutor() as executor:
             for path, file in zip(paths, executor.map(LocalFile.read, paths.values()), strict=True):
@@ -83,7 +93,7 @@ class Release:
 
         Args:
             others: Sections of other datasets, whose pictures are on the Hub.
-            foreign: Entries of the front matter for configs that others added.
+            foreign: Entries of the front matter for all configs that are not datasets.
             repo: Name of the repository.
         """
         if (others, foreign) != self._covered:
@@ -116,10 +126,11 @@ class Release:
             record = place / RECORDS / name / RECORD
             record.parent.mkdir(parents=True)
             shutil.copyfile(record_path(self.folder, name), record)
-            try:
-                (place / name).symlink_to(self.folder / name, target_is_directory=True)
-            except OSError:  # Windows without the permission to create links
-                mirror(self.folder / name, place / name, leave_out=frozenset())
+            for folder in (name, *(config.name for config in configs_in(self.folder, name))):
+                try:
+                    (place / folder).symlink_to(self.folder / folder, target_is_directory=True)
+                except OSError:  # Windows without the permission to create links
+                    mirror(self.folder / folder, place / folder, leave_out=frozenset())
 
 
 def dump(config: Config) -> str:

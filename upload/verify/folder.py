@@ -8,11 +8,13 @@ from pathlib import Path
 
 from ...cards.catalogue import DATASETS
 from ...files.parallel import ordered_map
+from ..folder.question_files import configs_in
 from ..folder.record import there
 from ..folder.writing import NotAHubFolder
 from .file_rules import FILE_RULES
 from .findings import Finding, Problem
 from .published import Published, front_matter_of
+from .question_rules import question_problems
 from .row_rules import ROW_RULES, SET_RULES, Seen, scan
 from .tally import NONE
 from .viewer_rules import VIEWER_RULES
@@ -26,7 +28,7 @@ def verify_folder(
     expect: Callable[[int], None] = lambda rows: None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> list[Finding]:
-    """Check every dataset of a Hub folder.
+    """Check every dataset and question config of a Hub folder.
 
     Args:
         folder: The Hub folder.
@@ -57,6 +59,9 @@ def verify_folder(
         else:
             found = iter([("dataset", Problem("error", "unknown dataset; see: medimeta list"))])
         findings += [Finding(p.severity, name, rule, p.message, p.examples) for rule, p in found]
+    for config in configs_in(folder):
+        problems = question_problems(folder, config)
+        findings += [Finding(p.severity, config.name, rule, p.message, p.examples) for rule, p in problems]
     return findings
 
 

@@ -1,0 +1,1 @@
+"""Multiple-choice questions for vision-language models, made from the labels of a built dataset."""
