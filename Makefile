@@ -6,9 +6,9 @@ PARALLEL = -n $(JOBS) --dist worksteal
 QUICK = not slow and not e2e and not browser and not peer and not clients
 REAL = $(wildcard ../shared/real)
 # One thread per worker: two workers that each start a thread per core wait for each other.
-test test-all test-lowest test-encoders: export OMP_NUM_THREADS = 1
+test test-all test-lowest test-encoders test-clients: export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-all test-lowest test-encoders lint docs bench clean
+.PHONY: demo test test-all test-lowest test-encoders test-clients lint docs bench clean
 
 demo: $(or $(wildcard .venv/ready),.venv/demo)
 	.venv/bin/medimeta demo --out demo
@@ -29,6 +29,10 @@ test-lowest: .venv-lowest/ready
 test-encoders: .venv-encoders/ready
 	.venv-encoders/bin/pytest $(PARALLEL) tests/learn/encoders/test_checkpoints.py tests/learn/encoders/test_libraries.py \
 		tests/learn/experiments/test_architectures.py
+
+# Other libraries that read a Hub folder; some need a torch, or a protobuf, of their own.
+test-clients: .venv-clients/ready
+	.venv-clients/bin/pytest -m clients tests/clients tests/upload/test_foreign_folders.py
 
 # In .editable, as in an installed package: in the bare checkout, tools would find `medimeta.py` and nothing else.
 lint: .venv/ready
@@ -65,6 +69,12 @@ docs: .venv/ready
 	.venv-encoders/bin/python $(PIP) -e '.[timm,open-clip,peft]' pytest pytest-xdist hypothesis
 	touch $@
 
+.venv-clients/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python $(PIP) -c constraints.txt -e '.[build,train]' pytest pytest-xdist hypothesis \
+		mteb inspect-ai 'ray[data]' polars duckdb 'dask[dataframe]' mlcroissant
+	touch $@
+
 # `make bench PEER=1` also measures the published loader, whose own environment takes 5.5 GB.
 bench: .venv/ready $(if $(PEER),.venv-peer/ready)
 	.venv/bin/python benchmarks/run.py $(REAL:%=--real %) $(if $(PEER),--peer .venv-peer/bin/python)
@@ -75,4 +85,4 @@ bench: .venv/ready $(if $(PEER),.venv-peer/ready)
 	touch $@
 
 clean:
-	rm -rf .editable .venv .venv-lowest .venv-encoders .venv-peer build dist demo site
+	rm -rf .editable .venv .venv-lowest .venv-encoders .venv-clients .venv-peer build dist demo site

@@ -115,16 +115,3 @@ def test_timm(hub):
     )
 
     assert reader[0][1] in (0, 1)
-
-
-def test_inspect_ai(hub, expected):
-    dataset = pytest.importorskip("inspect_ai.dataset", reason="inspect-ai is not installed")
-
-    samples = dataset.hf_dataset(
-        str(hub),
-        split="test",
-        name="bus",
-        sample_fields=lambda row: dataset.Sample(input="Is it malignant?", target=str(row["malignancy"])),
-    )
-
-    assert len(samples)
