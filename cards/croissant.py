@@ -13,6 +13,7 @@ from typing import Any
 from . import responsible
 from .card import ARXIV, DOI, Config, common_size
 from .citing import MEDIMETA
+from .facts import SPLITS
 
 PUBLISHED = "2024-04-24"  # first version of the paper: a fixed date keeps the file reproducible
 _CONTEXT = {
@@ -53,6 +54,7 @@ _CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
+SPLIT_NAME = "splits/name"
 _TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "float64": "sc:Float"}
 
 
@@ -86,7 +88,7 @@ def render_croissant(configs: Sequence[Config], version: str) -> str:
         **responsible.facts(configs),
         "keywords": ["medical imaging", *sorted({config.card.domain for config in configs})],
         "distribution": [_files(config) for config in configs],
-        "recordSet": [_records(config) for config in configs],
+        "recordSet": [_splits(configs), *(_records(config) for config in configs)],
     }
     return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
@@ -115,6 +117,20 @@ def _files(config: Config) -> dict[str, Any]:
     }
 
 
+def _splits(configs: Sequence[Config]) -> dict[str, Any]:
+    """List the splits, so that readers such as TFDS' CroissantBuilder load each by itself."""
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "description": "The splits of the datasets.",
+        "dataType": "cr:Split",
+        "key": {"@id": SPLIT_NAME},
+        "field": [{"@type": "cr:Field", "@id": SPLIT_NAME, "name": SPLIT_NAME, "dataType": "sc:Text"}],
+        "data": [{SPLIT_NAME: split} for split in SPLITS if any(split in config.sizes for config in configs)],
+    }
+
+
 def _records(config: Config) -> dict[str, Any]:
     card = config.card
     terms = "" if card.licence.commercial else " No commercial use."
@@ -139,8 +155,10 @@ def _fields(config: Config) -> Iterator[dict[str, Any]]:
         "source": {
             "fileSet": {"@id": _file_set(config)},
             "extract": {"fileProperty": "fullpath"},
-            "transform": {"regex": rf"{name}/({splits})-.+\.parquet$"},
+            # Of a path, or of what was found in it: mlcroissant applies it twice when it selects by split.
+            "transform": {"regex": rf"(?:{name}/)?({splits})(?:-.+\.parquet)?$"},
         },
+        "references": {"field": {"@id": SPLIT_NAME}},
     }
     for column, feature in config.features.items():
         yield _field(config, column, feature)

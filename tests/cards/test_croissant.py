@@ -38,7 +38,7 @@ def test_it_is_valid(described):
     issues = described.metadata.ctx.issues
 
     assert (issues.errors, issues.warnings) == (set(), set())
-    assert [record_set.id for record_set in described.metadata.record_sets] == list(PER_CLASS)
+    assert [record_set.id for record_set in described.metadata.record_sets] == ["splits", *PER_CLASS]
 
 
 def test_it_has_the_version_and_the_responsible_ai_facts(described):

@@ -97,6 +97,8 @@ def test_mlcroissant(hub, expected):
 
 
 def test_tfds(hub, tmp_path):
+    from datasets import load_dataset
+
     builders = pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets is not installed")
 
     builder = builders.core.dataset_builders.CroissantBuilder(
@@ -104,7 +106,10 @@ def test_tfds(hub, tmp_path):
     )
     builder.download_and_prepare()
 
-    assert builder.info.splits
+    stored = load_dataset(str(hub), "bus")
+    assert {name: split.num_examples for name, split in builder.info.splits.items()} == {
+        name: len(split) for name, split in stored.items()
+    }
 
 
 def test_timm(hub):
