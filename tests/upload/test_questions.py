@@ -119,7 +119,7 @@ def test_the_card_lists_them_and_stays_when_a_dataset_is_built_again(hub, copy):
     assert clean(verify_folder(copy))
 
 
-@pytest.mark.parametrize(("column", "value"), [("answer", "D"), ("question", "?"), ("index", 0)])
+@pytest.mark.parametrize(("column", "value"), [("answer", "D"), ("question", "?"), ("index", 99_999)])
 def test_verify_finds_questions_that_the_dataset_does_not_give(copy, column, value):
     assert clean(verify_folder(copy))
     set_values(copy / "bus_mcq_seed5" / "test-00000-of-00001.parquet", 1, **{column: value})
