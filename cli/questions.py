@@ -42,7 +42,7 @@ def add_questions(folder: Path, datasets: list[str] | None, seed: int) -> dict[s
     from ..upload.push.refusals import chosen
     from ..upload.questions.configs import write_questions
 
-    counts = {}
+    counts: dict[str, int] = {}
     for dataset in chosen(folder, datasets or ()):
         counts |= {config.name: count for config, count in write_questions(folder, dataset, seed).items()}
     write_card(folder, VERSION)

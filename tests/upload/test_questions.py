@@ -133,9 +133,9 @@ def test_verify_survives_damaged_questions(copy):
     assert not clean(verify_folder(copy))
 
 
-def test_a_push_publishes_and_removes_them_with_their_dataset(copy, monkeypatch):
+def test_a_push_publishes_and_removes_them_with_their_dataset(copy, tmp_path, monkeypatch):
     without_waiting(monkeypatch, lfs=True)
-    with Hub() as server:
+    with Hub(tmp_path / "server") as server:
         publish(server, copy)
         assert any(path.startswith("bus_mcq_seed5/") for path in server.files(REPO))
         publish(server, copy, only=("cxr",))  # the entries of bus stay

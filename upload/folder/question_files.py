@@ -6,6 +6,7 @@ They hold questions about the test split. Each config is a folder of Parquet fil
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from datasets import Features, Image, Sequence, Value
 
@@ -42,11 +43,14 @@ def entries(folder: Path, dataset: str | None = None) -> Foreign:
         folder: The Hub folder.
         dataset: Id of a dataset; None for all.
     """
-    configs = configs_in(folder, dataset)
+    all_entries = [entries_of(folder, config) for config in configs_in(folder, dataset)]
+    return {key: [one[key] for one in all_entries] for key in ("configs", "dataset_info")}
+
+
+def entries_of(folder: Path, config: QuestionConfig) -> dict[str, dict[str, Any]]:
+    """Return the two entries of a question config for the front matter: under "configs" and "dataset_info"."""
+    features = stored_features(features_of(config))
     return {
-        "configs": [config_entry(config.name, [SPLIT]) for config in configs],
-        "dataset_info": [
-            info_entry(config.name, stored_features(features_of(config)), split_sizes(folder / config.name))
-            for config in configs
-        ],
+        "configs": config_entry(config.name, [SPLIT]),
+        "dataset_info": info_entry(config.name, features, split_sizes(folder / config.name)),
     }

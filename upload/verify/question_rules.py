@@ -9,7 +9,7 @@ from pathlib import Path
 from ...builders.shard_files import UNREADABLE_PARQUET, shown
 from ...cards.question_names import QuestionConfig
 from ...errors import MedIMetaError
-from ..folder.question_files import entries, features_of
+from ..folder.question_files import entries_of, features_of
 from ..questions.configs import stored_tables, tables
 from .findings import Problem
 from .published import StoredShard, front_matter_of
@@ -37,8 +37,7 @@ def question_problems(folder: Path, config: QuestionConfig) -> Iterator[tuple[st
         yield "questions", Problem("error", f"differ from those that {config.dataset} gives. {again}")
         return
     front = front_matter_of(folder)
-    for key, listed in entries(folder, config.dataset).items():
-        have = front.get(key) if isinstance(front, dict) else None
-        own = [entry for entry in listed if entry["config_name"] == config.name]
-        if not isinstance(have, list) or own[0] not in have:
+    for key, entry in entries_of(folder, config).items():
+        listed = front.get(key) if isinstance(front, dict) else None
+        if not isinstance(listed, list) or entry not in listed:
             yield "card", Problem("error", f"{key} of README.md disagrees. Write it again: medimeta card {folder}")

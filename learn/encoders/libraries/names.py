@@ -129,10 +129,10 @@ def _file(name: str, file: str, *, only_here: bool = False, cached: bool = False
     if Path(name).is_dir() or only_here:
         return path if (path := Path(name) / file).is_file() else None
     try:
-        path = try_to_load_from_cache(name, file) if cached else hf_hub_download(name, file)
+        stored = try_to_load_from_cache(name, file) if cached else hf_hub_download(name, file)
     except (OSError, ValueError):  # absent, offline, or not the name of a repository
         return None
-    return Path(path) if isinstance(path, str) else None
+    return Path(stored) if isinstance(stored, str) else None
 
 
 def _unreachable(name: str) -> bool:
