@@ -104,7 +104,7 @@ def test_shards_are_what_the_viewer_wants(pbc_hub):
 
 @pytest.mark.parametrize("dataset", medimeta.DATASETS)
 def test_features_survive_metadata_and_card_in_every_datasets(dataset):
-    from medimeta.cards.card import _typed
+    from medimeta.cards.config_entries import info_entry
     from medimeta.upload.folder.shards import stored_features
 
     wanted = features(medimeta.DATASETS[dataset], Options(with_masks=True))
@@ -112,7 +112,7 @@ def test_features_survive_metadata_and_card_in_every_datasets(dataset):
 
     assert '"List"' not in json.dumps(stored)
     assert Features.from_dict(stored) == wanted
-    in_card = yaml.safe_load(yaml.safe_dump([{"name": name, **_typed(value)} for name, value in stored.items()]))
+    in_card = yaml.safe_load(yaml.safe_dump(info_entry(dataset, stored, {})["features"]))
     assert Features._from_yaml_list(in_card) == wanted
 
 
