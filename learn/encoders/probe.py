@@ -185,7 +185,7 @@ class _Objective:
     def inverse(self, strength: float, curvature: torch.Tensor | None) -> torch.Tensor:
         """Return the inverse of the diagonal of the Hessian, as `minimise` takes it."""
         curvature = self.curvature if curvature is None else curvature.clamp_min(1e-6)
-        spread = torch.cat([self.spread, torch.ones_like(self.spread[:1])])
+        spread = torch.cat([self.spread, self.spread.new_ones(1)])  # constant features have no axis at all
         scale = torch.full_like(spread, 1 / (strength * self.rows))
         scale[-1] = 0
         inverse = 1 / (curvature[:, None] * spread + scale)

@@ -96,7 +96,7 @@ def test_a_single_file_that_may_not_be_written_is_named(home):
     (home / "own").chmod(0o555)
 
     for place in (home / "closed" / "leaks.parquet", home / "own" / "new.parquet", home / "own" / "old.parquet"):
-        assert refused(medimeta(home, "audit", home / "own" / "hub", "--out", place), place.name)
+        assert refused(medimeta(home, "audit", home / "own" / "hub", "--out", place), place.parent)
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])

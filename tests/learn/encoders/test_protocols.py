@@ -105,6 +105,16 @@ def test_each_probe_of_the_path_is_that_of_its_strength_alone():
         np.testing.assert_allclose(probe.weight, alone.weight, atol=1e-3)
 
 
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+def test_constant_features_leave_only_the_frequencies_of_classes(task):
+    """With fewer rows than features, and with more."""
+    for rows in (12, 60):
+        _, labels = drawn(task, rows=rows)
+        probe = next(fit_path(task, torch.zeros(rows, 20), labels))
+        assert (probe.weight == 0).all()
+        assert torch.isfinite(probe.bias).any()
+
+
 def test_a_class_that_no_training_row_has_is_never_predicted():
     features, labels = drawn(GRADE)
     kept = labels != 1
