@@ -62,8 +62,8 @@ def mteb_tasks(
 def _task(task: Task, source: str, revision: str | None, *, zero_shot: bool) -> Any:
     """Return one task, of a class of its own, as mteb wants it."""
     try:
-        from mteb import TaskMetadata
-        from mteb.abstasks import (
+        from mteb import TaskMetadata  # pyright: ignore[reportMissingImports]  not in the environment of the tests
+        from mteb.abstasks import (  # pyright: ignore[reportMissingImports]
             AbsTaskClassification,
             AbsTaskMultilabelClassification,
             AbsTaskZeroShotClassification,
